@@ -1,0 +1,81 @@
+//! What comes out.
+
+use std::ops::Index;
+use std::sync::Arc;
+
+use tch::{Device, Tensor};
+
+use crate::Field;
+use crate::engine::Filled;
+
+/// Samples as tensors, one for each [`Field`] of the data set, `[N, ...]`.
+///
+/// The memory behind the tensors goes back to the loader when the last tensor on it is dropped:
+/// drop a batch before asking for the next, and no new memory is needed.
+#[derive(Debug)]
+pub struct Batch {
+    fields: Arc<[Field]>,
+    tensors: Vec<Tensor>,
+    indices: Vec<usize>,
+}
+
+impl Batch {
+    pub(crate) fn new(fields: Arc<[Field]>, filled: Filled) -> Self {
+        Self { fields, tensors: filled.tensors, indices: filled.indices }
+    }
+
+    /// Number of samples.
+    pub fn len(&self) -> usize {
+        self.indices.len()
+    }
+
+    /// Whether there are no samples; a loader gives no such batch.
+    pub fn is_empty(&self) -> bool {
+        self.indices.is_empty()
+    }
+
+    /// Which samples these are, by their index in the data set.
+    pub fn indices(&self) -> &[usize] {
+        &self.indices
+    }
+
+    /// The tensor of the field `name`, `[N, ...]`.
+    pub fn get(&self, name: &str) -> Option<&Tensor> {
+        let field = self.fields.iter().position(|field| field.name == name)?;
+        self.tensors.get(field)
+    }
+
+    /// Names and tensors, in the order of the data set's fields.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        self.fields.iter().map(|field| field.name.as_str()).zip(&self.tensors)
+    }
+
+    /// The same batch on `device`. From pinned memory to a GPU the copy is asynchronous: it is
+    /// ordered before what runs there next.
+    pub fn to_device(&self, device: Device) -> Self {
+        let tensors = self.tensors.iter().map(|tensor| {
+            let non_blocking = device.is_cuda() && tensor.is_pinned(device);
+            tensor.to_device_(device, tensor.kind(), non_blocking, false)
+        });
+        Self {
+            fields: self.fields.clone(),
+            tensors: tensors.collect(),
+            indices: self.indices.clone(),
+        }
+    }
+}
+
+impl Index<&str> for Batch {
+    type Output = Tensor;
+
+    /// The tensor of the field `name`.
+    ///
+    /// # Panics
+    /// If the data set has no such field.
+    fn index(&self, name: &str) -> &Tensor {
+        match self.get(name) {
+            Some(tensor) => tensor,
+            None => panic!("a batch of this data set has no field `{name}`"),
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! CUDA at run time: one program for machines with and without a GPU.
+//!
+//! The program is linked with libtorch's CPU libraries alone. Where there is an NVIDIA driver,
+//! [`load`] looks for a `libtorch_cuda.so` of the same version and loads it for all to see, upon
+//! which libtorch has its CUDA backend. libtorch asks once and remembers the answer, so this must
+//! come before any other call about CUDA: use [`device`] instead of `tch::Device::cuda_if_available`.
+
+#![expect(unsafe_code, reason = "loading a library runs its initialisers")]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use tch::{Cuda, Device};
+use thiserror::Error;
+
+use crate::ffi::libtorch_version;
+
+const LIBRARY: &str = "libtorch_cuda.so";
+
+/// Why there is no CUDA.
+#[derive(Debug, Error)]
+pub enum NoCuda {
+    /// The driver's library is absent: no NVIDIA GPU, or a container without it.
+    #[error("no NVIDIA driver (libcuda.so.1)")]
+    NoDriver,
+    /// No `libtorch_cuda.so` was found.
+    #[error(
+        "there is an NVIDIA driver but no {LIBRARY}\nhint: `pip install torch=={version}`, or set LIBTORCH_CUDA to the folder that holds it"
+    )]
+    NotFound {
+        /// The version needed.
+        version: &'static str,
+    },
+    /// The one that was found is of another version.
+    #[error(
+        "`{path}` is of version {got}, but this program needs {expected}\nhint: `pip install torch=={expected}`, or set LIBTORCH_CUDA to the folder of that version"
+    )]
+    Version {
+        /// The library.
+        path: PathBuf,
+        /// Its version.
+        got: String,
+        /// The version needed.
+        expected: &'static str,
+    },
+    /// The dynamic linker refused it.
+    #[error("cannot load `{path}`")]
+    Load {
+        /// The library.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: libloading::Error,
+    },
+    /// It was loaded, but libtorch sees no GPU.
+    #[error("libtorch sees no GPU (is CUDA_VISIBLE_DEVICES empty?)")]
+    NoDevice,
+}
+
+/// Loads libtorch's CUDA backend, once; says why there is none.
+///
+/// # Errors
+/// See [`NoCuda`].
+pub fn load() -> Result<(), &'static NoCuda> {
+    static LOADED: OnceLock<Result<(), NoCuda>> = OnceLock::new();
+    LOADED.get_or_init(try_load).as_ref().copied()
+}
+
+/// The first GPU, or the CPU where there is none.
+pub fn device() -> Device {
+    match load() {
+        Ok(()) => Device::Cuda(0),
+        Err(_) => Device::Cpu,
+    }
+}
+
+fn try_load() -> Result<(), NoCuda> {
+    // SAFETY: the driver's library has no initialiser that depends on this program's state.
+    unsafe { Library::open(Some("libcuda.so.1"), RTLD_NOW) }.map_err(|_| NoCuda::NoDriver)?;
+    let expected = libtorch_version();
+    let path = find().ok_or(NoCuda::NotFound { version: expected })?;
+    if let Some(got) = version_of(&path)
+        && got != expected
+    {
+        return Err(NoCuda::Version { path, got, expected });
+    }
+    // SAFETY: its initialisers register the CUDA backend with the libtorch of the same version
+    // that this program is linked with; nothing has asked for that backend yet.
+    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_GLOBAL) };
+    let library = library.map_err(|source| NoCuda::Load { path, source })?;
+    // What it registered must stay for as long as the program runs.
+    std::mem::forget(library);
+    if Cuda::is_available() { Ok(()) } else { Err(NoCuda::NoDevice) }
+}
+
+/// `LIBTORCH_CUDA`, a file or a folder, or the folder of a Python's torch.
+fn find() -> Option<PathBuf> {
+    if let Some(named) = std::env::var_os("LIBTORCH_CUDA") {
+        let named = PathBuf::from(named);
+        let file = if named.is_dir() { named.join(LIBRARY) } else { named };
+        return file.exists().then_some(file);
+    }
+    // Found without importing it, which would take seconds.
+    let script = "import importlib.util as u; print(u.find_spec('torch').origin)";
+    let output = Command::new("python3").args(["-c", script]).output().ok()?;
+    let origin = String::from_utf8(output.stdout).ok()?;
+    let file = Path::new(origin.trim()).parent()?.join("lib").join(LIBRARY);
+    file.exists().then_some(file)
+}
+
+/// What `version.py` (in a Python package) or `build-version` (in a libtorch archive) says,
+/// without the build's suffix: `2.11.0` for `2.11.0+cu130`.
+fn version_of(library: &Path) -> Option<String> {
+    let root = library.parent()?.parent()?;
+    let text = std::fs::read_to_string(root.join("version.py"))
+        .map(|text| {
+            let line = text.lines().find(|line| line.starts_with("__version__"));
+            line.and_then(|line| line.split(['\'', '"']).nth(1)).unwrap_or_default().to_owned()
+        })
+        .or_else(|_| std::fs::read_to_string(root.join("build-version")))
+        .ok()?;
+    let version = text.trim().split('+').next()?;
+    (!version.is_empty()).then(|| version.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_both_layouts() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("lib")).unwrap();
+        let library = folder.path().join("lib").join(LIBRARY);
+        assert_eq!(version_of(&library), None);
+        std::fs::write(folder.path().join("build-version"), "2.11.0+cu130\n").unwrap();
+        assert_eq!(version_of(&library).as_deref(), Some("2.11.0"));
+        let text = "from typing import Optional\n__version__ = '2.10.1+cu128'\ndebug = False\n";
+        std::fs::write(folder.path().join("version.py"), text).unwrap();
+        assert_eq!(version_of(&library).as_deref(), Some("2.10.1"));
+    }
+
+    #[test]
+    fn the_version_built_against_is_the_one_tch_binds() {
+        assert_eq!(libtorch_version(), "2.11.0");
+    }
+}

@@ -1,0 +1,164 @@
+//! What can go wrong.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::SampleError;
+
+/// An error of the loader.
+#[derive(Debug, Error)]
+pub enum LoaderError {
+    /// A setting has a value that makes no sense.
+    #[error("`{name}` is {got}, but must be {expected}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        got: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The data set has no samples.
+    #[error("the data set is empty")]
+    NoSamples,
+    /// `drop_last` leaves nothing.
+    #[error(
+        "`batch_size` is {batch_size} but there are only {samples} samples, and `drop_last` drops the batch that is not full\nhint: use `batch_size` {samples} or less, or `drop_last = false`"
+    )]
+    NoFullBatch {
+        /// `batch_size`.
+        batch_size: usize,
+        /// Samples in the data set.
+        samples: usize,
+    },
+    /// A sample could not be loaded.
+    #[error("sample {index}{origin} could not be loaded: {source}")]
+    Sample {
+        /// Its index in the data set.
+        index: usize,
+        /// Where it comes from, as the data set says.
+        origin: Origin,
+        /// What went wrong.
+        source: SampleError,
+    },
+    /// There is no memory for another batch.
+    #[error(
+        "no memory for a batch of {bytes} bytes\nhint: use a smaller `batch_size` or `prefetch_depth`"
+    )]
+    OutOfMemory {
+        /// Size of one field of the batch.
+        bytes: usize,
+    },
+    /// A worker thread could not be started.
+    #[error("cannot start worker thread {number}\nhint: use fewer workers (`num_workers`)")]
+    Spawn {
+        /// Which one.
+        number: usize,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// libtorch refused a call.
+    #[error("libtorch: {message}")]
+    Libtorch {
+        /// The first line of what it said.
+        message: String,
+    },
+    /// A batch was asked for where none is planned: a bug in this crate.
+    #[error("no batch is planned")]
+    NoBatch,
+    /// A folder of images cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// A settings file cannot be used.
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+}
+
+/// Where a sample comes from, if that is known.
+#[derive(Debug)]
+pub struct Origin(Option<String>);
+
+impl From<Option<String>> for Origin {
+    fn from(origin: Option<String>) -> Self {
+        Self(origin)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(origin) => write!(f, " (`{origin}`)"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a folder of images cannot be used.
+#[derive(Debug, Error)]
+pub enum FolderError {
+    /// The folder cannot be read.
+    #[error("cannot read the folder `{path}`: {source}")]
+    Read {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder holds no class folders.
+    #[error(
+        "`{path}` holds no class folders\nhint: put the images of each class into a folder of its own, as in `{path}/cat/1.jpg`"
+    )]
+    NoClasses {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A class folder holds no images.
+    #[error(
+        "no images in `{path}` (looked for {extensions})\nhint: remove the folder if the class is not wanted"
+    )]
+    EmptyClass {
+        /// The class folder.
+        path: PathBuf,
+        /// The file name extensions looked for.
+        extensions: String,
+    },
+}
+
+/// Why a settings file cannot be used.
+#[derive(Debug, Error)]
+pub enum SettingsError {
+    /// The file cannot be read.
+    #[error("cannot read `{path}`: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("`{path}` is not valid: {message}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, column, what is wrong and what may be meant.
+        message: String,
+        /// What the parser said.
+        source: Box<toml::de::Error>,
+    },
+    /// The file was written for another version of this crate.
+    #[error(
+        "`{path}` has schema {got}, but this version reads schema {expected}\nhint: make it again with `tuner sweep`"
+    )]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        got: u32,
+        /// The schema read here.
+        expected: u32,
+    },
+}

@@ -1,0 +1,134 @@
+//! Calls into the C++ shim.
+
+#![expect(unsafe_code, reason = "the shim is C++")]
+
+use std::ffi::{CStr, c_char, c_void};
+
+use tch::{Kind, Tensor};
+use torch_sys::C_tensor;
+
+use crate::LoaderError;
+
+unsafe extern "C" {
+    fn loader_tensor_over(
+        data: *mut c_void,
+        shape: *const i64,
+        dimensions: usize,
+        kind: i8,
+        context: *mut c_void,
+        drop: extern "C" fn(*mut c_void),
+        message: *mut c_char,
+        capacity: usize,
+    ) -> *mut C_tensor;
+    fn loader_pinned(bytes: i64, message: *mut c_char, capacity: usize) -> *mut C_tensor;
+    fn loader_libtorch_version() -> *const c_char;
+}
+
+/// A type of the elements of a [`Field`](crate::Field).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dtype {
+    /// `u8`.
+    Uint8,
+    /// `i64`, libtorch's type for labels and indices.
+    Int64,
+    /// `f32`.
+    Float32,
+}
+
+impl Dtype {
+    /// Size of an element in bytes.
+    pub fn bytes(self) -> usize {
+        match self {
+            Dtype::Uint8 => 1,
+            Dtype::Int64 => 8,
+            Dtype::Float32 => 4,
+        }
+    }
+
+    /// The number in `c10/core/ScalarType.h`.
+    fn scalar_type(self) -> i8 {
+        match self {
+            Dtype::Uint8 => 0,
+            Dtype::Int64 => 4,
+            Dtype::Float32 => 6,
+        }
+    }
+
+    /// tch's name of the type.
+    pub fn kind(self) -> Kind {
+        match self {
+            Dtype::Uint8 => Kind::Uint8,
+            Dtype::Int64 => Kind::Int64,
+            Dtype::Float32 => Kind::Float,
+        }
+    }
+}
+
+/// A contiguous tensor of `shape` over `data`, which `owner` keeps alive; `owner` is dropped when
+/// the last tensor on that memory is, on whatever thread that happens.
+///
+/// # Errors
+/// If libtorch refuses.
+///
+/// # Safety
+/// `data` must be valid for reads and writes of `shape`'s elements of `dtype`, aligned for them,
+/// and used by nobody else, for as long as `owner` lives.
+pub(crate) unsafe fn tensor_over<T: Send>(
+    data: *mut u8,
+    shape: &[i64],
+    dtype: Dtype,
+    owner: T,
+) -> Result<Tensor, LoaderError> {
+    extern "C" fn drop_owner<T>(context: *mut c_void) {
+        // SAFETY: `context` is the box leaked below, and libtorch passes it here once.
+        drop(unsafe { Box::from_raw(context.cast::<T>()) });
+    }
+    let owner = Box::into_raw(Box::new(owner));
+    let mut message = [0; 512];
+    // SAFETY: the shim reads `dimensions` numbers of `shape` and writes at most `capacity` bytes;
+    // the caller vouches for `data`; `owner` is handed over and freed by `drop_owner` alone.
+    let tensor = unsafe {
+        loader_tensor_over(
+            data.cast(),
+            shape.as_ptr(),
+            shape.len(),
+            dtype.scalar_type(),
+            owner.cast(),
+            drop_owner::<T>,
+            message.as_mut_ptr(),
+            message.len(),
+        )
+    };
+    from_shim(tensor, &message)
+}
+
+/// `bytes` of page-locked memory as a uint8 tensor.
+///
+/// # Errors
+/// Without a GPU, or if the driver refuses.
+pub(crate) fn pinned(bytes: usize) -> Result<Tensor, LoaderError> {
+    let mut message = [0; 512];
+    // SAFETY: the shim writes at most `capacity` bytes to `message`.
+    let tensor = unsafe { loader_pinned(bytes as i64, message.as_mut_ptr(), message.len()) };
+    from_shim(tensor, &message)
+}
+
+fn from_shim(tensor: *mut C_tensor, message: &[c_char; 512]) -> Result<Tensor, LoaderError> {
+    if tensor.is_null() {
+        // SAFETY: the shim ends what it writes with NUL, and the array began as NULs.
+        let message = unsafe { CStr::from_ptr(message.as_ptr()) };
+        let message = message.to_string_lossy();
+        // libtorch appends a C++ backtrace to the first line.
+        let message = message.lines().next().unwrap_or_default().to_owned();
+        return Err(LoaderError::Libtorch { message });
+    }
+    // SAFETY: the shim returns a new `at::Tensor`, which is what tch owns and frees.
+    Ok(unsafe { Tensor::from_ptr(tensor) })
+}
+
+/// The version of the libtorch that this program was built against, such as `2.11.0`.
+pub fn libtorch_version() -> &'static str {
+    // SAFETY: the shim returns a string literal.
+    let version = unsafe { CStr::from_ptr(loader_libtorch_version()) };
+    version.to_str().unwrap_or_default()
+}

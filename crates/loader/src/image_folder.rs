@@ -1,0 +1,155 @@
+//! Images in class folders, as torchvision's `ImageFolder`.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use preproc::{Compose, Worker};
+use profiler::stage::Stage;
+use rayon::prelude::*;
+
+use crate::error::FolderError;
+use crate::{Dataset, Dtype, Field, SampleError, Slot};
+
+/// Extensions of the files taken for images, in any case. What a file really is, its first bytes
+/// tell.
+pub const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
+
+/// Images in one folder for each class, each image one sample: `images`, float32 `[3, H, W]` as
+/// the transforms leave it, and `labels`, int64, the number of its class.
+///
+/// Classes are numbered in the order of their names, images sorted by path within the class, both
+/// by bytes, so that every machine agrees on them.
+#[derive(Debug)]
+pub struct ImageFolder {
+    classes: Vec<String>,
+    /// Each with the number of its class.
+    images: Vec<(PathBuf, u32)>,
+    compose: Compose,
+}
+
+impl ImageFolder {
+    /// Lists the images below `root`. They are not opened.
+    ///
+    /// # Errors
+    /// If a folder cannot be read, there is no class folder, or one holds no image.
+    pub fn open(root: impl AsRef<Path>, compose: Compose) -> Result<Self, FolderError> {
+        let root = root.as_ref();
+        let mut folders: Vec<PathBuf> =
+            entries(root)?.into_iter().filter(|path| path.is_dir()).collect();
+        folders.sort_unstable();
+        if folders.is_empty() {
+            return Err(FolderError::NoClasses { path: root.to_owned() });
+        }
+        let images: Vec<Vec<PathBuf>> =
+            folders.par_iter().map(|folder| images_below(folder)).collect::<Result<_, _>>()?;
+        let classes = folders.iter().map(|folder| name(folder)).collect();
+        let images = images
+            .into_iter()
+            .enumerate()
+            .flat_map(|(class, images)| images.into_iter().map(move |path| (path, class as u32)))
+            .collect();
+        Ok(Self { classes, images, compose })
+    }
+
+    /// Names of the classes; a label is a place in this list.
+    pub fn classes(&self) -> &[String] {
+        &self.classes
+    }
+
+    /// Path and class of each image.
+    pub fn images(&self) -> &[(PathBuf, u32)] {
+        &self.images
+    }
+
+    /// The transforms.
+    pub fn compose(&self) -> &Compose {
+        &self.compose
+    }
+}
+
+/// What a worker of [`ImageFolder`] keeps: the file's bytes, decoder and images.
+#[derive(Default)]
+pub struct ImageWorker {
+    bytes: Vec<u8>,
+    transforms: Worker,
+}
+
+impl Dataset for ImageFolder {
+    type Worker = ImageWorker;
+
+    fn len(&self) -> usize {
+        self.images.len()
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        vec![
+            Field::new("images", self.compose.shape(), Dtype::Float32),
+            Field::new("labels", [], Dtype::Int64),
+        ]
+    }
+
+    fn load(
+        &self,
+        index: usize,
+        worker: &mut ImageWorker,
+        slot: &mut Slot<'_>,
+    ) -> Result<(), SampleError> {
+        let (path, class) = &self.images[index];
+        slot.clock.enter(Stage::Read);
+        worker.bytes.clear();
+        File::open(path)?.read_to_end(&mut worker.bytes)?;
+        let image = slot.fields.get_mut::<f32>(0);
+        self.compose.apply(
+            &worker.bytes,
+            &mut slot.rng,
+            &mut worker.transforms,
+            slot.clock,
+            image,
+        )?;
+        slot.fields.get_mut::<i64>(1)[0] = i64::from(*class);
+        Ok(())
+    }
+
+    fn origin(&self, index: usize) -> Option<String> {
+        self.images.get(index).map(|(path, _)| path.display().to_string())
+    }
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let read = |source| FolderError::Read { path: folder.to_owned(), source };
+    let entries = fs::read_dir(folder).map_err(read)?;
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(read)).collect()
+}
+
+/// All images in a class folder and the folders in it, sorted.
+fn images_below(class: &Path) -> Result<Vec<PathBuf>, FolderError> {
+    let mut images = Vec::new();
+    let mut folders = vec![class.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for path in entries(&folder)? {
+            // Told by the name first: a question to the file system for each of a million
+            // images takes minutes on a network.
+            if is_image(&path) {
+                images.push(path);
+            } else if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    if images.is_empty() {
+        let extensions = EXTENSIONS.join(", ");
+        return Err(FolderError::EmptyClass { path: class.to_owned(), extensions });
+    }
+    images.sort_unstable();
+    Ok(images)
+}
+
+fn is_image(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|e| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(e)))
+}
+
+fn name(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,51 @@
+//! A multi-worker, prefetching batch loader over libtorch tensors.
+//!
+//! The data's way: a [`Dataset`] says how a sample is loaded, the order of an epoch says which one
+//! comes next, workers write samples into the slots of a batch, and a [`Loader`] gives the
+//! batches in order, as tensors. [`ImageFolder`] is the data set for images in class folders.
+//!
+//! ```no_run
+//! use loader::{ImageFolder, Loader};
+//! use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop};
+//! use preproc::{Compose, DecodeOptions, Transform};
+//!
+//! let transforms = vec![
+//!     Transform::Decode,
+//!     Transform::RandomResizedCrop(RandomResizedCrop::new(224)),
+//!     Transform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
+//!     Transform::ToTensor,
+//!     Transform::Normalize(Normalize::IMAGENET),
+//! ];
+//! let dataset = ImageFolder::open("train", Compose::new(transforms, DecodeOptions::default())?)?;
+//! let mut loader = Loader::from_settings("recommended.toml", dataset)?.build()?;
+//! for epoch in 0..90 {
+//!     for batch in loader.epoch(epoch) {
+//!         let batch = batch?.to_device(loader::cuda::device());
+//!         let (images, labels) = (&batch["images"], &batch["labels"]);
+//!         # let _ = (images, labels);
+//!     }
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod batch;
+pub mod cuda;
+mod dataset;
+mod engine;
+pub mod error;
+mod ffi;
+pub mod image_folder;
+mod loader;
+mod order;
+pub mod settings;
+mod slab;
+mod slots;
+
+pub use batch::Batch;
+pub use dataset::{Dataset, Field, SampleError, Slot};
+pub use error::LoaderError;
+pub use ffi::{Dtype, libtorch_version};
+pub use image_folder::ImageFolder;
+pub use loader::{Epoch, Loader, LoaderBuilder};
+pub use settings::Settings;
+pub use slots::{Element, Fields};

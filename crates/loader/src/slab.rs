@@ -1,0 +1,137 @@
+//! Memory of batches, used again and again.
+//!
+//! A fresh batch of 38 MB costs thousands of page faults. So each field of a batch lives in a
+//! [`Slab`] that comes from a [`SlabPool`], and goes back there when the last tensor on it is
+//! dropped, on whatever thread. The pool keeps no more than the pipeline can use at once.
+
+#![expect(unsafe_code, reason = "memory that outlives the borrow checker's view: libtorch's")]
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tch::Tensor;
+
+use crate::{LoaderError, ffi};
+
+/// Alignment of a slab: a page, so that a pinned copy or a direct read needs no other.
+const ALIGNMENT: usize = 4096;
+
+/// A block of memory.
+pub(crate) struct Slab {
+    data: NonNull<u8>,
+    owner: Owner,
+}
+
+enum Owner {
+    Heap(Layout),
+    /// Page-locked memory belongs to the tensor that libtorch gave.
+    Pinned {
+        _tensor: Tensor,
+    },
+}
+
+// SAFETY: a slab owns its memory alone, and both kinds may be freed on any thread.
+unsafe impl Send for Slab {}
+// SAFETY: a shared slab only tells its address.
+unsafe impl Sync for Slab {}
+
+impl Slab {
+    fn new(bytes: usize, pinned: bool) -> Result<Self, LoaderError> {
+        if pinned {
+            let tensor = ffi::pinned(bytes)?;
+            let data = NonNull::new(tensor.data_ptr().cast()).unwrap_or(NonNull::dangling());
+            return Ok(Self { data, owner: Owner::Pinned { _tensor: tensor } });
+        }
+        let layout = Layout::from_size_align(bytes.max(1), ALIGNMENT)
+            .map_err(|_| LoaderError::OutOfMemory { bytes })?;
+        // SAFETY: the layout's size is not zero.
+        let data = unsafe { alloc_zeroed(layout) };
+        let data = NonNull::new(data).ok_or(LoaderError::OutOfMemory { bytes })?;
+        Ok(Self { data, owner: Owner::Heap(layout) })
+    }
+
+    pub(crate) fn data(&self) -> NonNull<u8> {
+        self.data
+    }
+}
+
+impl Drop for Slab {
+    fn drop(&mut self) {
+        if let Owner::Heap(layout) = self.owner {
+            // SAFETY: allocated in `new` with this layout, freed once.
+            unsafe { dealloc(self.data.as_ptr(), layout) }
+        }
+    }
+}
+
+/// Free slabs of one size.
+pub(crate) struct SlabPool {
+    bytes: usize,
+    pinned: bool,
+    keep: usize,
+    free: Mutex<Vec<Slab>>,
+}
+
+impl SlabPool {
+    /// A pool of slabs of `bytes`, of which it keeps at most `keep` that nobody uses.
+    pub(crate) fn new(bytes: usize, pinned: bool, keep: usize) -> Arc<Self> {
+        Arc::new(Self { bytes, pinned, keep, free: Mutex::new(Vec::with_capacity(keep)) })
+    }
+
+    /// A slab, its content unspecified but initialised.
+    ///
+    /// # Errors
+    /// If there is no memory of the kind asked for.
+    pub(crate) fn lease(self: &Arc<Self>) -> Result<Lease, LoaderError> {
+        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let slab = match free {
+            Some(slab) => slab,
+            None => Slab::new(self.bytes, self.pinned)?,
+        };
+        Ok(Lease { slab: Some(slab), pool: self.clone() })
+    }
+}
+
+/// A slab on loan: dropping it gives it back.
+pub(crate) struct Lease {
+    slab: Option<Slab>,
+    pool: Arc<SlabPool>,
+}
+
+impl Lease {
+    pub(crate) fn data(&self) -> NonNull<u8> {
+        self.slab.as_ref().map_or(NonNull::dangling(), Slab::data)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
+        if free.len() < self.pool.keep {
+            free.extend(self.slab.take());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slabs_come_back_and_no_more_than_wanted_are_kept() {
+        let pool = SlabPool::new(1 << 20, false, 2);
+        let leases: Vec<_> = (0..3).map(|_| pool.lease().unwrap()).collect();
+        let addresses: Vec<_> = leases.iter().map(Lease::data).collect();
+        drop(leases);
+        assert_eq!(pool.free.lock().unwrap().len(), 2);
+        let again = pool.lease().unwrap();
+        assert!(addresses.contains(&again.data()));
+    }
+
+    #[test]
+    fn a_size_beyond_the_address_space_is_refused() {
+        let pool = SlabPool::new(usize::MAX, false, 1);
+        assert!(matches!(pool.lease(), Err(LoaderError::OutOfMemory { .. })));
+    }
+}

@@ -1,0 +1,250 @@
+//! A list of transforms, planned once and run on every sample.
+
+use profiler::stage::{Stage, StageClock};
+
+use crate::decode::{Decoder, Encoded};
+use crate::resample::{Resizer, resample};
+use crate::transform::{CenterCrop, Normalize, RandomResizedCrop, ResizeSize, Size};
+use crate::write::Writer;
+use crate::{ComposeError, DecodeOptions, ImageError, Pixels, Region, SampleRng, Transform};
+
+/// Transforms from the bytes of an image file to float32 `[3, H, W]`.
+///
+/// What the plan saves: crops only move a rectangle and mirroring only sets a flag, so that no
+/// pixels are copied for them; decoding waits until the rectangle is known; layout, scaling,
+/// normalising and mirroring are one pass into the slot.
+#[derive(Clone, Debug)]
+pub struct Compose {
+    transforms: Vec<Transform>,
+    options: DecodeOptions,
+    writer: Writer,
+    height: u32,
+    width: u32,
+}
+
+/// What one thread needs to run a [`Compose`]: decoder, resampler and the memory of two images.
+#[derive(Default)]
+pub struct Worker {
+    decoder: Decoder,
+    resizer: Resizer,
+    front: Pixels,
+    back: Pixels,
+}
+
+impl Compose {
+    /// Checks and plans `transforms`.
+    ///
+    /// # Errors
+    /// If their order makes no sense, a parameter is out of range, or samples would differ in
+    /// shape.
+    pub fn new(transforms: Vec<Transform>, options: DecodeOptions) -> Result<Self, ComposeError> {
+        let [Transform::Decode, rest @ ..] = &transforms[..] else {
+            return Err(ComposeError::Decode);
+        };
+        let mut shape = None;
+        let mut normalize = None;
+        let mut tensor = false;
+        for transform in rest {
+            transform.validate()?;
+            match transform {
+                Transform::Decode => return Err(ComposeError::Decode),
+                Transform::Normalize(_) if !tensor => {
+                    return Err(ComposeError::NormalizeBeforeToTensor);
+                }
+                Transform::Normalize(parameters) if normalize.is_none() => {
+                    normalize = Some(parameters);
+                }
+                _ if tensor => {
+                    return Err(ComposeError::AfterToTensor { name: transform.name() });
+                }
+                Transform::ToTensor => tensor = true,
+                Transform::Resize(resize) => {
+                    shape = match resize.size {
+                        ResizeSize::Exact([height, width]) => Some((height, width)),
+                        ResizeSize::Short(_) => None,
+                    };
+                }
+                Transform::Crop(region) => shape = Some((region.height, region.width)),
+                Transform::RandomResizedCrop(RandomResizedCrop { size, .. })
+                | Transform::CenterCrop(CenterCrop { size }) => {
+                    let [height, width] = size.sides();
+                    shape = Some((height, width));
+                }
+                Transform::HorizontalFlip(_) | Transform::Normalize(_) => {}
+            }
+        }
+        if !tensor {
+            return Err(ComposeError::NoToTensor);
+        }
+        let (height, width) = shape.ok_or(ComposeError::NoFixedShape)?;
+        let writer = Writer::new(normalize.unwrap_or(&Normalize::IDENTITY));
+        Ok(Self { transforms, options, writer, height, width })
+    }
+
+    /// Shape of a sample: `[3, H, W]`.
+    pub fn shape(&self) -> [usize; 3] {
+        [3, self.height as usize, self.width as usize]
+    }
+
+    /// The transforms, in order.
+    pub fn transforms(&self) -> &[Transform] {
+        &self.transforms
+    }
+
+    /// How files are decoded.
+    pub fn options(&self) -> &DecodeOptions {
+        &self.options
+    }
+
+    /// Runs the transforms on the `bytes` of an image file and writes the sample to `out`,
+    /// float32 `[3, H, W]`. Time is counted on `clock` by stage.
+    ///
+    /// # Errors
+    /// If the bytes are not an image that can be decoded.
+    ///
+    /// # Panics
+    /// If `out` does not have [`shape`](Self::shape)'s number of elements.
+    pub fn apply(
+        &self,
+        bytes: &[u8],
+        rng: &mut SampleRng,
+        worker: &mut Worker,
+        clock: &mut StageClock,
+        out: &mut [f32],
+    ) -> Result<(), ImageError> {
+        let mut run = self.transform(bytes, rng, worker, clock)?;
+        run.materialize()?;
+        run.clock.enter(Stage::Write);
+        self.writer.write(&run.worker.front, run.region, run.mirrored, out);
+        Ok(())
+    }
+
+    /// Runs the transforms of the image, all but its decoding if no step needed the pixels.
+    fn transform<'a>(
+        &'a self,
+        bytes: &'a [u8],
+        rng: &mut SampleRng,
+        worker: &'a mut Worker,
+        clock: &'a mut StageClock,
+    ) -> Result<Run<'a>, ImageError> {
+        clock.enter(Stage::Decode);
+        let encoded = worker.decoder.open(bytes, &self.options)?;
+        let region = Region::whole(encoded.width(), encoded.height());
+        let mut run = Run { encoded: Some(encoded), region, mirrored: false, worker, clock };
+        for transform in &self.transforms {
+            match transform {
+                Transform::Decode | Transform::ToTensor | Transform::Normalize(_) => {}
+                Transform::HorizontalFlip(flip) => run.mirrored ^= flip.draw(rng),
+                Transform::RandomResizedCrop(crop) => {
+                    let drawn = crop.draw(run.region.width, run.region.height, rng);
+                    run.crop(drawn);
+                    let [height, width] = crop.size.sides();
+                    run.resize(width, height)?;
+                }
+                Transform::Crop(part) => run.crop_inside(*part)?,
+                Transform::CenterCrop(crop) => run.center_crop(crop.size)?,
+                Transform::Resize(resize) => {
+                    let (width, height) = resize.output_size(run.region.width, run.region.height);
+                    self.options.check_size(width, height)?;
+                    run.resize(width as u32, height as u32)?;
+                }
+            }
+        }
+        Ok(run)
+    }
+}
+
+/// An image on its way through the transforms: `region` of the worker's front image or, as long
+/// as `encoded` is there, of the image still to be decoded.
+struct Run<'a> {
+    encoded: Option<Encoded<'a>>,
+    region: Region,
+    /// Whether the image is still to be mirrored; regions count in it as it lies in memory.
+    mirrored: bool,
+    worker: &'a mut Worker,
+    clock: &'a mut StageClock,
+}
+
+impl Run<'_> {
+    /// Sees to it that the region's pixels are in the front image.
+    fn materialize(&mut self) -> Result<(), ImageError> {
+        if let Some(encoded) = self.encoded.take() {
+            self.clock.enter(Stage::Decode);
+            let worker = &mut *self.worker;
+            self.region = worker.decoder.decode(encoded, self.region, &mut worker.front)?;
+        }
+        self.clock.enter(Stage::Transform);
+        Ok(())
+    }
+
+    /// Keeps only `part` of the image, given as it would be seen after mirroring.
+    fn crop(&mut self, part: Region) {
+        let part = if self.mirrored { part.mirrored(self.region.width) } else { part };
+        self.region = self.region.part(part);
+    }
+
+    /// # Errors
+    /// If `part` does not lie in the image.
+    fn crop_inside(&mut self, part: Region) -> Result<(), ImageError> {
+        let Region { width, height, .. } = self.region;
+        if !part.lies_in(width, height) {
+            return Err(ImageError::Crop { part, width, height });
+        }
+        self.crop(part);
+        Ok(())
+    }
+
+    /// Antialiased bilinear resampling to `width` x `height`.
+    fn resize(&mut self, width: u32, height: u32) -> Result<(), ImageError> {
+        if (width, height) == (self.region.width, self.region.height) {
+            return Ok(());
+        }
+        self.materialize()?;
+        let Worker { front, back, resizer, .. } = &mut *self.worker;
+        resample(resizer, front, self.region, back, width, height)?;
+        std::mem::swap(front, back);
+        self.region = Region::whole(width, height);
+        Ok(())
+    }
+
+    /// Cuts the middle; where the image is smaller it is first padded with black, as torchvision
+    /// does: the odd pixel goes to the right and to the bottom.
+    fn center_crop(&mut self, size: Size) -> Result<(), ImageError> {
+        let [crop_height, crop_width] = size.sides();
+        let Region { width, height, .. } = self.region;
+        if width < crop_width || height < crop_height {
+            self.pad(width.max(crop_width), height.max(crop_height))?;
+        }
+        let Region { width, height, .. } = self.region;
+        let middle = |margin: u32| (f64::from(margin) / 2.0).round_ties_even() as u32;
+        self.crop(Region {
+            left: middle(width - crop_width),
+            top: middle(height - crop_height),
+            width: crop_width,
+            height: crop_height,
+        });
+        Ok(())
+    }
+
+    fn pad(&mut self, width: u32, height: u32) -> Result<(), ImageError> {
+        self.materialize()?;
+        let Worker { front, back, .. } = &mut *self.worker;
+        let region = self.region;
+        let inner = Region {
+            left: (width - region.width) / 2,
+            top: (height - region.height) / 2,
+            ..region
+        };
+        let inner = if self.mirrored { inner.mirrored(width) } else { inner };
+        let padded = back.reset(width, height);
+        padded.fill(0);
+        for y in 0..region.height {
+            let start = 3 * ((inner.top + y) as usize * width as usize + inner.left as usize);
+            let row = front.row(region, y);
+            padded[start..start + row.len()].copy_from_slice(row);
+        }
+        std::mem::swap(front, back);
+        self.region = Region::whole(width, height);
+        Ok(())
+    }
+}

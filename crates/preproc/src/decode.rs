@@ -1,0 +1,210 @@
+//! Bytes to pixels.
+//!
+//! The format is told by the first bytes, not by the file's name: ImageNet itself has a PNG named
+//! `.JPEG`. JPEG goes through libjpeg-turbo, which can stop at the end of a rectangle; PNG, WebP
+//! and BMP through the `image` crate, whole. Everything becomes 8-bit RGB as PIL's
+//! `convert("RGB")` does it: grey is repeated, alpha dropped, CMYK converted; 16 bits are scaled.
+
+use std::io::Cursor;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageReader};
+use serde::{Deserialize, Serialize};
+
+use crate::jpeg::{self, JpegDecoder, JpegHeader};
+use crate::{ImageError, Pixels, Region};
+
+/// How files are decoded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DecodeOptions {
+    /// Pixels, width times height, beyond which an image is refused, so that a small file cannot
+    /// take all memory. Default: 178,956,970, where PIL refuses.
+    pub max_pixels: u64,
+    /// Turn the image as its EXIF orientation says. Default: off, as in torchvision.
+    pub exif_orientation: bool,
+}
+
+impl Default for DecodeOptions {
+    fn default() -> Self {
+        Self { max_pixels: 178_956_970, exif_orientation: false }
+    }
+}
+
+impl DecodeOptions {
+    /// # Errors
+    /// [`ImageError::TooLarge`] if an image of this size is over the limit.
+    pub(crate) fn check_size(&self, width: u64, height: u64) -> Result<(), ImageError> {
+        if width.saturating_mul(height) > self.max_pixels {
+            return Err(ImageError::TooLarge { width, height, limit: self.max_pixels });
+        }
+        Ok(())
+    }
+}
+
+/// Decodes images one after the other on one thread, and keeps its memory in between.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    jpeg: Option<JpegDecoder>,
+}
+
+/// An image of which the header is read.
+pub struct Encoded<'b> {
+    width: u32,
+    height: u32,
+    orientation: Orientation,
+    format: Format<'b>,
+}
+
+enum Format<'b> {
+    Jpeg { bytes: &'b [u8], header: JpegHeader },
+    Other(Box<dyn ImageDecoder + 'b>),
+}
+
+impl Encoded<'_> {
+    /// Width in pixels, after turning.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels, after turning.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+}
+
+impl Decoder {
+    /// Reads the header of an image file's `bytes`.
+    ///
+    /// # Errors
+    /// If the bytes are no image, are cut short, or hold more pixels than allowed.
+    pub fn open<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        options: &DecodeOptions,
+    ) -> Result<Encoded<'b>, ImageError> {
+        let mut encoded = match bytes {
+            [] => return Err(ImageError::Empty),
+            [0xFF, 0xD8, 0xFF, ..] => self.open_jpeg(bytes, options)?,
+            _ => open_other(bytes, options)?,
+        };
+        if is_sideways(encoded.orientation) {
+            (encoded.width, encoded.height) = (encoded.height, encoded.width);
+        }
+        Ok(encoded)
+    }
+
+    fn open_jpeg<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        options: &DecodeOptions,
+    ) -> Result<Encoded<'b>, ImageError> {
+        if !jpeg::is_complete(bytes) {
+            return Err(ImageError::Truncated);
+        }
+        let header = self.jpeg()?.header(bytes)?;
+        options.check_size(header.width.into(), header.height.into())?;
+        let orientation = if options.exif_orientation {
+            exif_orientation(bytes)
+        } else {
+            Orientation::NoTransforms
+        };
+        let format = Format::Jpeg { bytes, header };
+        Ok(Encoded { width: header.width, height: header.height, orientation, format })
+    }
+
+    /// Decodes at least `region` into `into`, and returns where in it the region lies.
+    ///
+    /// # Errors
+    /// If the data behind the header is damaged.
+    pub fn decode(
+        &mut self,
+        encoded: Encoded<'_>,
+        region: Region,
+        into: &mut Pixels,
+    ) -> Result<Region, ImageError> {
+        match encoded.format {
+            Format::Jpeg { bytes, header } => {
+                if encoded.orientation == Orientation::NoTransforms {
+                    return self.jpeg()?.decode(bytes, header, region, into);
+                }
+                let whole = Region::whole(header.width, header.height);
+                self.jpeg()?.decode(bytes, header, whole, into)?;
+                let turned =
+                    image::RgbImage::from_raw(header.width, header.height, into.data().to_vec())
+                        .map(DynamicImage::from);
+                if let Some(image) = turned {
+                    store(image, encoded.orientation, into);
+                }
+            }
+            Format::Other(decoder) => {
+                let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+                store(image, encoded.orientation, into);
+            }
+        }
+        Ok(region)
+    }
+
+    fn jpeg(&mut self) -> Result<&mut JpegDecoder, ImageError> {
+        match &mut self.jpeg {
+            Some(decoder) => Ok(decoder),
+            empty => Ok(empty.insert(JpegDecoder::new()?)),
+        }
+    }
+}
+
+fn open_other<'b>(bytes: &'b [u8], options: &DecodeOptions) -> Result<Encoded<'b>, ImageError> {
+    let mut reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .map_err(|e| damaged(e.into()))?;
+    if reader.format().is_none() {
+        return Err(ImageError::UnknownFormat);
+    }
+    // The pixel limit is the one limit: 8 bytes a pixel (16-bit RGBA), twice for turning.
+    let mut limits = image::Limits::no_limits();
+    limits.max_alloc = Some(options.max_pixels.saturating_mul(16));
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(|error| match error {
+        image::ImageError::Unsupported(_) => ImageError::UnknownFormat,
+        other => damaged(other),
+    })?;
+    let (width, height) = decoder.dimensions();
+    options.check_size(width.into(), height.into())?;
+    let orientation = if options.exif_orientation {
+        decoder.orientation().unwrap_or(Orientation::NoTransforms)
+    } else {
+        Orientation::NoTransforms
+    };
+    Ok(Encoded { width, height, orientation, format: Format::Other(Box::new(decoder)) })
+}
+
+fn damaged(error: image::ImageError) -> ImageError {
+    match error {
+        image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            ImageError::Truncated
+        }
+        other => ImageError::Decode(other),
+    }
+}
+
+fn store(mut image: DynamicImage, orientation: Orientation, into: &mut Pixels) {
+    image.apply_orientation(orientation);
+    let image = image.into_rgb8();
+    into.reset(image.width(), image.height()).copy_from_slice(image.as_raw());
+}
+
+/// An unreadable EXIF segment means no orientation, as in PIL.
+fn exif_orientation(bytes: &[u8]) -> Orientation {
+    let field = exif::Reader::new().read_from_container(&mut Cursor::new(bytes)).ok();
+    field
+        .as_ref()
+        .and_then(|exif| exif.get_field(exif::Tag::Orientation, exif::In::PRIMARY))
+        .and_then(|field| field.value.get_uint(0))
+        .and_then(|value| Orientation::from_exif(u8::try_from(value).ok()?))
+        .unwrap_or(Orientation::NoTransforms)
+}
+
+fn is_sideways(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}

@@ -1,0 +1,101 @@
+//! What can go wrong with an image or a list of transforms.
+
+use thiserror::Error;
+
+use crate::Region;
+
+/// Why the bytes of a file did not become pixels.
+#[derive(Debug, Error)]
+pub enum ImageError {
+    /// The file has no bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// The first bytes belong to no format known here.
+    #[error("not an image that can be read here (JPEG, PNG, WebP or BMP)")]
+    UnknownFormat,
+    /// The file ends before the image does.
+    #[error("the image is truncated: its end is missing")]
+    Truncated,
+    /// More pixels than the limit: a decompression bomb, or a limit set too low.
+    #[error(
+        "the image has {width}x{height} pixels, more than the limit of {limit}\nhint: raise `max_pixels` if the file is to be trusted"
+    )]
+    TooLarge {
+        /// Width of the image.
+        width: u64,
+        /// Height of the image.
+        height: u64,
+        /// `max_pixels`.
+        limit: u64,
+    },
+    /// libjpeg-turbo could not decode the data.
+    #[error("not a readable JPEG: {0}")]
+    Jpeg(String),
+    /// The decoder of another format could not decode the data.
+    #[error("not a readable image")]
+    Decode(#[source] image::ImageError),
+    /// A fixed crop does not lie in the image.
+    #[error("the image has {width}x{height} pixels: `crop` of {}x{} at {}, {} does not lie in it", part.width, part.height, part.left, part.top)]
+    Crop {
+        /// The crop.
+        part: Region,
+        /// Width of the image.
+        width: u32,
+        /// Height of the image.
+        height: u32,
+    },
+    /// The resampler refused.
+    #[error("cannot resample the image")]
+    Resample(#[from] ResampleError),
+}
+
+/// Why the resampler refused.
+#[derive(Debug, Error)]
+pub enum ResampleError {
+    /// Source or target do not have the size they claim.
+    #[error(transparent)]
+    Buffer(#[from] fast_image_resize::ImageBufferError),
+    /// The rectangle does not lie in the source.
+    #[error(transparent)]
+    Crop(#[from] fast_image_resize::CropBoxError),
+    /// Source or target are of another kind than the resampler's.
+    #[error(transparent)]
+    Resize(#[from] fast_image_resize::ResizeError),
+}
+
+/// Why a list of transforms cannot be run.
+#[derive(Clone, Debug, Error, PartialEq)]
+pub enum ComposeError {
+    /// `decode` is not the first transform, or there again.
+    #[error("`decode` must be the first transform, and only there")]
+    Decode,
+    /// `to_tensor` is missing.
+    #[error("`to_tensor` is missing: it ends the transforms of the image, before `normalize`")]
+    NoToTensor,
+    /// A transform stands where it cannot be run.
+    #[error("`{name}` cannot follow `to_tensor`; only one `normalize` can")]
+    AfterToTensor {
+        /// The transform.
+        name: &'static str,
+    },
+    /// `normalize` works on tensors.
+    #[error("`normalize` must come after `to_tensor`")]
+    NormalizeBeforeToTensor,
+    /// Samples would differ in shape.
+    #[error(
+        "samples would have different shapes\nhint: add `center_crop` or `random_resized_crop`, or give `resize` both sides: `[height, width]`"
+    )]
+    NoFixedShape,
+    /// A parameter has a value that makes no sense.
+    #[error("`{name}`: `{parameter}` is {got}, but must be {expected}")]
+    Value {
+        /// The transform.
+        name: &'static str,
+        /// The parameter.
+        parameter: &'static str,
+        /// Its value.
+        got: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+}

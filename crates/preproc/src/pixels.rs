@@ -1,0 +1,105 @@
+//! Decoded pixels and rectangles in them.
+
+use serde::{Deserialize, Serialize};
+
+/// An RGB image: `height` rows of `width` pixels of three bytes, without padding.
+///
+/// Its memory is kept when the image is overwritten by another, so that a worker that decodes
+/// one image after the other stops allocating; only what a huge image took is given back.
+#[derive(Clone, Debug, Default)]
+pub struct Pixels {
+    /// At least `3 * width * height` bytes; what lies behind is left from an earlier image.
+    memory: Vec<u8>,
+    width: u32,
+    height: u32,
+}
+
+/// Memory above this is not kept for the next image: 4,000 x 4,000 pixels.
+const KEPT_BYTES: usize = 48 << 20;
+
+impl Pixels {
+    /// An image of `width` x `height` from its bytes; `None` if their number is not
+    /// `3 * width * height`.
+    pub fn from_rgb(width: u32, height: u32, data: Vec<u8>) -> Option<Self> {
+        (data.len() == bytes(width, height)).then_some(Self { memory: data, width, height })
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The bytes, `[H, W, 3]`.
+    pub fn data(&self) -> &[u8] {
+        &self.memory[..bytes(self.width, self.height)]
+    }
+
+    /// The bytes of `region`'s row `y`, `[region.width, 3]`.
+    pub fn row(&self, region: Region, y: u32) -> &[u8] {
+        let start = (region.top + y) as usize * self.width as usize + region.left as usize;
+        &self.memory[3 * start..][..3 * region.width as usize]
+    }
+
+    /// Makes this an image of `width` x `height` with unspecified content, to be overwritten,
+    /// and returns its bytes.
+    pub fn reset(&mut self, width: u32, height: u32) -> &mut [u8] {
+        let bytes = bytes(width, height);
+        if self.memory.len() > KEPT_BYTES && bytes <= KEPT_BYTES {
+            self.memory = Vec::new();
+        }
+        if self.memory.len() < bytes {
+            self.memory.resize(bytes, 0);
+        }
+        self.width = width;
+        self.height = height;
+        &mut self.memory[..bytes]
+    }
+}
+
+fn bytes(width: u32, height: u32) -> usize {
+    3 * width as usize * height as usize
+}
+
+/// A rectangle of whole pixels inside an image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Region {
+    /// Distance from the image's left edge.
+    pub left: u32,
+    /// Distance from the image's top edge.
+    pub top: u32,
+    /// Width, at least 1.
+    pub width: u32,
+    /// Height, at least 1.
+    pub height: u32,
+}
+
+impl Region {
+    /// The whole of an image of `width` x `height`.
+    pub fn whole(width: u32, height: u32) -> Self {
+        Self { left: 0, top: 0, width, height }
+    }
+
+    /// Whether it lies in an image of `width` x `height`.
+    pub fn lies_in(self, width: u32, height: u32) -> bool {
+        let fits = |start: u32, length: u32, side: u32| {
+            start.checked_add(length).is_some_and(|end| end <= side)
+        };
+        fits(self.left, self.width, width) && fits(self.top, self.height, height)
+    }
+
+    /// The part of this region that `inner`, whose edges count from this region's, covers.
+    pub fn part(self, inner: Region) -> Self {
+        Self { left: self.left + inner.left, top: self.top + inner.top, ..inner }
+    }
+
+    /// The same rectangle in the mirror image of an image of `image_width`.
+    pub fn mirrored(self, image_width: u32) -> Self {
+        Self { left: image_width - self.left - self.width, ..self }
+    }
+}
