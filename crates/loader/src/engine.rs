@@ -153,7 +153,7 @@ impl Engine {
             threads: Vec::with_capacity(config.num_workers),
             counters: vec![consumer.clone()],
             plan: None,
-            consumer: StageClock::new(consumer),
+            consumer: StageClock::new(consumer, Stage::Consume),
             own_loader: (config.num_workers == 0).then(|| Worker::new(&shared)),
             config,
             shared,
@@ -193,6 +193,13 @@ impl Engine {
 
     /// The next batch, or the error of its first bad sample.
     pub(crate) fn next(&mut self) -> Result<Filled, LoaderError> {
+        self.consumer.enter(Stage::Other);
+        let filled = self.next_filled();
+        self.consumer.enter(Stage::Consume);
+        filled
+    }
+
+    fn next_filled(&mut self) -> Result<Filled, LoaderError> {
         self.fill_queue()?;
         let shared = self.shared.clone();
         let head = lock(&shared.state).queue.front().cloned().ok_or(LoaderError::NoBatch)?;
@@ -283,7 +290,7 @@ impl Drop for Engine {
 
 /// The life of a worker thread.
 fn work(shared: &Arc<Shared>, counters: Arc<StageCounters>) {
-    let mut clock = StageClock::new(counters);
+    let mut clock = StageClock::new(counters, Stage::Other);
     let mut worker = Worker::new(shared);
     while let Some(batch) = next_unclaimed(shared, &mut clock) {
         worker.fill(shared, &batch, &mut clock);

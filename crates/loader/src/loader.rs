@@ -105,6 +105,13 @@ pub struct Epoch<'a> {
     next: usize,
 }
 
+impl Epoch<'_> {
+    /// See [`Loader::times`].
+    pub fn times(&self) -> StageTimes {
+        self.loader.times()
+    }
+}
+
 impl Iterator for Epoch<'_> {
     type Item = Result<Batch, LoaderError>;
 

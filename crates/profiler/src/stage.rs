@@ -29,11 +29,13 @@ pub enum Stage {
     WaitRoom,
     /// The consumer waiting for its next batch.
     WaitBatch,
+    /// The consumer at its own work, between one batch and asking for the next.
+    Consume,
 }
 
 impl Stage {
     /// Every stage, in the order of the data's way.
-    pub const ALL: [Stage; 7] = [
+    pub const ALL: [Stage; 8] = [
         Stage::Read,
         Stage::Decode,
         Stage::Transform,
@@ -41,6 +43,7 @@ impl Stage {
         Stage::Other,
         Stage::WaitRoom,
         Stage::WaitBatch,
+        Stage::Consume,
     ];
 }
 
@@ -67,6 +70,7 @@ impl StageCounters {
             other_s: seconds(Stage::Other),
             wait_room_s: seconds(Stage::WaitRoom),
             wait_batch_s: seconds(Stage::WaitBatch),
+            consume_s: seconds(Stage::Consume),
         }
     }
 }
@@ -88,10 +92,12 @@ pub struct StageTimes {
     pub wait_room_s: f64,
     /// See [`Stage::WaitBatch`].
     pub wait_batch_s: f64,
+    /// See [`Stage::Consume`].
+    pub consume_s: f64,
 }
 
 impl StageTimes {
-    /// Thread-seconds of work on samples, waits left out.
+    /// Thread-seconds of work on samples: no waits, nothing of the consumer's.
     pub fn busy_s(&self) -> f64 {
         self.read_s + self.decode_s + self.transform_s + self.write_s + self.other_s
     }
@@ -105,6 +111,7 @@ impl StageTimes {
             &mut self.other_s,
             &mut self.wait_room_s,
             &mut self.wait_batch_s,
+            &mut self.consume_s,
         ]
     }
 }
@@ -137,9 +144,9 @@ pub struct StageClock {
 }
 
 impl StageClock {
-    /// A clock that starts now, in [`Stage::Other`], and adds to `counters`.
-    pub fn new(counters: Arc<StageCounters>) -> Self {
-        Self { counters, stage: Stage::Other, since: Instant::now() }
+    /// A clock that starts now, in `stage`, and adds to `counters`.
+    pub fn new(counters: Arc<StageCounters>, stage: Stage) -> Self {
+        Self { counters, stage, since: Instant::now() }
     }
 
     /// Leaves the current stage for `stage`, and returns the one left.
@@ -158,7 +165,7 @@ mod tests {
     #[test]
     fn time_goes_to_the_stage_that_is_left() {
         let counters = Arc::new(StageCounters::default());
-        let mut clock = StageClock::new(counters.clone());
+        let mut clock = StageClock::new(counters.clone(), Stage::Other);
         clock.enter(Stage::Decode);
         std::thread::sleep(Duration::from_millis(5));
         assert_eq!(clock.enter(Stage::Write), Stage::Decode);

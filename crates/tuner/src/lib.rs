@@ -1,1 +1,19 @@
-//! tuner
+//! Which batch size, how many workers, how much prefetch?
+//!
+//! The sweep's way: a [`config`] names data and settings to try, [`dataset`] opens (or makes) the
+//! data, [`sweep`] measures each setting in a process of its own, scores it, and writes what it
+//! found. [`bench`](mod@bench) measures one setting, [`show_batch`] writes what training would
+//! get, [`data`] makes data to try it all on. [`cli`] is what the program `tuner` does.
+
+pub mod bench;
+pub mod cli;
+pub mod config;
+pub mod data;
+pub mod dataset;
+pub mod error;
+mod files;
+pub mod show_batch;
+pub mod sweep;
+
+pub use config::Config;
+pub use error::TunerError;

@@ -54,7 +54,9 @@ pub enum DataError {
         least: u32,
     },
     /// Two photographs would give their images to the same class.
-    #[error("the photographs `{first}` and `{second}` would share the class `{class}`\nhint: rename one")]
+    #[error(
+        "the photographs `{first}` and `{second}` would share the class `{class}`\nhint: rename one"
+    )]
     SameClass {
         /// A file.
         first: PathBuf,
@@ -64,7 +66,10 @@ pub enum DataError {
         class: String,
     },
     /// Something is there already, and nothing is ever overwritten.
-    #[error("`{path}` is there already\nhint: remove it (`rm -r '{path}'`) or choose another folder")]
+    #[error(
+        "`{path}` is there already, and nothing is overwritten\nhint: choose another folder, or \
+         remove what is there"
+    )]
     Exists {
         /// What is there: a folder that holds something, or a file.
         path: PathBuf,

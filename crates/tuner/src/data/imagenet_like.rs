@@ -104,8 +104,8 @@ impl ImagenetLike {
         if self.images == 0 {
             return Err(DataError::NoImages);
         }
-        let folder = PartialFolder::create(&self.out)?;
         let Photos { photos, licences } = Photos::read(&self.photos)?;
+        let folder = PartialFolder::create(&self.out)?;
         let sizes: Vec<_> = photos.iter().map(|photo| (photo.width, photo.height)).collect();
         let spec = |index| Spec::draw(self.seed, index, &sizes);
 
@@ -250,5 +250,164 @@ impl Total {
             grey: self.grey + other.grey,
             progressive: self.progressive + other.progressive,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tempfile::{TempDir, tempdir};
+
+    use super::*;
+
+    const PHOTOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../datasets/photos");
+
+    fn set(images: usize, seed: u64, dir: &TempDir, name: &str) -> ImagenetLike {
+        ImagenetLike { images, seed, out: dir.path().join(name), photos: PHOTOS.into() }
+    }
+
+    /// Every JPEG file's path in `folder`, with its bytes.
+    fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        for class in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if class.is_dir() {
+                for file in fs::read_dir(&class).unwrap().map(|entry| entry.unwrap().path()) {
+                    let name = file.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+                    files.insert(name, fs::read(file).unwrap());
+                }
+            }
+        }
+        files
+    }
+
+    fn with_threads<T: Send>(threads: usize, work: impl FnOnce() -> T + Send) -> T {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
+    }
+
+    #[test]
+    fn the_seed_decides_every_byte_whatever_the_threads() {
+        let dir = tempdir().unwrap();
+        let (one, two) = (set(40, 1, &dir, "one"), set(40, 1, &dir, "two"));
+        let made = with_threads(1, || one.make(|| {}).unwrap());
+        assert_eq!(made, with_threads(2, || two.make(|| {}).unwrap()));
+        let files_of_one = files(&one.out);
+        assert_eq!(files_of_one.len(), 40);
+        assert_eq!(files_of_one.values().map(|bytes| bytes.len() as u64).sum::<u64>(), made.bytes);
+        assert!(files_of_one == files(&two.out));
+
+        let other = set(40, 2, &dir, "other");
+        other.make(|| {}).unwrap();
+        let files_of_other = files(&other.out);
+        assert!(files_of_one.keys().eq(files_of_other.keys()));
+        assert!(files_of_one.values().zip(files_of_other.values()).all(|(a, b)| a != b));
+    }
+
+    #[test]
+    fn a_larger_set_begins_with_the_smaller_one() {
+        let dir = tempdir().unwrap();
+        let (small, large) = (set(10, 3, &dir, "small"), set(30, 3, &dir, "large"));
+        small.make(|| {}).unwrap();
+        large.make(|| {}).unwrap();
+        let files_of_large = files(&large.out);
+        assert!(files(&small.out).iter().all(|(name, bytes)| files_of_large[name] == *bytes));
+    }
+
+    #[test]
+    fn the_recipe_is_stable() {
+        // FNV-1a of all files, recorded once. Whoever means to change it gives RECIPE a new number.
+        let dir = tempdir().unwrap();
+        let set = set(30, 0, &dir, "set");
+        set.make(|| {}).unwrap();
+        let hash = files(&set.out).values().flatten().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        assert_eq!(hash, 0xe19b_6c67_fb03_a444, "{hash:#x}");
+    }
+
+    #[test]
+    fn what_is_made_is_like_imagenet() {
+        let dir = tempdir().unwrap();
+        let set = set(300, 0, &dir, "set");
+        let calls = AtomicUsize::new(0);
+        let made = set.make(|| _ = calls.fetch_add(1, Ordering::Relaxed)).unwrap();
+        assert_eq!(calls.into_inner(), 300);
+        assert_eq!((made.images, made.classes, made.photos.len()), (300, 14, 7));
+        assert!((95e3..125e3).contains(&made.mean_bytes), "{made:?}");
+        assert!((430.0..470.0).contains(&made.mean_width), "{made:?}");
+        assert!((380.0..420.0).contains(&made.mean_height), "{made:?}");
+        assert!((165e3..215e3).contains(&made.mean_pixels), "{made:?}");
+
+        let (mut grey, mut progressive) = (0, 0);
+        for (name, bytes) in files(&set.out) {
+            let (class, file) = name.split_once('/').unwrap();
+            assert!(file.starts_with(&format!("{class}_0")) && file.ends_with(".JPEG"), "{name}");
+            let header = turbojpeg::read_header(&bytes).unwrap();
+            grey += usize::from(header.subsamp == turbojpeg::Subsamp::Gray);
+            progressive += usize::from(header.is_progressive);
+            let image = turbojpeg::decompress(&bytes, turbojpeg::PixelFormat::GRAY).unwrap();
+            let sum: u64 = image.pixels.iter().map(|value| u64::from(*value)).sum();
+            let mean = sum as f64 / image.pixels.len() as f64;
+            assert!((5.0..230.0).contains(&mean), "{name} has a mean of {mean}");
+        }
+        assert_eq!((grey, progressive), (made.grey, made.progressive));
+        assert!(grey > 0 && progressive > 0);
+    }
+
+    #[test]
+    fn it_says_what_it_is_in_plain_files() {
+        let dir = tempdir().unwrap();
+        let set = set(3, 9, &dir, "set");
+        let made = set.make(|| {}).unwrap();
+        assert_eq!(made.classes, 3);
+        assert_eq!(Made::read(&set.out).unwrap(), Some(made));
+        assert!(fs::read_to_string(set.out.join("README.md")).unwrap().contains("LICENCES.md"));
+        assert!(set.out.join("LICENCES.md").is_file());
+        assert_eq!(fs::read_dir(&set.out).unwrap().count(), 3 + 3);
+
+        assert_eq!(Made::read(dir.path()).unwrap(), None);
+        fs::write(dir.path().join(DESCRIPTION), "{}").unwrap();
+        assert!(matches!(Made::read(dir.path()), Err(DataError::Description { .. })));
+    }
+
+    #[test]
+    fn refusals_name_the_thing_and_leave_nothing() {
+        let dir = tempdir().unwrap();
+        let refused = |set: &ImagenetLike| set.make(|| {}).unwrap_err();
+        assert!(matches!(refused(&set(0, 0, &dir, "set")), DataError::NoImages));
+
+        let missing = dir.path().join("missing");
+        let error = refused(&ImagenetLike { photos: missing, ..set(1, 0, &dir, "set") });
+        assert!(error.to_string().contains("missing`"), "{error}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+
+        let photos = dir.path().join("photos");
+        fs::create_dir(&photos).unwrap();
+        let from_these = ImagenetLike { photos: photos.clone(), ..set(1, 0, &dir, "set") };
+        assert!(matches!(refused(&from_these), DataError::NoPhotos { .. }));
+        fs::write(photos.join("a.jpg"), "not a photograph").unwrap();
+        let error = refused(&from_these);
+        assert!(error.to_string().contains("a.jpg`"), "{error}");
+        fs::copy(Path::new(PHOTOS).join("chelsea.png"), photos.join("a.png")).unwrap();
+        fs::copy(Path::new(PHOTOS).join("china.jpg"), photos.join("a.jpg")).unwrap();
+        assert!(matches!(refused(&from_these), DataError::SameClass { .. }));
+
+        let taken = set(1, 0, &dir, "photos");
+        let error = refused(&taken);
+        assert!(matches!(error, DataError::Exists { .. }), "{error}");
+        let below_a_file = set(1, 0, &dir, "photos/a.jpg/set");
+        assert!(matches!(refused(&below_a_file), DataError::Write { .. }));
+        let on_a_file = set(1, 0, &dir, "photos/a.jpg");
+        assert!(matches!(refused(&on_a_file), DataError::Exists { .. }));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_panic_leaves_nothing() {
+        let dir = tempdir().unwrap();
+        let set = set(5, 0, &dir, "set");
+        assert!(std::panic::catch_unwind(|| set.make(|| panic!("on purpose"))).is_err());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

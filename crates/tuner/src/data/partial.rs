@@ -80,8 +80,10 @@ fn refuse_unless_free(out: &Path) -> Result<(), DataError> {
             None => Ok(()),
             Some(_) => Err(DataError::Exists { path: out.to_path_buf() }),
         },
+        Err(_) if out.is_file() || out.is_symlink() => {
+            Err(DataError::Exists { path: out.to_path_buf() })
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(_) if out.is_file() => Err(DataError::Exists { path: out.to_path_buf() }),
         Err(source) => Err(DataError::write(out, source)),
     }
 }
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_folder_and_a_link_to_one_are_filled() {
+    fn an_empty_folder_is_filled_and_so_is_one_behind_a_link() {
         let dir = tempfile::tempdir().unwrap();
         let (out, link) = (dir.path().join("set"), dir.path().join("link"));
         fs::create_dir(&out).unwrap();
@@ -150,5 +152,8 @@ mod tests {
         fs::write(partial.path().join("x"), "x").unwrap();
         partial.finish().unwrap();
         assert!(out.join("x").exists());
+
+        fs::remove_dir_all(&out).unwrap();
+        assert!(matches!(PartialFolder::create(&link), Err(DataError::Exists { .. })));
     }
 }

@@ -45,7 +45,9 @@ impl Photos {
     pub(super) fn read(folder: &Path) -> Result<Self, DataError> {
         let failed = |source| DataError::Photos { path: folder.to_path_buf(), source };
         let mut paths = fs::read_dir(folder)
-            .and_then(|entries| entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>())
+            .and_then(|entries| {
+                entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>, _>>()
+            })
             .map_err(failed)?;
         paths.sort();
         let licences = paths.iter().filter(|path| is_licence(path)).cloned().collect();
@@ -83,7 +85,8 @@ fn format(path: &Path) -> Option<Format> {
 
 fn is_licence(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    ["licen", "copying", "attribution"].iter().any(|start| name.starts_with(start)) && path.is_file()
+    ["licen", "copying", "attribution"].iter().any(|start| name.starts_with(start))
+        && path.is_file()
 }
 
 fn read(path: &Path) -> Result<Photo, DataError> {
@@ -107,12 +110,13 @@ fn read(path: &Path) -> Result<Photo, DataError> {
 fn sharpened(pixels: &[u8], pitch: usize) -> Vec<u8> {
     let mut sharp = pixels.to_vec();
     let rows = pixels.len() / pitch;
-    for row in 1..rows.saturating_sub(1) {
-        for i in row * pitch + 3..(row + 1) * pitch - 3 {
+    for (row, line) in sharp.chunks_exact_mut(pitch).enumerate().take(rows - 1).skip(1) {
+        for (column, value) in line.iter_mut().enumerate().take(pitch - 3).skip(3) {
+            let here = row * pitch + column;
             let at = |i: usize| i32::from(pixels[i]);
-            let around = at(i - pitch) + at(i - 3) + at(i + 3) + at(i + pitch);
-            let value = at(i) + (4 * at(i) - around) * SHARPNESS / 16;
-            sharp[i] = value.clamp(0, 255) as u8;
+            let around = at(here - pitch) + at(here - 3) + at(here + 3) + at(here + pitch);
+            let sharper = at(here) + (4 * at(here) - around) * SHARPNESS / 16;
+            *value = sharper.clamp(0, 255) as u8;
         }
     }
     sharp
@@ -134,5 +138,36 @@ fn decode(path: &Path) -> Result<(u32, u32, Vec<u8>), Box<dyn Error + Send + Syn
             let image = image.into_rgb8();
             Ok((image.width(), image.height(), image.into_raw()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sharpening_keeps_flat_parts_and_steepens_edges() {
+        // Four rows of five grey pixels, dark at the left and bright at the right.
+        let row = [80, 80, 80, 160, 160].map(|value: u8| [value; 3]).concat();
+        let sharp = sharpened(&row.repeat(4), 15);
+        assert_eq!(sharp[..15], row);
+        let steep: Vec<u8> = sharp[15..30].chunks(3).map(|pixel| pixel[0]).collect();
+        let step = (80 * SHARPNESS / 16) as u8;
+        assert_eq!(steep, [80, 80, 80 - step, 160 + step, 160]);
+    }
+
+    #[test]
+    fn small_photographs_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        image::RgbImage::new(100, 63).save(dir.path().join("strip.png")).unwrap();
+        let error = Photos::read(dir.path()).err().unwrap();
+        assert!(matches!(error, DataError::SmallPhoto { width: 100, height: 63, .. }));
+    }
+
+    #[test]
+    fn names_need_no_quoting() {
+        let dir = tempfile::tempdir().unwrap();
+        image::RgbImage::new(64, 64).save(dir.path().join("My cat's.PNG")).unwrap();
+        assert_eq!(Photos::read(dir.path()).unwrap().photos[0].name, "my_cat_s");
     }
 }

@@ -59,8 +59,7 @@ impl Renderer {
             .resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom))
             .crop(left, top, width, height);
         // Typed: `resize` would be compiled for every type of pixel there is, which takes minutes.
-        let source =
-            TypedImageRef::<U8x3>::from_buffer(photo.width, photo.height, &photo.pixels)?;
+        let source = TypedImageRef::<U8x3>::from_buffer(photo.width, photo.height, &photo.pixels)?;
         let mut target =
             TypedImage::<U8x3>::from_buffer(spec.width, spec.height, &mut self.pixels)?;
         Ok(self.resizer.resize_typed(&source, &mut target, &options)?)
@@ -177,4 +176,54 @@ fn colour_matrix(colour: &Colour) -> ([[f32; 3]; 3], f32) {
         }
     }
     (matrix, MID_GREY * (1.0 - colour.contrast) + colour.brightness)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNCHANGED: Colour =
+        Colour { gains: [1.0; 3], brightness: 0.0, contrast: 1.0, saturation: 1.0, hue: 0.0 };
+
+    fn developed(colour: Colour, noise: f32, pixels: &[u8]) -> Vec<u8> {
+        let spec = Spec { colour, noise, ..Spec::draw(0, 0, &[(640, 480)]) };
+        let mut random = vec![0; pixels.len() / 3 * 4];
+        generator(0, 0).fill_bytes(&mut random);
+        let mut pixels = pixels.to_vec();
+        develop(&mut pixels, &random, &spec);
+        pixels
+    }
+
+    #[test]
+    fn nothing_asked_nothing_changed() {
+        // 35 pixels: two blocks and a rest.
+        let pixels: Vec<u8> = (0..105).map(|i| (i * 37 % 256) as u8).collect();
+        assert_eq!(developed(UNCHANGED, 0.0, &pixels), pixels);
+    }
+
+    #[test]
+    fn colours_change_as_asked() {
+        let pixel = [100, 150, 200];
+        let brighter = Colour { brightness: 10.0, ..UNCHANGED };
+        assert_eq!(developed(brighter, 0.0, &pixel), [110, 160, 210]);
+        let dimmer = Colour { gains: [0.5, 1.0, 2.0], ..UNCHANGED };
+        assert_eq!(developed(dimmer, 0.0, &pixel), [50, 150, 255]);
+        let flatter = Colour { contrast: 0.5, ..UNCHANGED };
+        assert_eq!(developed(flatter, 0.0, &pixel), [109, 134, 159]);
+        let grey = Colour { saturation: 0.0, ..UNCHANGED };
+        assert_eq!(developed(grey, 0.0, &pixel), [143, 143, 143]);
+        let turned = Colour { hue: 0.1, ..UNCHANGED };
+        assert_ne!(developed(turned, 0.0, &pixel), pixel);
+        assert_eq!(developed(turned, 0.0, &[90, 90, 90]), [90, 90, 90]);
+    }
+
+    #[test]
+    fn noise_has_the_deviation_asked_for() {
+        let noisy = developed(UNCHANGED, 5.0, &[128; 30_000]);
+        let differences = noisy.iter().map(|value| f64::from(*value) - 128.0);
+        let mean = differences.clone().sum::<f64>() / 30_000.0;
+        let deviation = (differences.map(|d| d * d).sum::<f64>() / 30_000.0).sqrt();
+        assert!(mean.abs() < 0.1, "{mean}");
+        assert!((4.8..5.2).contains(&deviation), "{deviation}");
+    }
 }

@@ -180,8 +180,8 @@ impl Draw {
 
     /// A part of the photograph with the shape of the image.
     ///
-    /// Detail is what makes a file as large as a photograph's, so the part is as large as the image,
-    /// or larger, where the photograph allows it.
+    /// Detail is what makes a file as large as a photograph's, so where the photograph allows it, the
+    /// part has at least 0.8 times the image's width: little is enlarged.
     fn crop(&mut self, image: (u32, u32), photo: (u32, u32)) -> Crop {
         let (image_width, image_height) = (f64::from(image.0), f64::from(image.1));
         let (photo_width, photo_height) = (f64::from(photo.0), f64::from(photo.1));

@@ -1,0 +1,405 @@
+//! The command line.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use crossbeam::channel::{Receiver, bounded};
+use loader::Settings;
+use serde::Serialize;
+
+use crate::config::StandIn;
+use crate::data::ImagenetLike;
+use crate::{Config, TunerError, bench, dataset, show_batch, sweep};
+
+/// Finds the batch size, worker count and prefetch depth that serve a training program best.
+#[derive(Debug, Parser)]
+#[command(name = "tuner", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures every setting of a grid and writes the best to `recommended.toml`.
+    Sweep(SweepArgs),
+    /// Measures one setting.
+    Bench(BenchArgs),
+    /// Writes the batches that training would get, to look at.
+    ShowBatch(ShowBatchArgs),
+    /// Makes data.
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Measures one setting for a sweep, which writes the task to standard input.
+    #[command(hide = true)]
+    Trial,
+}
+
+/// Where configuration and data come from.
+#[derive(Debug, Args)]
+struct SourceArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The folder of the data, instead of the configuration's.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Print one line of JSON on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Say nothing but errors and results.
+    #[arg(long)]
+    quiet: bool,
+}
+
+#[derive(Debug, Args)]
+struct SweepArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Batch sizes to try.
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    batch_size: Option<Vec<usize>>,
+    /// Worker counts to try.
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    num_workers: Option<Vec<usize>>,
+    /// Prefetch depths to try.
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    prefetch_depth: Option<Vec<usize>>,
+    /// Processes for each setting.
+    #[arg(long, value_name = "N")]
+    repeats: Option<usize>,
+    /// Seconds before a measurement, at least.
+    #[arg(long, value_name = "S")]
+    warmup_s: Option<f64>,
+    /// Seconds that a measurement takes, at least.
+    #[arg(long, value_name = "S")]
+    measure_s: Option<f64>,
+    /// Seconds after which a trial is ended.
+    #[arg(long, value_name = "S")]
+    timeout_s: Option<f64>,
+    /// What the order of the trials is drawn from.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Where to write [default: sweeps/<config>/<UTC time>].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the sweep in `--out`, or with the latest of this configuration.
+    #[arg(long)]
+    resume: bool,
+}
+
+/// One setting; what is not given comes from the configuration.
+#[derive(Debug, Args)]
+struct SettingArgs {
+    /// Samples in a batch.
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// Threads that load samples.
+    #[arg(long, value_name = "N")]
+    num_workers: Option<usize>,
+    /// Batches that are ready or being filled.
+    #[arg(long, value_name = "N")]
+    prefetch_depth: Option<usize>,
+}
+
+#[derive(Debug, Args)]
+struct BenchArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    setting: SettingArgs,
+    /// Epochs to measure, after one for warming up.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    epochs: u64,
+    /// Measure instead how fast libjpeg-turbo alone decodes the same files in full, on as many
+    /// threads as there are workers.
+    #[arg(long)]
+    decode_only: bool,
+}
+
+#[derive(Debug, Args)]
+struct ShowBatchArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    #[command(flatten)]
+    setting: SettingArgs,
+    /// How many batches.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = batches)]
+    batches: usize,
+    /// The file of tensors: `images`, `labels`, `indices`.
+    #[arg(long, value_name = "FILE.safetensors")]
+    out: PathBuf,
+    /// A contact sheet of the images.
+    #[arg(long, value_name = "FILE.png")]
+    png: Option<PathBuf>,
+}
+
+fn batches(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(batches) => Ok(batches),
+        Err(_) => Err("not a number".to_owned()),
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum DataCommand {
+    /// Makes one of the known data sets.
+    #[command(subcommand)]
+    Make(MakeCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum MakeCommand {
+    /// JPEG files in class folders with the sizes of ImageNet's, cut from a few photographs.
+    ImagenetLike(ImagenetLikeArgs),
+}
+
+#[derive(Debug, Args)]
+struct ImagenetLikeArgs {
+    /// How many images.
+    #[arg(long, default_value_t = StandIn::default_images(), value_name = "N")]
+    images: usize,
+    /// What they are drawn from: the same seed gives the same bytes.
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    seed: u64,
+    /// The folder to make.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// The folder of the photographs.
+    #[arg(long, default_value_os_t = StandIn::default_photos(), value_name = "DIR")]
+    photos: PathBuf,
+    /// Print one line of JSON on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Say nothing but errors.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Reads the arguments, does what they ask for, and gives the exit code.
+pub fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .without_time()
+        .with_target(false)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .init();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where even the message cannot be written, the exit code is all that is left.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let done = match cli.command {
+        Command::Sweep(args) => sweep(args),
+        Command::Bench(args) => bench(args),
+        Command::ShowBatch(args) => show_batch(args),
+        Command::Data(DataCommand::Make(MakeCommand::ImagenetLike(args))) => make(args),
+        Command::Trial => sweep::trial::child_main(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+impl SourceArgs {
+    fn read(&self) -> Result<Config, TunerError> {
+        let mut config = Config::read(&self.config)?;
+        if let Some(root) = &self.root {
+            config.dataset.root = root.clone();
+            // The stand-in is for the configuration's own folder.
+            config.dataset.stand_in = None;
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// The configuration, its data made if it is missing.
+    fn prepare(&self) -> Result<Config, TunerError> {
+        let config = self.read()?;
+        dataset::prepare(&config.dataset, self.quiet)?;
+        Ok(config)
+    }
+}
+
+impl SettingArgs {
+    fn over(&self, settings: &Settings) -> Settings {
+        Settings {
+            batch_size: self.batch_size.unwrap_or(settings.batch_size),
+            num_workers: self.num_workers.unwrap_or(settings.num_workers),
+            prefetch_depth: self.prefetch_depth.unwrap_or(settings.prefetch_depth),
+            ..settings.clone()
+        }
+    }
+}
+
+fn sweep(args: SweepArgs) -> Result<(), TunerError> {
+    let mut config = args.source.read()?;
+    let sweep = &mut config.sweep;
+    args.batch_size.map(|list| sweep.batch_size = list);
+    args.num_workers.map(|list| sweep.num_workers = list);
+    args.prefetch_depth.map(|list| sweep.prefetch_depth = list);
+    args.repeats.map(|repeats| sweep.repeats = repeats);
+    args.warmup_s.map(|seconds| sweep.warmup_s = seconds);
+    args.measure_s.map(|seconds| sweep.measure_s = seconds);
+    args.timeout_s.map(|seconds| sweep.timeout_s = seconds);
+    args.seed.map(|seed| sweep.seed = seed);
+    let options = sweep::Options {
+        config_path: args.source.config,
+        out: args.out,
+        resume: args.resume,
+        quiet: args.source.quiet || args.source.json,
+        command: command_line(),
+    };
+    let finished = sweep::run(&config, &options, &on_interrupt()?)?;
+    if args.source.json {
+        return print_json(&finished.summary);
+    }
+    if !args.source.quiet {
+        let summary = &finished.summary;
+        println!("{}\n", sweep::report::table(&summary.cells, 12));
+        if let Some(failed) = summary.failed.last() {
+            println!(
+                "{} trials gave no figures; the last said: {}\n",
+                summary.failed.len(),
+                failed.error.as_deref().unwrap_or("nothing")
+            );
+        }
+        println!("{}", sweep::report::verdict(summary)?);
+    }
+    println!("{}", show(&finished.path));
+    Ok(())
+}
+
+/// The files a sweep leaves, for people.
+fn show(path: &Path) -> String {
+    let path = path.display();
+    format!("Settings: {path}/recommended.toml\nReport:   {path}/report.md")
+}
+
+/// The command line as it would be typed.
+fn command_line() -> String {
+    let mut words = vec!["tuner".to_owned()];
+    words.extend(std::env::args().skip(1).map(|word| match word.contains([' ', '\'', '"']) {
+        true => format!("'{}'", word.replace('\'', r"'\''")),
+        false => word,
+    }));
+    words.join(" ")
+}
+
+/// Receives when the user presses Ctrl-C or the process is asked to end.
+fn on_interrupt() -> Result<Receiver<()>, TunerError> {
+    let (sender, receiver) = bounded(1);
+    let handler = move || {
+        // Full: it has been asked for already.
+        let _ = sender.try_send(());
+    };
+    ctrlc::set_handler(handler).map_err(|error| TunerError::Bug(error.to_string()))?;
+    Ok(receiver)
+}
+
+fn bench(args: BenchArgs) -> Result<(), TunerError> {
+    let config = args.source.prepare()?;
+    let settings = args.setting.over(&config.loader);
+    if args.decode_only {
+        let workers = args.setting.num_workers.unwrap_or(0);
+        let report = bench::decode_only(&config, workers, args.epochs)?;
+        if args.source.json {
+            return print_json(&report);
+        }
+        println!(
+            "{:.0} images/s: libjpeg-turbo alone, {} files decoded in full from memory on {} \
+             threads",
+            report.samples_per_s,
+            report.samples / args.epochs as usize,
+            report.num_workers
+        );
+        return Ok(());
+    }
+    let report = bench::run(&config, settings, args.epochs)?;
+    if args.source.json {
+        return print_json(&report);
+    }
+    let bench::BenchReport { samples_per_s, batches_per_s, first_batch_s, wall_s, .. } = report;
+    println!(
+        "{samples_per_s:.0} samples/s, {batches_per_s:.1} batches/s over {wall_s:.1} s; first \
+         batch after {:.0} ms",
+        1e3 * first_batch_s
+    );
+    println!(
+        "batch size {}, {} workers, prefetch depth {}; {:.2} CPU-seconds{}",
+        report.batch_size,
+        report.num_workers,
+        report.prefetch_depth,
+        report.cpu_s,
+        report
+            .peak_rss_bytes
+            .map_or(String::new(), |bytes| format!(", peak memory {} MiB", bytes >> 20))
+    );
+    let stages = report.stages;
+    println!(
+        "thread-seconds: read {:.2}, decode {:.2}, transform {:.2}, write {:.2}, other {:.2}, \
+         wait for room {:.2}",
+        stages.read_s,
+        stages.decode_s,
+        stages.transform_s,
+        stages.write_s,
+        stages.other_s,
+        stages.wait_room_s
+    );
+    Ok(())
+}
+
+fn show_batch(args: ShowBatchArgs) -> Result<(), TunerError> {
+    let config = args.source.prepare()?;
+    let settings = args.setting.over(&config.loader);
+    let shown = show_batch::run(&config, settings, args.batches, &args.out, args.png.as_deref())?;
+    if args.source.json {
+        return print_json(&shown);
+    }
+    println!("{}: images {:?}, labels, indices", shown.out.display(), shown.shape);
+    if let Some(png) = shown.png {
+        println!("{}: the images, in rows", png.display());
+    }
+    Ok(())
+}
+
+fn make(args: ImagenetLikeArgs) -> Result<(), TunerError> {
+    let recipe =
+        ImagenetLike { images: args.images, seed: args.seed, out: args.out, photos: args.photos };
+    let made = dataset::make(&recipe, args.quiet || args.json)?;
+    if args.json {
+        return print_json(&made);
+    }
+    if !args.quiet {
+        println!(
+            "{} images in {} classes in `{}`: mean {:.0}x{:.0} pixels, {:.1} KB",
+            made.images,
+            made.classes,
+            recipe.out.display(),
+            made.mean_width,
+            made.mean_height,
+            made.mean_bytes / 1e3
+        );
+    }
+    Ok(())
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), TunerError> {
+    let line = serde_json::to_string(value).map_err(|error| TunerError::Bug(error.to_string()))?;
+    println!("{line}");
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! What can go wrong, said so that the user knows what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use loader::LoaderError;
+use loader::error::{FolderError, SettingsError};
+use preproc::ComposeError;
+use profiler::monitor::MonitorError;
+use thiserror::Error;
+
+use crate::data::DataError;
+
+/// An error of the tuner.
+#[derive(Debug, Error)]
+pub enum TunerError {
+    /// A file or folder could not be used.
+    #[error("cannot {action} `{path}`: {source}")]
+    File {
+        /// What was tried: `read`, `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A value of the configuration or of a flag makes no sense.
+    #[error("`{key}` is {got}, but must be {expected}")]
+    Value {
+        /// Its key, such as `sweep.repeats`.
+        key: &'static str,
+        /// Its value.
+        got: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The TOML file cannot be read or parsed.
+    #[error(transparent)]
+    Toml(#[from] SettingsError),
+    /// The data is missing.
+    #[error("there is no data in `{root}`\nhint: {hint}")]
+    NoData {
+        /// The folder.
+        root: PathBuf,
+        /// What to do.
+        hint: String,
+    },
+    /// The data cannot be listed.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// The list of transforms makes no sense.
+    #[error("`dataset.transforms`: {0}")]
+    Transforms(#[from] ComposeError),
+    /// The data could not be made.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// The loader refused or a sample could not be loaded.
+    #[error(transparent)]
+    Loader(#[from] LoaderError),
+    /// Memory and CPU cannot be watched.
+    #[error(transparent)]
+    Monitor(#[from] MonitorError),
+    /// libtorch refused a call.
+    #[error("libtorch: {0}")]
+    Libtorch(#[from] tch::TchError),
+    /// A file could not be decoded.
+    #[error("cannot decode `{path}`: {source}")]
+    Decode {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: preproc::ImageError,
+    },
+    /// No file of the data set is a JPEG.
+    #[error("no JPEG files to decode in `{root}`")]
+    NoJpegs {
+        /// The folder.
+        root: PathBuf,
+    },
+    /// The output folder holds a sweep.
+    #[error(
+        "`{path}` already holds a sweep\nhint: go on with it by `--resume`, or choose another `--out`"
+    )]
+    OutputExists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// There is nothing to resume.
+    #[error("`{path}` holds no sweep to resume\nhint: leave out `--resume`")]
+    NothingToResume {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The sweep to resume was another one.
+    #[error(
+        "the sweep in `{path}` was started with other settings ({what} differ)\nhint: give the same `--config` and flags, or choose another `--out`"
+    )]
+    OtherSweep {
+        /// The folder.
+        path: PathBuf,
+        /// What differs.
+        what: String,
+    },
+    /// Another sweep writes to the folder.
+    #[error("another sweep is running in `{path}`\nhint: wait for it, or choose another `--out`")]
+    OutputLocked {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A line of `trials.jsonl` is not what this version writes.
+    #[error("`{path}`, line {line}: {source}")]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// The line.
+        line: usize,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+    /// Every trial failed.
+    #[error("no trial succeeded; the last one said:\n{last}")]
+    AllFailed {
+        /// The error of the last trial.
+        last: String,
+    },
+    /// Ctrl-C.
+    #[error(
+        "stopped: {done} of {planned} trials are in `{path}`\nhint: go on with `--resume --out {path}`"
+    )]
+    Interrupted {
+        /// Trials on record.
+        done: usize,
+        /// Trials planned.
+        planned: usize,
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// A picture could not be drawn.
+    #[error("cannot draw `{path}`: {message}")]
+    Chart {
+        /// The file.
+        path: PathBuf,
+        /// What the drawing library said.
+        message: String,
+    },
+    /// Something that has no reason to fail did: a bug.
+    #[error("internal error: {0}")]
+    Bug(String),
+}
+
+impl TunerError {
+    /// For `map_err`: the file or folder with what was tried.
+    pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { action, path, source }
+    }
+
+    /// The exit code: 130 for Ctrl-C as shells have it, 2 for a bug, else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Interrupted { .. } => 130,
+            Self::Bug(_) => 2,
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `trials.jsonl`: one line for each process, appended as soon as it ends.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use profiler::rules::DataLoadingBottleneck;
+use profiler::stage::StageTimes;
+use serde::{Deserialize, Serialize};
+
+use super::grid::{Cell, Planned};
+use super::score::{self, ScoreTerms};
+use super::trial::{Figures, TrialFailure};
+use crate::TunerError;
+
+/// Whether a trial gave figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It did.
+    Ok,
+    /// It did not; the error says why.
+    Failed,
+    /// It was not run since it would not fit in memory.
+    Skipped,
+}
+
+/// One line of the journal. Figures are absent unless the status is `ok`; so are GPU figures
+/// without a GPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRecord {
+    /// Place of the setting in the sweep's list.
+    pub cell: usize,
+    /// Which repeat of it, from 0.
+    pub repeat: usize,
+    /// Whether there are figures.
+    pub status: Status,
+    /// Why there are none.
+    pub error: Option<String>,
+    /// The setting.
+    pub batch_size: usize,
+    /// The setting.
+    pub num_workers: usize,
+    /// The setting.
+    pub prefetch_depth: usize,
+    /// Whether memory was pinned in effect.
+    pub pin_memory: Option<bool>,
+    /// See [`Figures`].
+    pub samples_per_s: Option<f64>,
+    /// See [`Figures`].
+    pub batches_per_s: Option<f64>,
+    /// See [`Figures`].
+    pub first_batch_s: Option<f64>,
+    /// See [`Figures`].
+    pub rss_mean_bytes: Option<u64>,
+    /// See [`Figures`].
+    pub rss_peak_bytes: Option<u64>,
+    /// See [`Figures`].
+    pub gpu_mean_bytes: Option<u64>,
+    /// See [`Figures`].
+    pub cpu_percent: Option<f64>,
+    /// The documented bottlenecks that were found.
+    pub bottlenecks: Vec<DataLoadingBottleneck>,
+    /// The documented score.
+    pub score: Option<f64>,
+    /// What it is the sum of.
+    pub score_terms: Option<ScoreTerms>,
+    /// See [`Figures`].
+    pub wall_s: Option<f64>,
+    /// See [`Figures`].
+    pub batches: Option<usize>,
+    /// See [`Figures`].
+    pub stages: Option<StageTimes>,
+}
+
+impl TrialRecord {
+    /// The record of a trial that was run.
+    pub fn new(planned: Planned, cell: Cell, outcome: Result<Figures, TrialFailure>) -> Self {
+        let figures = match outcome {
+            Ok(figures) => figures,
+            Err(failure) => {
+                return Self::without_figures(planned, cell, Status::Failed, failure.to_string());
+            }
+        };
+        let bottlenecks = score::bottlenecks(cell, &figures);
+        let terms = ScoreTerms::new(cell, &figures, bottlenecks.len());
+        Self {
+            pin_memory: Some(figures.pin_memory),
+            samples_per_s: Some(figures.samples_per_s),
+            batches_per_s: Some(figures.batches_per_s),
+            first_batch_s: Some(figures.first_batch_s),
+            rss_mean_bytes: Some(figures.rss_mean_bytes),
+            rss_peak_bytes: Some(figures.rss_peak_bytes),
+            gpu_mean_bytes: figures.gpu_mean_bytes,
+            cpu_percent: Some(figures.cpu_percent),
+            bottlenecks,
+            score: Some(terms.total()),
+            score_terms: Some(terms),
+            wall_s: Some(figures.wall_s),
+            batches: Some(figures.batches),
+            stages: Some(figures.stages),
+            error: None,
+            ..Self::without_figures(planned, cell, Status::Ok, String::new())
+        }
+    }
+
+    /// The record of a trial that gave no figures.
+    pub fn without_figures(planned: Planned, cell: Cell, status: Status, error: String) -> Self {
+        Self {
+            cell: planned.cell,
+            repeat: planned.repeat,
+            status,
+            error: Some(error),
+            batch_size: cell.batch_size,
+            num_workers: cell.num_workers,
+            prefetch_depth: cell.prefetch_depth,
+            pin_memory: None,
+            samples_per_s: None,
+            batches_per_s: None,
+            first_batch_s: None,
+            rss_mean_bytes: None,
+            rss_peak_bytes: None,
+            gpu_mean_bytes: None,
+            cpu_percent: None,
+            bottlenecks: Vec::new(),
+            score: None,
+            score_terms: None,
+            wall_s: None,
+            batches: None,
+            stages: None,
+        }
+    }
+
+    /// Which trial this was.
+    pub fn planned(&self) -> Planned {
+        Planned { cell: self.cell, repeat: self.repeat }
+    }
+}
+
+/// The journal of a sweep, open for appending.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    records: Vec<TrialRecord>,
+}
+
+impl Journal {
+    /// Opens the journal at `path`, made if it is missing, and reads what is in it. A last line
+    /// that was not written to its end is cut off.
+    ///
+    /// # Errors
+    /// If it cannot be opened, or a line is no record.
+    pub fn open(path: &Path) -> Result<Self, TunerError> {
+        let options = OpenOptions::new().read(true).append(true).create(true).open(path);
+        let mut file = options.map_err(TunerError::file("open", path))?;
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(TunerError::file("read", path))?;
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        file.set_len(whole as u64).map_err(TunerError::file("write", path))?;
+        file.seek(SeekFrom::End(0)).map_err(TunerError::file("read", path))?;
+        let records = text[..whole].lines().enumerate().map(|(number, line)| {
+            serde_json::from_str(line).map_err(|source| TunerError::Journal {
+                path: path.to_owned(),
+                line: number + 1,
+                source,
+            })
+        });
+        Ok(Self { path: path.to_owned(), records: records.collect::<Result<_, _>>()?, file })
+    }
+
+    /// What is on record, oldest first.
+    pub fn records(&self) -> &[TrialRecord] {
+        &self.records
+    }
+
+    /// Appends a record and sees it to the disk. One that cannot be written whole is not written.
+    ///
+    /// # Errors
+    /// If the disk is full, for example.
+    pub fn append(&mut self, record: TrialRecord) -> Result<(), TunerError> {
+        let failed = TunerError::file("write", &self.path);
+        let mut line =
+            serde_json::to_vec(&record).map_err(|error| TunerError::Bug(error.to_string()))?;
+        line.push(b'\n');
+        let length = self.file.metadata().map(|metadata| metadata.len());
+        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
+        if let (Err(_), Ok(length)) = (&written, length) {
+            // If this fails too, the half line is cut off when the journal is next opened.
+            let _ = self.file.set_len(length);
+        }
+        written.map_err(failed)?;
+        self.records.push(record);
+        Ok(())
+    }
+}

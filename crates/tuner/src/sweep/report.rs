@@ -1,0 +1,201 @@
+//! What a sweep found, for people: the table on the terminal and `report.md`.
+
+use std::fmt::Write;
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{CellAlignment, Table};
+
+use super::explain;
+use super::recommend::by_batch_size;
+use super::summary::{CellSummary, Spread, Summary};
+use crate::TunerError;
+
+/// The ranked settings as a table for the terminal; at most `rows` of them.
+pub fn table(cells: &[CellSummary], rows: usize) -> Table {
+    let mut table = Table::new();
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(HEADER);
+    for (rank, cell) in cells.iter().take(rows).enumerate() {
+        table.add_row(row(rank, cell));
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+const HEADER: [&str; 9] = [
+    "rank",
+    "batch",
+    "workers",
+    "depth",
+    "score",
+    "samples/s (range)",
+    "first batch",
+    "memory",
+    "CPU",
+];
+
+fn row(rank: usize, summary: &CellSummary) -> [String; 9] {
+    let cell = summary.cell;
+    [
+        (rank + 1).to_string(),
+        cell.batch_size.to_string(),
+        cell.num_workers.to_string(),
+        depth(summary),
+        format!("{:.1}", summary.score.median),
+        with_range(&summary.samples_per_s),
+        format!("{:.0} ms", 1e3 * summary.first_batch_s.median),
+        mebibytes(summary.rss_mean_bytes.median),
+        format!("{:.0}%", summary.cpu_percent.median),
+    ]
+}
+
+fn depth(summary: &CellSummary) -> String {
+    match summary.cell.num_workers {
+        0 => "-".to_owned(),
+        _ => summary.cell.prefetch_depth.to_string(),
+    }
+}
+
+fn with_range(spread: &Spread) -> String {
+    format!("{:.0} ({:.0} to {:.0})", spread.median, spread.min, spread.max)
+}
+
+fn mebibytes(bytes: f64) -> String {
+    format!("{:.0} MiB", bytes / f64::from(1 << 20))
+}
+
+/// The recommendation in words: what to use, how it compares, what limits it.
+///
+/// # Errors
+/// If the summary does not hold the recommended setting.
+pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
+    let winner = summary.winner()?;
+    let fastest = summary.find(summary.fastest)?;
+    let mut text = format!(
+        "Use {}: score {:.1}, {:.0} samples/s",
+        setting(winner),
+        winner.score.median,
+        winner.samples_per_s.median
+    );
+    let same_size = |cell: &&CellSummary| cell.cell.batch_size == winner.cell.batch_size;
+    let alone = summary.cells.iter().filter(same_size).find(|cell| cell.cell.num_workers == 0);
+    if let Some(alone) = alone.filter(|alone| alone.cell != winner.cell) {
+        let ratio = winner.samples_per_s.median / alone.samples_per_s.median;
+        let _ = write!(text, ", {ratio:.2} times what it is without workers");
+    }
+    let _ = writeln!(text, ".");
+    let _ = writeln!(text, "What limits it: {}.", explain::limit(winner).sentence);
+    if fastest.cell != winner.cell {
+        let _ = writeln!(
+            text,
+            "Most samples/s: {}, {:.0} samples/s. The score counts batches per second, of which \
+             small batches give more, so its winner need not be the fastest.",
+            setting(fastest),
+            fastest.samples_per_s.median
+        );
+    }
+    Ok(text)
+}
+
+fn setting(summary: &CellSummary) -> String {
+    let cell = summary.cell;
+    match cell.num_workers {
+        0 => format!("batch size {}, no workers", cell.batch_size),
+        1 => format!(
+            "batch size {}, 1 worker, prefetch depth {}",
+            cell.batch_size, cell.prefetch_depth
+        ),
+        workers => format!(
+            "batch size {}, {workers} workers, prefetch depth {}",
+            cell.batch_size, cell.prefetch_depth
+        ),
+    }
+}
+
+/// `report.md`.
+///
+/// # Errors
+/// If the summary does not hold the recommended setting.
+pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
+    let Summary { data, machine, .. } = summary;
+    let mut text = format!("# Sweep of `{}`\n\n{}\n", data.root, verdict(summary)?);
+    text += "![Samples per second and score by batch size and workers](heatmap.png)\n\n";
+
+    text += "## Best for each batch size\n\n";
+    text += "Batch size changes the training; workers and depth do not.\n\n";
+    text += &markdown_table(by_batch_size(&summary.cells));
+
+    text += "\n## All settings, by score\n\n";
+    text += &markdown_table(summary.cells.iter());
+
+    text += "\n## Where the score comes from\n\n";
+    text +=
+        "| batch | workers | depth | bottlenecks (5 points each) |\n| --: | --: | --: | :-- |\n";
+    for cell in summary.cells.iter().filter(|cell| !cell.bottlenecks.is_empty()) {
+        let names: Vec<&str> = cell.bottlenecks.iter().map(|b| b.name()).collect();
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} |",
+            cell.cell.batch_size,
+            cell.cell.num_workers,
+            depth(cell),
+            names.join(", ")
+        );
+    }
+    text += "\nThe score is 10 x batches/s - resident MB / 100 - GPU MB / 100 - CPU percent / 10 \
+             - 5 x bottlenecks, + 2 with workers, + 1 with pinned memory; a setting's is the \
+             median of its trials'. Each trial's terms are in `trials.jsonl`.\n";
+
+    if !summary.failed.is_empty() {
+        text += "\n## Trials without figures\n\n";
+        for trial in &summary.failed {
+            let _ = writeln!(
+                text,
+                "- batch size {}, {} workers, depth {}, repeat {}: {}",
+                trial.batch_size,
+                trial.num_workers,
+                trial.prefetch_depth,
+                trial.repeat,
+                trial.error.as_deref().unwrap_or("no reason given").replace('\n', " ")
+            );
+        }
+    }
+
+    text += "\n## How it was measured\n\n";
+    let _ = writeln!(
+        text,
+        "`{}`\n\n- {} to {} UTC\n- {}, {} usable cores, {}{}\n- libtorch {}\n- {} samples in {} \
+         classes{}\n- each setting {} times, each time in a process of its own, in random order \
+         within blocks of one repeat each; at least {} s after warming up; page cache as it was\n\
+         - ranges are of the {} repeats; where trials of several settings overlap with the \
+         leader's, fewer workers win, then less memory, then smaller depth",
+        summary.command,
+        summary.started,
+        summary.finished,
+        machine.cpu,
+        machine.usable_cores,
+        mebibytes(machine.memory_bytes as f64),
+        if machine.gpus.is_empty() {
+            ", no GPU".to_owned()
+        } else {
+            format!(", {}", machine.gpus.join(", "))
+        },
+        machine.libtorch,
+        data.samples,
+        data.classes,
+        if data.stand_in { " (a stand-in for real data)" } else { "" },
+        summary.repeats,
+        summary.measure_s,
+        summary.repeats,
+    );
+    Ok(text)
+}
+
+fn markdown_table<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> String {
+    let mut text = format!("| {} |\n|{}\n", HEADER.join(" | "), " --: |".repeat(HEADER.len()));
+    for (rank, cell) in cells.into_iter().enumerate() {
+        let _ = writeln!(text, "| {} |", row(rank, cell).join(" | "));
+    }
+    text
+}

@@ -1,0 +1,261 @@
+//! Runs a sweep from its plan to its report.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use crossbeam::channel::Receiver;
+use indicatif::ProgressBar;
+use loader::settings::MachineTable;
+use loader::{Dataset, ImageFolder, LoaderError};
+use profiler::machine;
+use sha2::{Digest, Sha256};
+
+use super::grid::{self, Cell, Planned};
+use super::journal::{Journal, Status, TrialRecord};
+use super::output::{self, Output, Plan};
+use super::summary::{self, DataTable, Summary};
+use super::trial::{self, TrialFailure, TrialSpec};
+use super::{charts, recommend, report};
+use crate::data::Made;
+use crate::{Config, TunerError, dataset, files};
+
+/// What the command line adds to the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration's file, which names the default output folder.
+    pub config_path: PathBuf,
+    /// Where to write; `None` for the default.
+    pub out: Option<PathBuf>,
+    /// Go on with the sweep that is there.
+    pub resume: bool,
+    /// Say nothing but errors.
+    pub quiet: bool,
+    /// The command line, for the record.
+    pub command: String,
+}
+
+/// A finished sweep.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// The folder with all files.
+    pub path: PathBuf,
+    /// What was found.
+    pub summary: Summary,
+}
+
+/// Measures every setting of the configuration and writes what was found; `interrupt` receives
+/// when the user wants it to stop.
+///
+/// # Errors
+/// If the configuration makes no sense, the data is missing or unusable, the folder cannot be
+/// used, every trial fails, or the user stops it. Trials on record stay.
+pub fn run(
+    config: &Config,
+    options: &Options,
+    interrupt: &Receiver<()>,
+) -> Result<Finished, TunerError> {
+    config.validate()?;
+    dataset::prepare(&config.dataset, options.quiet)?;
+    let data = dataset::open(config)?;
+    let cells = grid::cells(&config.sweep);
+    check_batch_sizes(config, &cells, data.len())?;
+
+    let path = match &options.out {
+        Some(path) => path.clone(),
+        None => output::default_path(&options.config_path, options.resume),
+    };
+    let output = Output::open(&path, options.resume)?;
+    let plan = output.settle(Plan { config: config.clone(), cells, started: now() })?;
+    if options.out.is_none() {
+        output::link_latest(&path)?;
+    }
+    let mut journal = Journal::open(&output.file("trials.jsonl"))?;
+    measure(&plan, &data, &mut journal, &path, options, interrupt)?;
+
+    let summary = summarize(&plan, &data, journal.records(), options)?;
+    write(&output, &plan.config, &summary)?;
+    Ok(Finished { path, summary })
+}
+
+/// What would fail in every trial is said before the first.
+fn check_batch_sizes(config: &Config, cells: &[Cell], samples: usize) -> Result<(), TunerError> {
+    let largest = cells.iter().map(|cell| cell.batch_size).max().unwrap_or(0);
+    if config.loader.drop_last && largest > samples {
+        return Err(LoaderError::NoFullBatch { batch_size: largest, samples }.into());
+    }
+    Ok(())
+}
+
+/// Runs the trials that have no figures yet.
+fn measure(
+    plan: &Plan,
+    data: &ImageFolder,
+    journal: &mut Journal,
+    path: &Path,
+    options: &Options,
+    interrupt: &Receiver<()>,
+) -> Result<(), TunerError> {
+    let sweep = &plan.config.sweep;
+    let order = grid::order(plan.cells.len(), sweep.repeats, sweep.seed);
+    let done: Vec<Planned> = summary::latest(journal.records())
+        .into_iter()
+        .filter(|record| record.status == Status::Ok)
+        .map(TrialRecord::planned)
+        .collect();
+    let progress = Progress::new(order.len(), done.len(), options.quiet);
+    for planned in order.iter().filter(|planned| !done.contains(planned)) {
+        let cell = plan.cells[planned.cell];
+        let record = match over_memory(cell, data) {
+            Some(reason) => TrialRecord::without_figures(*planned, cell, Status::Skipped, reason),
+            None => {
+                let parent = rustix::process::getpid().as_raw_pid();
+                let spec = TrialSpec { config: plan.config.clone(), cell, parent };
+                let outcome = trial::run(&spec, interrupt);
+                if let Err(TrialFailure::Interrupted) = outcome {
+                    let done = summary::latest(journal.records()).len();
+                    let (planned, path) = (order.len(), path.to_owned());
+                    return Err(TunerError::Interrupted { done, planned, path });
+                }
+                TrialRecord::new(*planned, cell, outcome)
+            }
+        };
+        journal.append(record.clone())?;
+        progress.trial(&record, journal.records());
+    }
+    Ok(())
+}
+
+/// Resident memory of a process with libtorch before it loads anything, about.
+const BASE_BYTES: u64 = 300 << 20;
+
+/// Why a setting cannot be tried on this machine, if its batches do not fit in memory.
+fn over_memory(cell: Cell, data: &ImageFolder) -> Option<String> {
+    let sample: usize = data.fields().iter().map(loader::Field::bytes).sum();
+    let batches = if cell.num_workers == 0 { 1 } else { cell.prefetch_depth + 1 };
+    let batches =
+        (cell.batch_size as u64).saturating_mul(sample as u64).saturating_mul(batches as u64);
+    let (needed, available) = (batches.saturating_add(BASE_BYTES), machine::available_memory());
+    (needed > available).then(|| {
+        format!(
+            "needs about {} MiB of memory, of which {} MiB are free",
+            needed >> 20,
+            available >> 20
+        )
+    })
+}
+
+fn summarize(
+    plan: &Plan,
+    data: &ImageFolder,
+    records: &[TrialRecord],
+    options: &Options,
+) -> Result<Summary, TunerError> {
+    let cells = summary::cells(records);
+    let failed: Vec<TrialRecord> = summary::latest(records)
+        .into_iter()
+        .filter(|record| record.status != Status::Ok)
+        .cloned()
+        .collect();
+    let recommended = summary::best(&cells, |cell| cell.score);
+    let fastest = summary::best(&cells, |cell| cell.samples_per_s);
+    let (Some(recommended), Some(fastest)) = (recommended, fastest) else {
+        let last = failed.last().and_then(|record| record.error.clone());
+        return Err(TunerError::AllFailed { last: last.unwrap_or_default() });
+    };
+    Ok(Summary {
+        schema: summary::SCHEMA.to_owned(),
+        started: plan.started.clone(),
+        finished: now(),
+        command: options.command.clone(),
+        machine: MachineTable::here(),
+        data: data_table(&plan.config, data)?,
+        repeats: plan.config.sweep.repeats,
+        measure_s: plan.config.sweep.measure_s,
+        recommended: recommended.cell,
+        fastest: fastest.cell,
+        cells,
+        failed,
+    })
+}
+
+fn data_table(config: &Config, data: &ImageFolder) -> Result<DataTable, TunerError> {
+    let root = &config.dataset.root;
+    let mut hash = Sha256::new();
+    let transforms = serde_json::to_vec(&config.dataset.transforms);
+    hash.update(transforms.map_err(|error| TunerError::Bug(error.to_string()))?);
+    for (path, class) in data.images() {
+        hash.update(path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes());
+        hash.update(class.to_le_bytes());
+    }
+    Ok(DataTable {
+        root: root.display().to_string(),
+        samples: data.len(),
+        classes: data.classes().len(),
+        fingerprint: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        stand_in: Made::read(root)?.is_some(),
+    })
+}
+
+fn write(output: &Output, config: &Config, summary: &Summary) -> Result<(), TunerError> {
+    let json = serde_json::to_vec_pretty(summary).map_err(|e| TunerError::Bug(e.to_string()))?;
+    files::write(&output.file("summary.json"), &json)?;
+    charts::heat_map(&summary.cells, output.path())?;
+    files::write(&output.file("report.md"), report::markdown(summary)?.as_bytes())?;
+    let settings = recommend::settings_file(config, summary)?;
+    files::write(&output.file("recommended.toml"), settings.as_bytes())
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// What is shown while trials run: a bar on a terminal, else a line for each trial.
+struct Progress {
+    bar: ProgressBar,
+    lines: bool,
+}
+
+impl Progress {
+    fn new(planned: usize, done: usize, quiet: bool) -> Self {
+        let bar = dataset::progress_bar(planned as u64, quiet);
+        bar.set_style(dataset::style("{bar:30} {pos}/{len} trials, {eta} left; {wide_msg}"));
+        bar.set_position(done as u64);
+        bar.reset_eta();
+        bar.enable_steady_tick(std::time::Duration::from_millis(500));
+        Self { bar, lines: !quiet && !std::io::stderr().is_terminal() }
+    }
+
+    fn trial(&self, record: &TrialRecord, records: &[TrialRecord]) {
+        self.bar.inc(1);
+        let setting = format!(
+            "batch {}, workers {}, depth {}",
+            record.batch_size, record.num_workers, record.prefetch_depth
+        );
+        let outcome = match (record.score, &record.error) {
+            (Some(score), _) => {
+                format!("score {score:.1}, {:.0} samples/s", record.samples_per_s.unwrap_or(0.0))
+            }
+            (None, error) => error.clone().unwrap_or_default(),
+        };
+        if self.lines {
+            let (at, of) = (self.bar.position(), self.bar.length().unwrap_or(0));
+            eprintln!("{at}/{of}: {setting}: {outcome}");
+        } else if record.status != Status::Ok {
+            self.bar.println(format!("{setting}: {outcome}"));
+        }
+        if let Some(best) = summary::best(&summary::cells(records), |cell| cell.score) {
+            let Cell { batch_size, num_workers, prefetch_depth } = best.cell;
+            self.bar.set_message(format!(
+                "best so far: batch {batch_size}, workers {num_workers}, depth {prefetch_depth}, \
+                 score {:.1}",
+                best.score.median
+            ));
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,249 @@
+//! One trial: a setting measured in a process of its own.
+//!
+//! The sweep runs this program again with the command `trial`, writes a [`TrialSpec`] as JSON to
+//! its standard input and reads [`Figures`] as one line of JSON from its standard output. So
+//! memory figures are clean, and a crash or an out-of-memory kill is one failed row.
+
+use std::io::{self, Read, Write};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, after, bounded, never};
+use crossbeam::select;
+use loader::{Loader, Settings};
+use profiler::monitor::Monitor;
+use profiler::stage::StageTimes;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::grid::Cell;
+use crate::{Config, TunerError, dataset};
+
+/// What a trial process is to measure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TrialSpec {
+    /// Data, transforms, and how long to measure.
+    pub config: Config,
+    /// The setting.
+    pub cell: Cell,
+    /// The process that waits for the result.
+    pub parent: i32,
+}
+
+/// What a trial process measured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Whether memory was pinned in effect.
+    pub pin_memory: bool,
+    /// Samples a second.
+    pub samples_per_s: f64,
+    /// Batches a second.
+    pub batches_per_s: f64,
+    /// From building the loader to its first batch.
+    pub first_batch_s: f64,
+    /// Resident memory of the process, mean over the measurement.
+    pub rss_mean_bytes: u64,
+    /// Resident memory of the process, highest sample of the measurement.
+    pub rss_peak_bytes: u64,
+    /// Memory held on GPUs, mean over the measurement; absent without one.
+    pub gpu_mean_bytes: Option<u64>,
+    /// CPU time in percent of the cores that the process may use.
+    pub cpu_percent: f64,
+    /// Length of the measurement.
+    pub wall_s: f64,
+    /// Batches in it.
+    pub batches: usize,
+    /// Thread-seconds by stage in it.
+    pub stages: StageTimes,
+}
+
+/// Why there are no figures.
+#[derive(Debug, Error)]
+pub enum TrialFailure {
+    /// Ctrl-C: not the trial's fault.
+    #[error("stopped")]
+    Interrupted,
+    /// The process did not end in time.
+    #[error("no result after {0:?}\nhint: raise `sweep.timeout_s` if the data is that slow")]
+    Timeout(Duration),
+    /// The process ended badly.
+    #[error("the process ended with {status}{}", tail(.stderr))]
+    Died {
+        /// How.
+        status: ExitStatus,
+        /// What it wrote.
+        stderr: String,
+    },
+    /// The process ended well, but what it printed is no result.
+    #[error("the process printed no result but {stdout:?}")]
+    Rubbish {
+        /// What it printed.
+        stdout: String,
+    },
+    /// The process could not be started.
+    #[error("cannot start a process: {0}")]
+    Spawn(#[from] io::Error),
+}
+
+/// The last lines of what a process said, after a colon.
+fn tail(stderr: &str) -> String {
+    let lines: Vec<&str> = stderr.trim().lines().collect();
+    match &lines[lines.len().saturating_sub(5)..] {
+        [] => String::new(),
+        last => format!(": {}", last.join("\n")),
+    }
+}
+
+/// Runs a trial and waits for it, at most as long as the configuration allows, or until
+/// `interrupt` receives.
+///
+/// # Errors
+/// See [`TrialFailure`].
+pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Figures, TrialFailure> {
+    use std::os::unix::process::CommandExt;
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("trial")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // Ctrl-C on the terminal is for the sweep, which ends the trial itself.
+        .process_group(0)
+        .spawn()?;
+    let timeout = Duration::from_secs_f64(spec.config.sweep.timeout_s);
+    let outcome = wait(&mut child, spec, timeout, interrupt);
+    if outcome.is_err() {
+        // Gone already, mostly; killing it then fails, and waiting frees its entry.
+        let _ = child.kill();
+    }
+    let status = child.wait()?;
+    let (stdout, stderr) = outcome?;
+    if !status.success() {
+        return Err(TrialFailure::Died { status, stderr });
+    }
+    serde_json::from_str(&stdout).map_err(|_| TrialFailure::Rubbish { stdout })
+}
+
+/// Gives the child its task and returns what it printed, both streams to their ends.
+fn wait(
+    child: &mut Child,
+    spec: &TrialSpec,
+    timeout: Duration,
+    interrupt: &Receiver<()>,
+) -> Result<(String, String), TrialFailure> {
+    if let Some(mut stdin) = child.stdin.take() {
+        // A child that died before it read says why on stderr.
+        let _ = stdin.write_all(&serde_json::to_vec(spec).map_err(io::Error::from)?);
+    }
+    let stdout = read_all(child.stdout.take());
+    let stderr = read_all(child.stderr.take());
+    let deadline = after(timeout);
+    let receive = |stream: &Receiver<String>| {
+        select! {
+            recv(stream) -> text => Ok(text.unwrap_or_default()),
+            recv(interrupt) -> _ => Err(TrialFailure::Interrupted),
+            recv(deadline) -> _ => Err(TrialFailure::Timeout(timeout)),
+        }
+    };
+    Ok((receive(&stdout)?, receive(&stderr)?))
+}
+
+/// Reads a stream to its end on a thread of its own, which ends when the child has.
+fn read_all(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let Some(mut stream) = stream else { return never() };
+    let (sender, receiver) = bounded(1);
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // A broken pipe ends the stream as well as an end does.
+        let _ = stream.read_to_end(&mut bytes);
+        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    receiver
+}
+
+/// The life of a trial process: reads its task, measures, prints the figures.
+///
+/// # Errors
+/// If the task cannot be read, the data set not opened, or a sample not be loaded.
+pub fn child_main() -> Result<(), TunerError> {
+    let spec: TrialSpec = serde_json::from_reader(io::stdin())
+        .map_err(|error| TunerError::Bug(format!("a trial without a task: {error}")))?;
+    die_with(spec.parent);
+    let figures = measure(&spec)?;
+    let line = serde_json::to_string(&figures).map_err(|e| TunerError::Bug(e.to_string()))?;
+    println!("{line}");
+    Ok(())
+}
+
+/// Has the system end this process when its parent ends, however that happens.
+fn die_with(parent: i32) {
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    // Where the system refuses, a trial outlives a killed sweep by seconds.
+    let _ = set_parent_process_death_signal(Some(Signal::KILL));
+    // The parent may have ended before.
+    if getppid().is_none_or(|now| now.as_raw_pid() != parent) {
+        std::process::exit(1);
+    }
+}
+
+/// How often memory is sampled.
+const SAMPLING: Duration = Duration::from_millis(20);
+/// A measurement holds at least so many batches, however slow they are.
+const LEAST_BATCHES: usize = 3;
+
+fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
+    let TrialSpec { config, cell, .. } = spec;
+    let sweep = &config.sweep;
+    let settings = Settings {
+        batch_size: cell.batch_size,
+        num_workers: cell.num_workers,
+        prefetch_depth: cell.prefetch_depth,
+        ..config.loader.clone()
+    };
+    let data = dataset::open(config)?;
+    let monitor = Monitor::start(SAMPLING)?;
+    let start = Instant::now();
+    let mut loader = Loader::builder(data).settings(settings).build()?;
+    let pin_memory = loader.settings().pin_memory;
+
+    // What is ready or half-ready when the first batch comes was made by idle workers.
+    let warmup_batches = 1 + cell.num_workers + cell.prefetch_depth;
+    let mut first_batch_s = None;
+    let mut window = None;
+    let (mut seen, mut batches, mut samples) = (0, 0, 0);
+    for epoch in 0.. {
+        let mut epoch = loader.epoch(epoch);
+        while let Some(batch) = epoch.next() {
+            let len = batch?.len();
+            seen += 1;
+            let first_batch_s = *first_batch_s.get_or_insert_with(|| start.elapsed().as_secs_f64());
+            let Some((begun, before, usage)) = window.take() else {
+                if seen >= warmup_batches && start.elapsed().as_secs_f64() >= sweep.warmup_s {
+                    window = Some((Instant::now(), epoch.times(), monitor.window()));
+                }
+                continue;
+            };
+            batches += 1;
+            samples += len;
+            let wall_s = Instant::elapsed(&begun).as_secs_f64();
+            if wall_s < sweep.measure_s || batches < LEAST_BATCHES {
+                window = Some((begun, before, usage));
+                continue;
+            }
+            let usage = usage.finish();
+            return Ok(Figures {
+                pin_memory,
+                samples_per_s: samples as f64 / wall_s,
+                batches_per_s: batches as f64 / wall_s,
+                first_batch_s,
+                rss_mean_bytes: usage.rss_mean_bytes,
+                rss_peak_bytes: usage.rss_peak_bytes,
+                gpu_mean_bytes: usage.gpu_mean_bytes,
+                cpu_percent: usage.cpu_percent,
+                wall_s,
+                batches,
+                stages: epoch.times() - before,
+            });
+        }
+    }
+    Err(TunerError::Bug("epochs ran out".into()))
+}
