@@ -3,7 +3,7 @@
 use profiler::stage::{Stage, StageClock};
 
 use crate::decode::{Decoder, Encoded};
-use crate::resample::{Resizer, resample};
+use crate::resample::{Resampling, Resizer};
 use crate::transform::{CenterCrop, Normalize, RandomResizedCrop, ResizeSize, Size};
 use crate::write::Writer;
 use crate::{ComposeError, DecodeOptions, ImageError, Pixels, Region, SampleRng, Transform};
@@ -11,8 +11,8 @@ use crate::{ComposeError, DecodeOptions, ImageError, Pixels, Region, SampleRng, 
 /// Transforms from the bytes of an image file to float32 `[3, H, W]`.
 ///
 /// What the plan saves: crops only move a rectangle and mirroring only sets a flag, so that no
-/// pixels are copied for them; decoding waits until the rectangle is known; layout, scaling,
-/// normalising and mirroring are one pass into the slot.
+/// pixels are copied for them; decoding and resampling wait until the rectangle is known, and do
+/// no more than that; layout, scaling, normalising and mirroring are one pass into the slot.
 #[derive(Clone, Debug)]
 pub struct Compose {
     transforms: Vec<Transform>,
@@ -113,13 +113,13 @@ impl Compose {
         out: &mut [f32],
     ) -> Result<(), ImageError> {
         let mut run = self.transform(bytes, rng, worker, clock)?;
-        run.materialize()?;
+        let region = run.materialize()?;
         run.clock.enter(Stage::Write);
-        self.writer.write(&run.worker.front, run.region, run.mirrored, out);
+        self.writer.write(&run.worker.front, region, run.mirrored, out);
         Ok(())
     }
 
-    /// Runs the transforms of the image, all but its decoding if no step needed the pixels.
+    /// Runs the transforms of the image, up to what can wait for the last.
     fn transform<'a>(
         &'a self,
         bytes: &'a [u8],
@@ -129,24 +129,25 @@ impl Compose {
     ) -> Result<Run<'a>, ImageError> {
         clock.enter(Stage::Decode);
         let encoded = worker.decoder.open(bytes, &self.options)?;
-        let region = Region::whole(encoded.width(), encoded.height());
-        let mut run = Run { encoded: Some(encoded), region, mirrored: false, worker, clock };
+        let view = Resampling::none(Region::whole(encoded.width(), encoded.height()));
+        let options = &self.options;
+        let mut run =
+            Run { options, encoded: Some(encoded), view, mirrored: false, worker, clock };
         for transform in &self.transforms {
             match transform {
                 Transform::Decode | Transform::ToTensor | Transform::Normalize(_) => {}
                 Transform::HorizontalFlip(flip) => run.mirrored ^= flip.draw(rng),
                 Transform::RandomResizedCrop(crop) => {
-                    let drawn = crop.draw(run.region.width, run.region.height, rng);
+                    let drawn = crop.draw(run.view.width(), run.view.height(), rng);
                     run.crop(drawn);
                     let [height, width] = crop.size.sides();
-                    run.resize(width, height)?;
+                    run.resize(width.into(), height.into())?;
                 }
                 Transform::Crop(part) => run.crop_inside(*part)?,
                 Transform::CenterCrop(crop) => run.center_crop(crop.size)?,
                 Transform::Resize(resize) => {
-                    let (width, height) = resize.output_size(run.region.width, run.region.height);
-                    self.options.check_size(width, height)?;
-                    run.resize(width as u32, height as u32)?;
+                    let (width, height) = resize.output_size(run.view.width(), run.view.height());
+                    run.resize(width, height)?;
                 }
             }
         }
@@ -154,11 +155,12 @@ impl Compose {
     }
 }
 
-/// An image on its way through the transforms: `region` of the worker's front image or, as long
-/// as `encoded` is there, of the image still to be decoded.
+/// An image on its way through the transforms: the worker's front image or, as long as `encoded`
+/// is there, an image still to be decoded; what is seen of it is `view`.
 struct Run<'a> {
+    options: &'a DecodeOptions,
     encoded: Option<Encoded<'a>>,
-    region: Region,
+    view: Resampling,
     /// Whether the image is still to be mirrored; regions count in it as it lies in memory.
     mirrored: bool,
     worker: &'a mut Worker,
@@ -166,27 +168,36 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Sees to it that the region's pixels are in the front image.
-    fn materialize(&mut self) -> Result<(), ImageError> {
+    /// Decodes and resamples what is still to be, and returns where in the front image the result
+    /// lies.
+    fn materialize(&mut self) -> Result<Region, ImageError> {
+        let Worker { decoder, resizer, front, back } = &mut *self.worker;
+        let mut at = self.view.needs();
         if let Some(encoded) = self.encoded.take() {
             self.clock.enter(Stage::Decode);
-            let worker = &mut *self.worker;
-            self.region = worker.decoder.decode(encoded, self.region, &mut worker.front)?;
+            at = decoder.decode(encoded, at, front)?;
         }
         self.clock.enter(Stage::Transform);
-        Ok(())
+        if !self.view.is_none() {
+            let (width, height) = (self.view.width(), self.view.height());
+            self.options.check_size(width.into(), height.into())?;
+            self.view.run(resizer, front, at, back)?;
+            std::mem::swap(front, back);
+            at = Region::whole(width, height);
+        }
+        self.view = Resampling::none(at);
+        Ok(at)
     }
 
     /// Keeps only `part` of the image, given as it would be seen after mirroring.
     fn crop(&mut self, part: Region) {
-        let part = if self.mirrored { part.mirrored(self.region.width) } else { part };
-        self.region = self.region.part(part);
+        self.view.crop(if self.mirrored { part.mirrored(self.view.width()) } else { part });
     }
 
     /// # Errors
     /// If `part` does not lie in the image.
     fn crop_inside(&mut self, part: Region) -> Result<(), ImageError> {
-        let Region { width, height, .. } = self.region;
+        let (width, height) = (self.view.width(), self.view.height());
         if !part.lies_in(width, height) {
             return Err(ImageError::Crop { part, width, height });
         }
@@ -194,42 +205,46 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Antialiased bilinear resampling to `width` x `height`.
-    fn resize(&mut self, width: u32, height: u32) -> Result<(), ImageError> {
-        if (width, height) == (self.region.width, self.region.height) {
+    /// Antialiased bilinear resampling to `width` x `height`, when it is known what of that is
+    /// wanted.
+    fn resize(&mut self, width: u64, height: u64) -> Result<(), ImageError> {
+        let (Ok(width), Ok(height)) = (u32::try_from(width), u32::try_from(height)) else {
+            return Err(ImageError::TooLarge { width, height, limit: self.options.max_pixels });
+        };
+        if (width, height) == (self.view.width(), self.view.height()) {
             return Ok(());
         }
-        self.materialize()?;
-        let Worker { front, back, resizer, .. } = &mut *self.worker;
-        resample(resizer, front, self.region, back, width, height)?;
-        std::mem::swap(front, back);
-        self.region = Region::whole(width, height);
+        if !self.view.is_none() {
+            self.materialize()?;
+        }
+        self.view = Resampling::new(self.view.needs(), width, height);
         Ok(())
     }
 
-    /// Cuts the middle; where the image is smaller it is first padded with black, as torchvision
-    /// does: the odd pixel goes to the right and to the bottom.
+    /// Cuts the middle. Where the image is smaller it is padded with black, as torchvision does:
+    /// the odd pixel goes to the right and to the bottom.
     fn center_crop(&mut self, size: Size) -> Result<(), ImageError> {
         let [crop_height, crop_width] = size.sides();
-        let Region { width, height, .. } = self.region;
-        if width < crop_width || height < crop_height {
-            self.pad(width.max(crop_width), height.max(crop_height))?;
-        }
-        let Region { width, height, .. } = self.region;
-        let middle = |margin: u32| (f64::from(margin) / 2.0).round_ties_even() as u32;
+        let (width, height) = (self.view.width(), self.view.height());
+        let margin = |side: u32, crop: u32| {
+            (f64::from(side.saturating_sub(crop)) / 2.0).round_ties_even() as u32
+        };
         self.crop(Region {
-            left: middle(width - crop_width),
-            top: middle(height - crop_height),
-            width: crop_width,
-            height: crop_height,
+            left: margin(width, crop_width),
+            top: margin(height, crop_height),
+            width: width.min(crop_width),
+            height: height.min(crop_height),
         });
+        if width < crop_width || height < crop_height {
+            self.pad(crop_width, crop_height)?;
+        }
         Ok(())
     }
 
     fn pad(&mut self, width: u32, height: u32) -> Result<(), ImageError> {
-        self.materialize()?;
+        self.options.check_size(width.into(), height.into())?;
+        let region = self.materialize()?;
         let Worker { front, back, .. } = &mut *self.worker;
-        let region = self.region;
         let inner = Region {
             left: (width - region.width) / 2,
             top: (height - region.height) / 2,
@@ -240,11 +255,11 @@ impl Run<'_> {
         padded.fill(0);
         for y in 0..region.height {
             let start = 3 * ((inner.top + y) as usize * width as usize + inner.left as usize);
-            let row = front.row(region, y);
+            let row = front.row(region, y).as_flattened();
             padded[start..start + row.len()].copy_from_slice(row);
         }
         std::mem::swap(front, back);
-        self.region = Region::whole(width, height);
+        self.view = Resampling::none(Region::whole(width, height));
         Ok(())
     }
 }

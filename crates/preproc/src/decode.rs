@@ -8,18 +8,18 @@
 use std::io::Cursor;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::jpeg::{self, JpegDecoder, JpegHeader};
+use crate::jpeg::{JpegDecoder, JpegHeader};
 use crate::{ImageError, Pixels, Region};
 
 /// How files are decoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecodeOptions {
-    /// Pixels, width times height, beyond which an image is refused, so that a small file cannot
-    /// take all memory. Default: 178,956,970, where PIL refuses.
+    /// Pixels, width times height, beyond which an image is refused, before or after resizing, so
+    /// that a small file cannot take all memory: decoding takes up to 16 bytes a pixel. Default: 178,956,970, where PIL refuses.
     pub max_pixels: u64,
     /// Turn the image as its EXIF orientation says. Default: off, as in torchvision.
     pub exif_orientation: bool,
@@ -42,10 +42,14 @@ impl DecodeOptions {
     }
 }
 
+/// What may be spent on anything but the pixels, which have a limit of their own: a few kilobytes
+/// of a PNG's colour profile can unpack to gigabytes.
+const MAX_METADATA_BYTES: u64 = 64 << 20;
+
 /// Decodes images one after the other on one thread, and keeps its memory in between.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    jpeg: Option<JpegDecoder>,
+    jpeg: JpegDecoder,
 }
 
 /// An image of which the header is read.
@@ -99,10 +103,7 @@ impl Decoder {
         bytes: &'b [u8],
         options: &DecodeOptions,
     ) -> Result<Encoded<'b>, ImageError> {
-        if !jpeg::is_complete(bytes) {
-            return Err(ImageError::Truncated);
-        }
-        let header = self.jpeg()?.header(bytes)?;
+        let header = self.jpeg.header(bytes)?;
         options.check_size(header.width.into(), header.height.into())?;
         let orientation = if options.exif_orientation {
             exif_orientation(bytes)
@@ -117,24 +118,28 @@ impl Decoder {
     ///
     /// # Errors
     /// If the data behind the header is damaged.
+    ///
+    /// # Panics
+    /// If `region` does not lie in the image.
     pub fn decode(
         &mut self,
         encoded: Encoded<'_>,
         region: Region,
         into: &mut Pixels,
     ) -> Result<Region, ImageError> {
+        let Encoded { width, height, .. } = encoded;
+        assert!(region.lies_in(width, height), "{region:?} of {width}x{height}");
         match encoded.format {
             Format::Jpeg { bytes, header } => {
                 if encoded.orientation == Orientation::NoTransforms {
-                    return self.jpeg()?.decode(bytes, header, region, into);
+                    return self.jpeg.decode(bytes, header, region, into);
                 }
                 let whole = Region::whole(header.width, header.height);
-                self.jpeg()?.decode(bytes, header, whole, into)?;
-                let turned =
-                    image::RgbImage::from_raw(header.width, header.height, into.data().to_vec())
-                        .map(DynamicImage::from);
-                if let Some(image) = turned {
-                    store(image, encoded.orientation, into);
+                self.jpeg.decode(bytes, header, whole, into)?;
+                let image =
+                    RgbImage::from_raw(header.width, header.height, into.data().to_vec());
+                if let Some(image) = image {
+                    store(image.into(), encoded.orientation, into);
                 }
             }
             Format::Other(decoder) => {
@@ -144,30 +149,21 @@ impl Decoder {
         }
         Ok(region)
     }
-
-    fn jpeg(&mut self) -> Result<&mut JpegDecoder, ImageError> {
-        match &mut self.jpeg {
-            Some(decoder) => Ok(decoder),
-            empty => Ok(empty.insert(JpegDecoder::new()?)),
-        }
-    }
 }
 
 fn open_other<'b>(bytes: &'b [u8], options: &DecodeOptions) -> Result<Encoded<'b>, ImageError> {
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(|e| damaged(e.into()))?;
-    if reader.format().is_none() {
+    // Asked for by name: another crate of the program may have `image` know more formats.
+    let known = [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp];
+    if !reader.format().is_some_and(|format| known.contains(&format)) {
         return Err(ImageError::UnknownFormat);
     }
-    // The pixel limit is the one limit: 8 bytes a pixel (16-bit RGBA), twice for turning.
     let mut limits = image::Limits::no_limits();
-    limits.max_alloc = Some(options.max_pixels.saturating_mul(16));
+    limits.max_alloc = Some(MAX_METADATA_BYTES);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(|error| match error {
-        image::ImageError::Unsupported(_) => ImageError::UnknownFormat,
-        other => damaged(other),
-    })?;
+    let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     options.check_size(width.into(), height.into())?;
     let orientation = if options.exif_orientation {

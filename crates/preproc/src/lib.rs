@@ -10,7 +10,7 @@ pub mod decode;
 mod error;
 mod jpeg;
 mod pixels;
-mod resample;
+pub mod resample;
 mod rng;
 pub mod transform;
 pub mod write;

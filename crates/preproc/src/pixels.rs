@@ -15,15 +15,9 @@ pub struct Pixels {
 }
 
 /// Memory above this is not kept for the next image: 4,000 x 4,000 pixels.
-const KEPT_BYTES: usize = 48 << 20;
+pub(crate) const KEPT_BYTES: usize = 48 << 20;
 
 impl Pixels {
-    /// An image of `width` x `height` from its bytes; `None` if their number is not
-    /// `3 * width * height`.
-    pub fn from_rgb(width: u32, height: u32, data: Vec<u8>) -> Option<Self> {
-        (data.len() == bytes(width, height)).then_some(Self { memory: data, width, height })
-    }
-
     /// Width in pixels.
     pub fn width(&self) -> u32 {
         self.width
@@ -39,26 +33,33 @@ impl Pixels {
         &self.memory[..bytes(self.width, self.height)]
     }
 
-    /// The bytes of `region`'s row `y`, `[region.width, 3]`.
-    pub fn row(&self, region: Region, y: u32) -> &[u8] {
+    /// The pixels of `region`'s row `y`.
+    ///
+    /// # Panics
+    /// If there is no such row in the image.
+    pub fn row(&self, region: Region, y: u32) -> &[[u8; 3]] {
         let start = (region.top + y) as usize * self.width as usize + region.left as usize;
-        &self.memory[3 * start..][..3 * region.width as usize]
+        &self.data().as_chunks().0[start..][..region.width as usize]
     }
 
     /// Makes this an image of `width` x `height` with unspecified content, to be overwritten,
     /// and returns its bytes.
     pub fn reset(&mut self, width: u32, height: u32) -> &mut [u8] {
-        let bytes = bytes(width, height);
-        if self.memory.len() > KEPT_BYTES && bytes <= KEPT_BYTES {
-            self.memory = Vec::new();
-        }
-        if self.memory.len() < bytes {
-            self.memory.resize(bytes, 0);
-        }
         self.width = width;
         self.height = height;
-        &mut self.memory[..bytes]
+        fit(&mut self.memory, bytes(width, height))
     }
+}
+
+/// The first `length` bytes of `memory`, which becomes larger if need be, and smaller if it is
+/// too large to keep. Their content is unspecified.
+pub(crate) fn fit(memory: &mut Vec<u8>, length: usize) -> &mut [u8] {
+    if memory.len() < length || (memory.len() > KEPT_BYTES && length <= KEPT_BYTES) {
+        // Not resized: nothing of the old content is worth copying, and fresh pages are zero.
+        *memory = Vec::new();
+        *memory = vec![0; length];
+    }
+    &mut memory[..length]
 }
 
 fn bytes(width: u32, height: u32) -> usize {

@@ -7,7 +7,7 @@ use preproc::transform::{
     CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size,
 };
 use preproc::{Compose, DecodeOptions, Region, SampleRng, Transform, Worker};
-use profiler::stage::{StageClock, StageCounters};
+use profiler::stage::{Stage, StageClock, StageCounters};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -105,7 +105,7 @@ fn compose(case: &Case, height: usize, width: usize) -> (Compose, Normalize) {
 
 fn run(compose: &Compose, bytes: &[u8], worker: &mut Worker) -> Vec<f32> {
     let mut out = vec![f32::NAN; compose.shape().iter().product()];
-    let mut clock = StageClock::new(Arc::new(StageCounters::default()));
+    let mut clock = StageClock::new(Arc::new(StageCounters::default()), Stage::Other);
     compose.apply(bytes, &mut SampleRng::new(0, 0, 0), worker, &mut clock, &mut out).unwrap();
     out
 }

@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -182,8 +182,8 @@ struct ImagenetLikeArgs {
 /// Reads the arguments, does what they ask for, and gives the exit code.
 pub fn main() -> ExitCode {
     tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .without_time()
         .with_target(false)
         .with_env_filter(
@@ -257,31 +257,34 @@ fn sweep(args: SweepArgs) -> Result<(), TunerError> {
     args.measure_s.map(|seconds| sweep.measure_s = seconds);
     args.timeout_s.map(|seconds| sweep.timeout_s = seconds);
     args.seed.map(|seed| sweep.seed = seed);
+    config.validate()?;
+    dataset::prepare(&config.dataset, args.source.quiet)?;
     let options = sweep::Options {
         config_path: args.source.config,
         out: args.out,
         resume: args.resume,
-        quiet: args.source.quiet || args.source.json,
+        quiet: args.source.quiet,
         command: command_line(),
     };
+    // From here on Ctrl-C ends a trial, not the program at once.
     let finished = sweep::run(&config, &options, &on_interrupt()?)?;
     if args.source.json {
         return print_json(&finished.summary);
     }
+    let mut text = String::new();
     if !args.source.quiet {
         let summary = &finished.summary;
-        println!("{}\n", sweep::report::table(&summary.cells, 12));
+        text += &format!("{}\n\n", sweep::report::table(summary.cells.iter().take(12)));
         if let Some(failed) = summary.failed.last() {
-            println!(
-                "{} trials gave no figures; the last said: {}\n",
+            text += &format!(
+                "{} trials gave no figures; the last said: {}\n\n",
                 summary.failed.len(),
                 failed.error.as_deref().unwrap_or("nothing")
             );
         }
-        println!("{}", sweep::report::verdict(summary)?);
+        text += &format!("{}\n", sweep::report::verdict(summary)?);
     }
-    println!("{}", show(&finished.path));
-    Ok(())
+    print(&(text + &show(&finished.path)))
 }
 
 /// The files a sweep leaves, for people.
@@ -320,47 +323,41 @@ fn bench(args: BenchArgs) -> Result<(), TunerError> {
         if args.source.json {
             return print_json(&report);
         }
-        println!(
+        return print(&format!(
             "{:.0} images/s: libjpeg-turbo alone, {} files decoded in full from memory on {} \
              threads",
             report.samples_per_s,
             report.samples / args.epochs as usize,
             report.num_workers
-        );
-        return Ok(());
+        ));
     }
     let report = bench::run(&config, settings, args.epochs)?;
     if args.source.json {
         return print_json(&report);
     }
-    let bench::BenchReport { samples_per_s, batches_per_s, first_batch_s, wall_s, .. } = report;
-    println!(
+    let bench::BenchReport { samples_per_s, batches_per_s, wall_s, stages, .. } = report;
+    let memory = match report.peak_rss_bytes {
+        Some(bytes) => format!(", peak memory {} MiB", bytes >> 20),
+        None => String::new(),
+    };
+    print(&format!(
         "{samples_per_s:.0} samples/s, {batches_per_s:.1} batches/s over {wall_s:.1} s; first \
-         batch after {:.0} ms",
-        1e3 * first_batch_s
-    );
-    println!(
-        "batch size {}, {} workers, prefetch depth {}; {:.2} CPU-seconds{}",
+         batch after {:.0} ms\n\
+         batch size {}, {} workers, prefetch depth {}; {:.2} CPU-seconds{memory}\n\
+         thread-seconds: read {:.2}, decode {:.2}, transform {:.2}, write {:.2}, other {:.2}, \
+         wait for room {:.2}",
+        1e3 * report.first_batch_s,
         report.batch_size,
         report.num_workers,
         report.prefetch_depth,
         report.cpu_s,
-        report
-            .peak_rss_bytes
-            .map_or(String::new(), |bytes| format!(", peak memory {} MiB", bytes >> 20))
-    );
-    let stages = report.stages;
-    println!(
-        "thread-seconds: read {:.2}, decode {:.2}, transform {:.2}, write {:.2}, other {:.2}, \
-         wait for room {:.2}",
         stages.read_s,
         stages.decode_s,
         stages.transform_s,
         stages.write_s,
         stages.other_s,
         stages.wait_room_s
-    );
-    Ok(())
+    ))
 }
 
 fn show_batch(args: ShowBatchArgs) -> Result<(), TunerError> {
@@ -370,11 +367,11 @@ fn show_batch(args: ShowBatchArgs) -> Result<(), TunerError> {
     if args.source.json {
         return print_json(&shown);
     }
-    println!("{}: images {:?}, labels, indices", shown.out.display(), shown.shape);
+    let mut text = format!("{}: images {:?}, labels, indices", shown.out.display(), shown.shape);
     if let Some(png) = shown.png {
-        println!("{}: the images, in rows", png.display());
+        text += &format!("\n{}: the images, in rows", png.display());
     }
-    Ok(())
+    print(&text)
 }
 
 fn make(args: ImagenetLikeArgs) -> Result<(), TunerError> {
@@ -384,22 +381,32 @@ fn make(args: ImagenetLikeArgs) -> Result<(), TunerError> {
     if args.json {
         return print_json(&made);
     }
-    if !args.quiet {
-        println!(
-            "{} images in {} classes in `{}`: mean {:.0}x{:.0} pixels, {:.1} KB",
-            made.images,
-            made.classes,
-            recipe.out.display(),
-            made.mean_width,
-            made.mean_height,
-            made.mean_bytes / 1e3
-        );
+    if args.quiet {
+        return Ok(());
     }
-    Ok(())
+    print(&format!(
+        "{} images in {} classes in `{}`: mean {:.0}x{:.0} pixels, {:.1} KB",
+        made.images,
+        made.classes,
+        recipe.out.display(),
+        made.mean_width,
+        made.mean_height,
+        made.mean_bytes / 1e3
+    ))
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), TunerError> {
     let line = serde_json::to_string(value).map_err(|error| TunerError::Bug(error.to_string()))?;
-    println!("{line}");
-    Ok(())
+    print(&line)
+}
+
+/// Prints a line, or lines, on standard output. A reader that has gone, such as `head`, is no
+/// error.
+fn print(text: &str) -> Result<(), TunerError> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(TunerError::file("write", Path::new("standard output"))(error))
+        }
+        _ => Ok(()),
+    }
 }

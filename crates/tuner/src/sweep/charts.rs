@@ -68,8 +68,8 @@ impl Heat {
 /// If a file cannot be written.
 pub fn heat_map(cells: &[CellSummary], folder: &Path) -> Result<(), TunerError> {
     let heats = [
-        Heat::new("Samples per second", 0, cells, |cell| cell.samples_per_s.median),
-        Heat::new("Score", 1, cells, |cell| cell.score.median),
+        Heat::new("Samples per second, best depth", 0, cells, |cell| cell.samples_per_s.median),
+        Heat::new("Score, best depth", 1, cells, |cell| cell.score.median),
     ];
     let columns = heats[0].batch_sizes.len() as u32;
     let rows = heats[0].num_workers.len() as u32;

@@ -18,8 +18,11 @@ pub struct Limit {
     pub sentence: String,
 }
 
-/// What limits the setting of `summary`.
-pub fn limit(summary: &CellSummary) -> Limit {
+/// Of the time that threads compute, the share they must get a core for; below, others take it.
+const CONTENDED_SHARE: f64 = 0.75;
+
+/// What limits the setting of `summary`, on a machine with `usable_cores`.
+pub fn limit(summary: &CellSummary, usable_cores: f64) -> Limit {
     let times = &summary.stages;
     let busy = times.busy_s().max(f64::MIN_POSITIVE);
     let stages = [
@@ -34,7 +37,16 @@ pub fn limit(summary: &CellSummary) -> Limit {
     let percent = format!("{:.0}%", 100.0 * share);
     let cpu = summary.cpu_percent.median;
     let waiting = times.wait_room_s / (busy + times.wait_room_s);
-    let sentence = if cpu >= BUSY_PERCENT {
+    // Reading may wait for a disk; the other stages compute.
+    let computing = busy - times.read_s;
+    let got = cpu / 100.0 * usable_cores * summary.wall_s;
+    let sentence = if cpu < BUSY_PERCENT && got < CONTENDED_SHARE * computing {
+        format!(
+            "other programs use the cores: the loader's threads got {:.0}% of the time they would \
+             have computed (`{stage}` takes {percent} of it); measure again on an idle machine",
+            100.0 * got / computing
+        )
+    } else if cpu >= BUSY_PERCENT {
         format!(
             "the cores are busy ({cpu:.0}%), and `{stage}` takes {percent} of their work: more \
              workers cannot help, a cheaper `{stage}` or more cores would"

@@ -67,7 +67,7 @@ fn trials(summary: &Summary) -> i64 {
 }
 
 fn evidence(winner: &CellSummary, summary: &Summary) -> Table {
-    let limit = explain::limit(winner);
+    let limit = explain::limit(winner, summary.machine.usable_cores);
     let range =
         |spread: &summary::Spread| Value::from(vec![rounded(spread.min), rounded(spread.max)]);
     let mut table = Table::from_iter([

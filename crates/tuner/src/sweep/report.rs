@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
 use super::explain;
@@ -10,30 +10,26 @@ use super::recommend::by_batch_size;
 use super::summary::{CellSummary, Spread, Summary};
 use crate::TunerError;
 
-/// The ranked settings as a table for the terminal; at most `rows` of them.
-pub fn table(cells: &[CellSummary], rows: usize) -> Table {
+/// Settings as a table, in Markdown, which reads well on a terminal too.
+pub fn table<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Table {
+    let header = [
+        "rank", "batch", "workers", "depth", "score", "samples/s (range)", "first batch", "memory",
+        "CPU",
+    ];
+    markdown_table(&header, cells.into_iter().enumerate().map(|(rank, cell)| row(rank, cell)))
+}
+
+fn markdown_table<const N: usize>(
+    header: &[&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+) -> Table {
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_header(HEADER);
-    for (rank, cell) in cells.iter().take(rows).enumerate() {
-        table.add_row(row(rank, cell));
-    }
+    table.load_style(ASCII_MARKDOWN).set_header(header).add_rows(rows);
     for column in table.column_iter_mut() {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }
-
-const HEADER: [&str; 9] = [
-    "rank",
-    "batch",
-    "workers",
-    "depth",
-    "score",
-    "samples/s (range)",
-    "first batch",
-    "memory",
-    "CPU",
-];
 
 fn row(rank: usize, summary: &CellSummary) -> [String; 9] {
     let cell = summary.cell;
@@ -85,7 +81,7 @@ pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
         let _ = write!(text, ", {ratio:.2} times what it is without workers");
     }
     let _ = writeln!(text, ".");
-    let _ = writeln!(text, "What limits it: {}.", explain::limit(winner).sentence);
+    let _ = writeln!(text, "What limits it: {}.", explain::limit(winner, summary.machine.usable_cores).sentence);
     if fastest.cell != winner.cell {
         let _ = writeln!(
             text,
@@ -124,28 +120,16 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
 
     text += "## Best for each batch size\n\n";
     text += "Batch size changes the training; workers and depth do not.\n\n";
-    text += &markdown_table(by_batch_size(&summary.cells));
+    let _ = writeln!(text, "{}", table(by_batch_size(&summary.cells)));
 
     text += "\n## All settings, by score\n\n";
-    text += &markdown_table(summary.cells.iter());
+    let _ = writeln!(text, "{}", table(&summary.cells));
 
     text += "\n## Where the score comes from\n\n";
-    text +=
-        "| batch | workers | depth | bottlenecks (5 points each) |\n| --: | --: | --: | :-- |\n";
-    for cell in summary.cells.iter().filter(|cell| !cell.bottlenecks.is_empty()) {
-        let names: Vec<&str> = cell.bottlenecks.iter().map(|b| b.name()).collect();
-        let _ = writeln!(
-            text,
-            "| {} | {} | {} | {} |",
-            cell.cell.batch_size,
-            cell.cell.num_workers,
-            depth(cell),
-            names.join(", ")
-        );
-    }
+    let _ = writeln!(text, "{}", score_table(&summary.cells));
     text += "\nThe score is 10 x batches/s - resident MB / 100 - GPU MB / 100 - CPU percent / 10 \
-             - 5 x bottlenecks, + 2 with workers, + 1 with pinned memory; a setting's is the \
-             median of its trials'. Each trial's terms are in `trials.jsonl`.\n";
+             - 5 x bottlenecks, + 2 with workers, + 1 with pinned memory. A setting's score, and \
+             each term here, is the median of its trials'; each trial's are in `trials.jsonl`.\n";
 
     if !summary.failed.is_empty() {
         text += "\n## Trials without figures\n\n";
@@ -192,10 +176,28 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
     Ok(text)
 }
 
-fn markdown_table<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> String {
-    let mut text = format!("| {} |\n|{}\n", HEADER.join(" | "), " --: |".repeat(HEADER.len()));
-    for (rank, cell) in cells.into_iter().enumerate() {
-        let _ = writeln!(text, "| {} |", row(rank, cell).join(" | "));
-    }
-    text
+fn score_table(cells: &[CellSummary]) -> Table {
+    let header = [
+        "batch", "workers", "depth", "score", "batches", "memory", "GPU memory", "CPU",
+        "bottlenecks", "with workers", "pinned", "bottlenecks found",
+    ];
+    let rows = cells.iter().map(|summary| {
+        let terms = &summary.score_terms;
+        let names: Vec<&str> = summary.bottlenecks.iter().map(|found| found.name()).collect();
+        [
+            summary.cell.batch_size.to_string(),
+            summary.cell.num_workers.to_string(),
+            depth(summary),
+            format!("{:.1}", summary.score.median),
+            format!("{:+.1}", terms.batches),
+            format!("{:+.1}", terms.memory),
+            terms.gpu_memory.map_or("n/a".to_owned(), |term| format!("{term:+.1}")),
+            format!("{:+.1}", terms.cpu),
+            format!("{:+.0}", terms.bottlenecks),
+            format!("{:+.0}", terms.workers),
+            format!("{:+.0}", terms.pin_memory),
+            names.join(", "),
+        ]
+    });
+    markdown_table(&header, rows)
 }

@@ -43,8 +43,8 @@ pub struct Finished {
     pub summary: Summary,
 }
 
-/// Measures every setting of the configuration and writes what was found; `interrupt` receives
-/// when the user wants it to stop.
+/// Measures every setting of the configuration, whose data is there, and writes what was found;
+/// `interrupt` receives when the user wants it to stop.
 ///
 /// # Errors
 /// If the configuration makes no sense, the data is missing or unusable, the folder cannot be
@@ -55,7 +55,6 @@ pub fn run(
     interrupt: &Receiver<()>,
 ) -> Result<Finished, TunerError> {
     config.validate()?;
-    dataset::prepare(&config.dataset, options.quiet)?;
     let data = dataset::open(config)?;
     let cells = grid::cells(&config.sweep);
     check_batch_sizes(config, &cells, data.len())?;

@@ -44,7 +44,8 @@ impl ScoreTerms {
             memory: -megabytes(figures.rss_mean_bytes) / 100.0,
             gpu_memory: figures.gpu_mean_bytes.map(|bytes| -megabytes(bytes) / 100.0),
             cpu: -figures.cpu_percent / 10.0,
-            bottlenecks: -5.0 * bottlenecks as f64,
+            // Not `-5.0 * n`, which is -0 for none.
+            bottlenecks: 0.0 - 5.0 * bottlenecks as f64,
             workers: if cell.num_workers > 0 { 2.0 } else { 0.0 },
             pin_memory: if figures.pin_memory { 1.0 } else { 0.0 },
         }

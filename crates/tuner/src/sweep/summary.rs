@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::grid::Cell;
 use super::journal::{Status, TrialRecord};
+use super::score::ScoreTerms;
 use crate::TunerError;
 
 /// What a sweep found.
@@ -106,8 +107,12 @@ pub struct CellSummary {
     pub cpu_percent: Spread,
     /// Documented bottlenecks found in any trial.
     pub bottlenecks: Vec<DataLoadingBottleneck>,
+    /// Terms of the score, each the median of the trials'.
+    pub score_terms: ScoreTerms,
     /// Thread-seconds by stage, summed over the trials.
     pub stages: StageTimes,
+    /// Length of the measurements, summed over the trials.
+    pub wall_s: f64,
 }
 
 /// Median and range of the trials.
@@ -162,6 +167,9 @@ fn summarize(trials: &[&TrialRecord]) -> Option<CellSummary> {
         Spread::of(trials.iter().filter_map(|trial| value(trial)).collect())
     };
     let bytes = |value: Option<u64>| value.map(|bytes| bytes as f64);
+    let term = |term: &dyn Fn(&ScoreTerms) -> Option<f64>| {
+        spread(&|trial| trial.score_terms.as_ref().and_then(term)).map(|spread| spread.median)
+    };
     let mut bottlenecks: Vec<_> =
         trials.iter().flat_map(|trial| trial.bottlenecks.iter().copied()).collect();
     bottlenecks.sort_unstable();
@@ -184,8 +192,18 @@ fn summarize(trials: &[&TrialRecord]) -> Option<CellSummary> {
         rss_peak_bytes: spread(&|t| bytes(t.rss_peak_bytes))?,
         gpu_mean_bytes: spread(&|t| bytes(t.gpu_mean_bytes)),
         cpu_percent: spread(&|t| t.cpu_percent)?,
+        score_terms: ScoreTerms {
+            batches: term(&|terms| Some(terms.batches))?,
+            memory: term(&|terms| Some(terms.memory))?,
+            gpu_memory: term(&|terms| terms.gpu_memory),
+            cpu: term(&|terms| Some(terms.cpu))?,
+            bottlenecks: term(&|terms| Some(terms.bottlenecks))?,
+            workers: term(&|terms| Some(terms.workers))?,
+            pin_memory: term(&|terms| Some(terms.pin_memory))?,
+        },
         bottlenecks,
         stages,
+        wall_s: trials.iter().filter_map(|trial| trial.wall_s).sum(),
     })
 }
 
@@ -226,7 +244,17 @@ mod tests {
             gpu_mean_bytes: None,
             cpu_percent: spread(100.0),
             bottlenecks: Vec::new(),
+            score_terms: ScoreTerms {
+                batches: median,
+                memory: 0.0,
+                gpu_memory: None,
+                cpu: 0.0,
+                bottlenecks: 0.0,
+                workers: 0.0,
+                pin_memory: 0.0,
+            },
             stages: StageTimes::default(),
+            wall_s: 1.0,
         }
     }
 

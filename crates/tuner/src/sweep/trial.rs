@@ -67,7 +67,7 @@ pub enum TrialFailure {
     #[error("no result after {0:?}\nhint: raise `sweep.timeout_s` if the data is that slow")]
     Timeout(Duration),
     /// The process ended badly.
-    #[error("the process ended with {status}{}", tail(.stderr))]
+    #[error("{}", died(status, stderr))]
     Died {
         /// How.
         status: ExitStatus,
@@ -85,12 +85,15 @@ pub enum TrialFailure {
     Spawn(#[from] io::Error),
 }
 
-/// The last lines of what a process said, after a colon.
-fn tail(stderr: &str) -> String {
+/// What the process said of its end: its own error if it gave one, else its last lines.
+fn died(status: &ExitStatus, stderr: &str) -> String {
+    if let Some((_, error)) = stderr.rsplit_once("error: ") {
+        return error.trim_end().to_owned();
+    }
     let lines: Vec<&str> = stderr.trim().lines().collect();
     match &lines[lines.len().saturating_sub(5)..] {
-        [] => String::new(),
-        last => format!(": {}", last.join("\n")),
+        [] => format!("the process ended with {status}"),
+        last => format!("the process ended with {status}: {}", last.join("\n")),
     }
 }
 

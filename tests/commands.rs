@@ -1,0 +1,247 @@
+//! The commands `data make`, `bench` and `show-batch`, and what bad input gets, from the outside.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use common::{
+    assert_refused, assert_success, changed_config, stderr, stdout, tuner, workspace,
+};
+use safetensors::{Dtype, SafeTensors};
+use serde_json::Value;
+
+/// Path below `root` and content of every file.
+fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = walkdir::WalkDir::new(root).into_iter().map(Result::unwrap);
+    files
+        .filter(|entry| entry.file_type().is_file())
+        .map(|entry| {
+            let name = entry.path().strip_prefix(root).unwrap().display().to_string();
+            (name, fs::read(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_seed_makes_the_same_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let make = |out: &str, seed: &str, threads: &str| {
+        let made = tuner()
+            .args(["data", "make", "imagenet-like", "--images", "40", "--json"])
+            .args(["--seed", seed, "--out"])
+            .arg(folder.path().join(out))
+            .env("RAYON_NUM_THREADS", threads)
+            .output()
+            .unwrap();
+        assert_success(&made);
+        let report: Value = serde_json::from_str(&stdout(&made)).unwrap();
+        assert_eq!(report["images"], 40);
+        tree(&folder.path().join(out))
+    };
+    let one = make("one", "5", "1");
+    assert_eq!(one, make("two", "5", "2"));
+    assert_ne!(one, make("other", "6", "2"));
+
+    let again = tuner()
+        .args(["data", "make", "imagenet-like", "--images", "40", "--out"])
+        .arg(folder.path().join("one"))
+        .output()
+        .unwrap();
+    assert_refused(&again, &["one"]);
+    assert_eq!(one, tree(&folder.path().join("one")));
+}
+
+#[test]
+fn bench_prints_the_documented_keys() {
+    let folder = workspace(40);
+    let config = folder.path().join("small.toml");
+    let output = tuner()
+        .args(["bench", "--batch-size", "8", "--num-workers", "2", "--prefetch-depth", "3"])
+        .args(["--epochs", "2", "--json", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert_success(&output);
+    let text = stdout(&output);
+    assert_eq!(text.lines().count(), 1);
+    let report: Value = serde_json::from_str(&text).unwrap();
+    for key in ["samples_per_s", "batches_per_s", "first_batch_s", "wall_s", "cpu_s"] {
+        assert!(report[key].as_f64().unwrap() > 0.0, "{key}");
+    }
+    assert_eq!(report["samples"], 80);
+    assert_eq!(report["batch_size"], 8);
+    assert_eq!(report["num_workers"], 2);
+    assert_eq!(report["prefetch_depth"], 3);
+    assert_eq!(report["pin_memory"], false);
+    assert_eq!(report["libtorch"], "2.11.0");
+    assert!(report["peak_rss_bytes"].as_u64().unwrap() > 10 << 20);
+    for stage in ["read_s", "decode_s", "transform_s", "write_s"] {
+        assert!(report["stages"][stage].as_f64().unwrap() > 0.0, "{stage}");
+    }
+}
+
+#[test]
+fn bench_decodes_alone() {
+    let folder = workspace(20);
+    let output = tuner()
+        .args(["bench", "--decode-only", "--num-workers", "2", "--json", "--config"])
+        .arg(folder.path().join("small.toml"))
+        .output()
+        .unwrap();
+    assert_success(&output);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["samples"], 20);
+    assert_eq!(report["num_workers"], 2);
+    assert!(report["samples_per_s"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn show_batch_writes_what_training_gets_whatever_the_workers() {
+    let folder = workspace(40);
+    let show = |workers: &str, depth: &str| {
+        let out = folder.path().join(format!("batch-{workers}-{depth}.safetensors"));
+        let output = tuner()
+            .args(["show-batch", "--batches", "2", "--num-workers", workers])
+            .args(["--prefetch-depth", depth, "--config"])
+            .arg(folder.path().join("small.toml"))
+            .arg("--out")
+            .arg(&out)
+            .arg("--png")
+            .arg(out.with_extension("png"))
+            .output()
+            .unwrap();
+        assert_success(&output);
+        (fs::read(&out).unwrap(), image::open(out.with_extension("png")).unwrap())
+    };
+    let (bytes, sheet) = show("0", "1");
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    let images = tensors.tensor("images").unwrap();
+    assert_eq!((images.dtype(), images.shape()), (Dtype::F32, &[16, 3, 32, 32][..]));
+    for name in ["labels", "indices"] {
+        let tensor = tensors.tensor(name).unwrap();
+        assert_eq!((tensor.dtype(), tensor.shape()), (Dtype::I64, &[16][..]));
+    }
+    assert_eq!((sheet.width(), sheet.height()), (8 * 36 + 4, 2 * 36 + 4));
+    for (workers, depth) in [("1", "1"), ("2", "3"), ("5", "2")] {
+        assert!(show(workers, depth).0 == bytes, "{workers} workers, depth {depth}");
+    }
+}
+
+#[test]
+fn a_config_that_makes_no_sense_is_refused() {
+    let folder = workspace(10);
+    let refused = |from: &str, to: &str, parts: &[&str]| {
+        let config = changed_config(folder.path(), from, to);
+        let out = folder.path().join("sweep");
+        let output =
+            tuner().arg("sweep").arg("--config").arg(config).arg("--out").arg(&out).output();
+        assert_refused(&output.unwrap(), parts);
+        assert!(!out.exists(), "nothing is written");
+    };
+    refused("repeats = 2", "repeat = 2", &["line 2", "`repeat`", "did you mean `repeats`?"]);
+    refused("[sweep]", "[sweeps]", &["`sweeps`", "did you mean `sweep`?"]);
+    refused("horizontal_flip", "horizontal_flop", &["did you mean `horizontal_flip`?"]);
+    refused("size = 32", "size = 0", &["`random_resized_crop`", "`size`"]);
+    refused("batch_size = [4, 8]", "batch_size = [0]", &["`sweep.batch_size`", "1 to 16777216"]);
+    refused("batch_size = [4, 8]", "batch_size = []", &["`sweep.batch_size`"]);
+    refused("measure_s = 0.05", "measure_s = nan", &["`sweep.measure_s`"]);
+    refused("batch_size = [4, 8]", "batch_size = [4, 11]", &["batch_size", "11", "drop_last"]);
+    refused("seed = 3", "seed = -3", &["line 18", "-3"]);
+    refused("kind = \"image-folder\"", "kind = \"image-folders\"", &["image-folder"]);
+    refused("\"to_tensor\",", "", &["`normalize` must come after `to_tensor`"]);
+    refused("[loader]", "[loader", &["line 13"]);
+    let root = folder.path().join("train").display().to_string();
+    refused(&root, "/nowhere/at/all", &["/nowhere/at/all", "--root"]);
+
+    let missing = tuner().args(["sweep", "--config", "no.toml"]).output().unwrap();
+    assert_refused(&missing, &["`no.toml`"]);
+    let flag = tuner().args(["sweep", "--confg", "x"]).output().unwrap();
+    assert_refused(&flag, &["--config"]);
+}
+
+#[test]
+fn data_that_cannot_be_used_is_named() {
+    let folder = workspace(10);
+    let config = folder.path().join("small.toml");
+    let bench = |root: &Path| {
+        let output = tuner()
+            .args(["bench", "--batch-size", "1", "--quiet", "--config"])
+            .arg(&config)
+            .arg("--root")
+            .arg(root)
+            .output();
+        output.unwrap()
+    };
+    let data = folder.path().join("data");
+    assert_refused(&bench(&data), &["no data in", "data"]);
+    fs::create_dir(&data).unwrap();
+    assert_refused(&bench(&data), &["no class folders"]);
+    let class = data.join("cat");
+    fs::create_dir(&class).unwrap();
+    assert_refused(&bench(&data), &["no images in", "cat"]);
+
+    let good = walkdir::WalkDir::new(folder.path().join("train"))
+        .into_iter()
+        .map(Result::unwrap)
+        .find(|entry| entry.path().extension().is_some_and(|e| e == "JPEG"))
+        .unwrap();
+    let good = fs::read(good.path()).unwrap();
+    let file = class.join("one.jpg");
+    let with = |bytes: &[u8], parts: &[&str]| {
+        fs::write(&file, bytes).unwrap();
+        assert_refused(&bench(&data), &[&["one.jpg", "sample 0"], parts].concat());
+    };
+    with(b"", &["empty"]);
+    with(b"hello", &["not an image"]);
+    with(&good[..good.len() / 2], &["truncated"]);
+    with(&good[..20], &["truncated"]);
+    fs::write(&file, &good).unwrap();
+    assert_success(&bench(&data));
+
+    let decode = tuner()
+        .args(["bench", "--decode-only", "--quiet", "--config"])
+        .arg(changed_config(
+            folder.path(),
+            "[loader]",
+            "[dataset.decode]\nmax_pixels = 100\n[loader]",
+        ))
+        .output()
+        .unwrap();
+    assert_refused(&decode, &["JPEG", "limit of 100", "max_pixels"]);
+}
+
+#[test]
+fn nothing_is_left_where_nothing_can_be_written() {
+    let folder = workspace(10);
+    let show = |out: &Path| {
+        tuner()
+            .args(["show-batch", "--config"])
+            .arg(folder.path().join("small.toml"))
+            .arg("--out")
+            .arg(out)
+            .output()
+            .unwrap()
+    };
+    let missing = folder.path().join("no/such/folder/x.safetensors");
+    assert_refused(&show(&missing), &["cannot write", "x.safetensors"]);
+    // Not even root may make files there.
+    assert_refused(&show(Path::new("/proc/x.safetensors")), &["cannot write"]);
+    let sweep = tuner()
+        .args(["sweep", "--out", "/proc/sweep", "--config"])
+        .arg(folder.path().join("small.toml"))
+        .output()
+        .unwrap();
+    assert_refused(&sweep, &["/proc/sweep"]);
+}
+
+#[test]
+fn help_and_version_go_to_stdout() {
+    for arguments in [&["--help"][..], &["sweep", "--help"], &["--version"]] {
+        let output = tuner().args(arguments).output().unwrap();
+        assert_success(&output);
+        assert!(stderr(&output).is_empty());
+        assert!(stdout(&output).contains("tuner"));
+    }
+}
