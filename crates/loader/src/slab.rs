@@ -6,16 +6,14 @@
 
 #![expect(unsafe_code, reason = "memory that outlives the borrow checker's view: libtorch's")]
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
-use std::ptr::NonNull;
+use std::ffi::c_void;
+use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use tch::Tensor;
 
 use crate::{LoaderError, ffi};
-
-/// Alignment of a slab: a page, so that a pinned copy or a direct read needs no other.
-const ALIGNMENT: usize = 4096;
 
 /// A block of memory.
 pub(crate) struct Slab {
@@ -24,11 +22,11 @@ pub(crate) struct Slab {
 }
 
 enum Owner {
-    Heap(Layout),
+    /// Mapped from the system, so many bytes: page-aligned, and zero without being touched, so
+    /// that the workers, not the consumer, pay for its pages.
+    Mapped(usize),
     /// Page-locked memory belongs to the tensor that libtorch gave.
-    Pinned {
-        _tensor: Tensor,
-    },
+    Pinned { _tensor: Tensor },
 }
 
 // SAFETY: a slab owns its memory alone, and both kinds may be freed on any thread.
@@ -43,12 +41,14 @@ impl Slab {
             let data = NonNull::new(tensor.data_ptr().cast()).unwrap_or(NonNull::dangling());
             return Ok(Self { data, owner: Owner::Pinned { _tensor: tensor } });
         }
-        let layout = Layout::from_size_align(bytes.max(1), ALIGNMENT)
-            .map_err(|_| LoaderError::OutOfMemory { bytes })?;
-        // SAFETY: the layout's size is not zero.
-        let data = unsafe { alloc_zeroed(layout) };
-        let data = NonNull::new(data).ok_or(LoaderError::OutOfMemory { bytes })?;
-        Ok(Self { data, owner: Owner::Heap(layout) })
+        let out_of_memory = LoaderError::OutOfMemory { bytes };
+        let (read_write, private) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+        // SAFETY: a fresh mapping at an address of the system's choice touches no other memory.
+        let mapped = unsafe { mmap_anonymous(ptr::null_mut(), bytes.max(1), read_write, private) };
+        let data = mapped.ok().and_then(NonNull::new).ok_or(out_of_memory)?;
+        // SAFETY: the mapping is ours. Where the system has no huge pages, small ones serve.
+        let _ = unsafe { madvise(data.as_ptr(), bytes, Advice::LinuxHugepage) };
+        Ok(Self { data: data.cast(), owner: Owner::Mapped(bytes.max(1)) })
     }
 
     pub(crate) fn data(&self) -> NonNull<u8> {
@@ -58,9 +58,10 @@ impl Slab {
 
 impl Drop for Slab {
     fn drop(&mut self) {
-        if let Owner::Heap(layout) = self.owner {
-            // SAFETY: allocated in `new` with this layout, freed once.
-            unsafe { dealloc(self.data.as_ptr(), layout) }
+        if let Owner::Mapped(bytes) = self.owner {
+            // SAFETY: mapped in `new` with this length, unmapped once; nobody uses it any more.
+            // It cannot fail for a mapping that is ours.
+            let _ = unsafe { munmap(self.data.as_ptr().cast::<c_void>(), bytes) };
         }
     }
 }
