@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use common::{
-    assert_refused, assert_success, changed_config, stderr, stdout, tuner, workspace,
-};
+use common::{assert_refused, assert_success, changed_config, stderr, stdout, tuner, workspace};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 

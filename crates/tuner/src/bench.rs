@@ -46,11 +46,16 @@ pub struct BenchReport {
     pub stages: StageTimes,
 }
 
-/// Loads `epochs` epochs after one for warming up.
+/// Loads `epochs` epochs after one for warming up; `on_batch` is called after each batch.
 ///
 /// # Errors
 /// If the data set cannot be opened or a sample cannot be loaded.
-pub fn run(config: &Config, settings: Settings, epochs: u64) -> Result<BenchReport, TunerError> {
+pub fn run(
+    config: &Config,
+    settings: Settings,
+    epochs: u64,
+    on_batch: impl Fn(),
+) -> Result<BenchReport, TunerError> {
     let data = dataset::open(config)?;
     let start = Instant::now();
     let mut loader = Loader::builder(data).settings(settings).build()?;
@@ -58,6 +63,7 @@ pub fn run(config: &Config, settings: Settings, epochs: u64) -> Result<BenchRepo
     for batch in loader.epoch(0) {
         batch?;
         first_batch_s.get_or_insert_with(|| start.elapsed().as_secs_f64());
+        on_batch();
     }
     let (start, cpu, times) = (Instant::now(), process_cpu(), loader.times());
     let (mut samples, mut batches) = (0, 0);
@@ -65,6 +71,7 @@ pub fn run(config: &Config, settings: Settings, epochs: u64) -> Result<BenchRepo
         for batch in loader.epoch(epoch) {
             samples += batch?.len();
             batches += 1;
+            on_batch();
         }
     }
     let wall_s = start.elapsed().as_secs_f64();

@@ -331,7 +331,9 @@ fn bench(args: BenchArgs) -> Result<(), TunerError> {
             report.num_workers
         ));
     }
-    let report = bench::run(&config, settings, args.epochs)?;
+    let bar = dataset::spinner(args.source.quiet);
+    let report = bench::run(&config, settings, args.epochs, || bar.inc(1))?;
+    bar.finish_and_clear();
     if args.source.json {
         return print_json(&report);
     }

@@ -68,6 +68,13 @@ pub fn limit(summary: &CellSummary, usable_cores: f64) -> Limit {
             "`read` takes {percent} of the workers' time while the cores are not busy \
              ({cpu:.0}%): storage limits, and more workers would wait for more files at once"
         )
+    } else if summary.cell.num_workers as f64 >= usable_cores {
+        format!(
+            "there is a worker for each core, and `{stage}` takes {percent} of their work: more \
+             workers cannot help, a cheaper `{stage}` or more cores would ({:.0}% of the cores' \
+             time was free or other programs')",
+            100.0 - cpu
+        )
     } else {
         format!(
             "the workers are busy, with `{stage}` {percent} of the time, and {:.0}% of the cores' \

@@ -13,7 +13,14 @@ use crate::TunerError;
 /// Settings as a table, in Markdown, which reads well on a terminal too.
 pub fn table<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Table {
     let header = [
-        "rank", "batch", "workers", "depth", "score", "samples/s (range)", "first batch", "memory",
+        "rank",
+        "batch",
+        "workers",
+        "depth",
+        "score",
+        "samples/s (range)",
+        "first batch",
+        "memory",
         "CPU",
     ];
     markdown_table(&header, cells.into_iter().enumerate().map(|(rank, cell)| row(rank, cell)))
@@ -81,7 +88,11 @@ pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
         let _ = write!(text, ", {ratio:.2} times what it is without workers");
     }
     let _ = writeln!(text, ".");
-    let _ = writeln!(text, "What limits it: {}.", explain::limit(winner, summary.machine.usable_cores).sentence);
+    let _ = writeln!(
+        text,
+        "What limits it: {}.",
+        explain::limit(winner, summary.machine.usable_cores).sentence
+    );
     if fastest.cell != winner.cell {
         let _ = writeln!(
             text,
@@ -150,9 +161,9 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
     let _ = writeln!(
         text,
         "`{}`\n\n- {} to {} UTC\n- {}, {} usable cores, {}{}\n- libtorch {}\n- {} samples in {} \
-         classes{}\n- each setting {} times, each time in a process of its own, in random order \
+         classes{}\n- repeats of each setting: {}, each in a process of its own, in random order \
          within blocks of one repeat each; at least {} s after warming up; page cache as it was\n\
-         - ranges are of the {} repeats; where trials of several settings overlap with the \
+         - ranges are of the repeats; where trials of several settings overlap with the \
          leader's, fewer workers win, then less memory, then smaller depth",
         summary.command,
         summary.started,
@@ -171,15 +182,24 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
         if data.stand_in { " (a stand-in for real data)" } else { "" },
         summary.repeats,
         summary.measure_s,
-        summary.repeats,
     );
     Ok(text)
 }
 
 fn score_table(cells: &[CellSummary]) -> Table {
     let header = [
-        "batch", "workers", "depth", "score", "batches", "memory", "GPU memory", "CPU",
-        "bottlenecks", "with workers", "pinned", "bottlenecks found",
+        "batch",
+        "workers",
+        "depth",
+        "score",
+        "batches",
+        "memory",
+        "GPU memory",
+        "CPU",
+        "bottlenecks",
+        "with workers",
+        "pinned",
+        "bottlenecks found",
     ];
     let rows = cells.iter().map(|summary| {
         let terms = &summary.score_terms;

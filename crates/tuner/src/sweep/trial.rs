@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, after, bounded, never};
 use crossbeam::select;
 use loader::{Loader, Settings};
-use profiler::monitor::Monitor;
+use profiler::monitor::{Monitor, Window};
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -45,7 +45,8 @@ pub struct Figures {
     pub rss_mean_bytes: u64,
     /// Resident memory of the process, highest sample of the measurement.
     pub rss_peak_bytes: u64,
-    /// Memory held on GPUs, mean over the measurement; absent without one.
+    /// Memory held on GPUs beyond the bare CUDA context, mean over the measurement; absent
+    /// without a GPU.
     pub gpu_mean_bytes: Option<u64>,
     /// CPU time in percent of the cores that the process may use.
     pub cpu_percent: f64,
@@ -193,6 +194,13 @@ const SAMPLING: Duration = Duration::from_millis(20);
 /// A measurement holds at least so many batches, however slow they are.
 const LEAST_BATCHES: usize = 3;
 
+/// What a measurement began with.
+struct Begun<'a> {
+    at: Instant,
+    stages: StageTimes,
+    usage: Window<'a>,
+}
+
 fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
     let TrialSpec { config, cell, .. } = spec;
     let sweep = &config.sweep;
@@ -210,43 +218,53 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
 
     // What is ready or half-ready when the first batch comes was made by idle workers.
     let warmup_batches = 1 + cell.num_workers + cell.prefetch_depth;
-    let mut first_batch_s = None;
-    let mut window = None;
+    let mut first = None;
+    let mut begun: Option<Begun> = None;
     let (mut seen, mut batches, mut samples) = (0, 0, 0);
     for epoch in 0.. {
         let mut epoch = loader.epoch(epoch);
         while let Some(batch) = epoch.next() {
             let len = batch?.len();
-            seen += 1;
-            let first_batch_s = *first_batch_s.get_or_insert_with(|| start.elapsed().as_secs_f64());
-            let Some((begun, before, usage)) = window.take() else {
+            let (first_batch_s, context_bytes) =
+                *first.get_or_insert_with(|| (start.elapsed().as_secs_f64(), gpu_bytes(&monitor)));
+            let Some(Begun { at, .. }) = &begun else {
+                seen += 1;
                 if seen >= warmup_batches && start.elapsed().as_secs_f64() >= sweep.warmup_s {
-                    window = Some((Instant::now(), epoch.times(), monitor.window()));
+                    let (at, stages) = (Instant::now(), epoch.times());
+                    begun = Some(Begun { at, stages, usage: monitor.window() });
                 }
                 continue;
             };
             batches += 1;
             samples += len;
-            let wall_s = Instant::elapsed(&begun).as_secs_f64();
-            if wall_s < sweep.measure_s || batches < LEAST_BATCHES {
-                window = Some((begun, before, usage));
-                continue;
+            let wall_s = at.elapsed().as_secs_f64();
+            if wall_s >= sweep.measure_s
+                && batches >= LEAST_BATCHES
+                && let Some(Begun { stages, usage, .. }) = begun.take()
+            {
+                let usage = usage.finish();
+                return Ok(Figures {
+                    pin_memory,
+                    samples_per_s: samples as f64 / wall_s,
+                    batches_per_s: batches as f64 / wall_s,
+                    first_batch_s,
+                    rss_mean_bytes: usage.rss_mean_bytes,
+                    rss_peak_bytes: usage.rss_peak_bytes,
+                    gpu_mean_bytes: usage
+                        .gpu_mean_bytes
+                        .map(|bytes| bytes.saturating_sub(context_bytes.unwrap_or(0))),
+                    cpu_percent: usage.cpu_percent,
+                    wall_s,
+                    batches,
+                    stages: epoch.times() - stages,
+                });
             }
-            let usage = usage.finish();
-            return Ok(Figures {
-                pin_memory,
-                samples_per_s: samples as f64 / wall_s,
-                batches_per_s: batches as f64 / wall_s,
-                first_batch_s,
-                rss_mean_bytes: usage.rss_mean_bytes,
-                rss_peak_bytes: usage.rss_peak_bytes,
-                gpu_mean_bytes: usage.gpu_mean_bytes,
-                cpu_percent: usage.cpu_percent,
-                wall_s,
-                batches,
-                stages: epoch.times() - before,
-            });
         }
     }
     Err(TunerError::Bug("epochs ran out".into()))
+}
+
+/// What this process holds on GPUs: at the first batch, the bare CUDA context.
+fn gpu_bytes(monitor: &Monitor) -> Option<u64> {
+    monitor.gpus().ok()?.process_bytes(std::process::id())
 }
