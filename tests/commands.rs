@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use common::{assert_refused, assert_success, changed_config, stderr, stdout, tuner, workspace};
+use common::{
+    assert_refused, assert_success, changed_config, repository, stderr, stdout, tuner, workspace,
+};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -242,4 +244,12 @@ fn help_and_version_go_to_stdout() {
         assert!(stderr(&output).is_empty());
         assert!(stdout(&output).contains("tuner"));
     }
+}
+
+#[test]
+fn the_readme_shows_the_training_example_as_it_is() {
+    let example = fs::read_to_string(repository().join("crates/loader/examples/train.rs")).unwrap();
+    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
+    assert!(readme.contains(example.trim()), "copy crates/loader/examples/train.rs to README.md");
+    assert!(example.lines().count() <= 80);
 }

@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     ];
     let dataset = ImageFolder::open(folder, Compose::new(transforms, DecodeOptions::default())?)?;
     let classes = dataset.classes().len() as i64;
-    let mut loader = Loader::from_settings(settings, dataset)?.build()?;
+    let mut loader = Loader::from_settings(settings, dataset)?.shuffle(true).build()?;
 
     let device = loader::cuda::device();
     let store = nn::VarStore::new(device);

@@ -43,7 +43,7 @@ use crate::slots::Fields;
 /// ```
 pub trait Dataset: Send + Sync + 'static {
     /// What one worker keeps from sample to sample: decoders, buffers. `()` for nothing.
-    type Worker: Default;
+    type Worker: Default + Send;
 
     /// Number of samples.
     fn len(&self) -> usize;
@@ -97,12 +97,12 @@ impl Field {
         Self { name: name.to_owned(), shape: shape.into(), dtype }
     }
 
-    /// Elements in one sample.
+    /// Elements in one sample; `usize::MAX` if there are more.
     pub fn elements(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |elements, side| elements.saturating_mul(*side))
     }
 
-    /// Bytes in one sample.
+    /// Bytes in one sample; `usize::MAX` if there are more.
     pub fn bytes(&self) -> usize {
         self.elements().saturating_mul(self.dtype.bytes())
     }

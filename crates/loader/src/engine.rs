@@ -9,71 +9,43 @@
 //!
 //! One mutex guards the queue; it is taken once a batch by each worker, never for a sample. Two
 //! condition variables: `room` for workers that find no slot to claim, `ready` for the consumer.
+//! Who waits is written down under the lock, so that nobody calls the system to wake nobody.
 //! Nothing that can panic or block runs under the lock.
 //!
 //! The queue runs on into the next epoch, so that its first batches are ready when this one ends.
 //! Without workers the consumer fills the batch at the head itself.
 
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use preproc::SampleRng;
 use profiler::stage::{Stage, StageClock, StageCounters, StageTimes};
 use tch::Tensor;
 
 use crate::order::Sampler;
 use crate::slab::SlabPool;
-use crate::slots::{Claim, Slots};
-use crate::{Dataset, Field, LoaderError, SampleError, Slot};
-
-/// A data set without its type, so that the engine need not know it.
-pub(crate) trait Source: Send + Sync {
-    /// A function that loads samples on one thread, with that thread's worker state.
-    fn worker(self: Arc<Self>) -> Box<dyn FnMut(usize, &mut Slot<'_>) -> Result<(), SampleError>>;
-    /// See [`Dataset::origin`].
-    fn origin(&self, index: usize) -> Option<String>;
-}
-
-impl<D: Dataset> Source for D {
-    fn worker(self: Arc<Self>) -> Box<dyn FnMut(usize, &mut Slot<'_>) -> Result<(), SampleError>> {
-        let mut worker = D::Worker::default();
-        Box::new(move |index, slot| self.load(index, &mut worker, slot))
-    }
-
-    fn origin(&self, index: usize) -> Option<String> {
-        Dataset::origin(self, index)
-    }
-}
+use crate::slots::Slots;
+use crate::worker::{self, Source, Worker};
+use crate::{Field, LoaderError, SampleError};
 
 /// A batch that is being filled or waits to be taken.
-struct OpenBatch {
-    epoch: u64,
+pub(crate) struct OpenBatch {
+    pub(crate) epoch: u64,
     number: usize,
     order: Arc<[usize]>,
     start: usize,
-    slots: Slots,
-    /// Of the samples that failed, the first in the batch.
-    failure: Mutex<Option<Failure>>,
-}
-
-struct Failure {
-    slot: usize,
-    index: usize,
-    error: SampleError,
+    pub(crate) slots: Slots,
+    /// The slots of samples that could not be loaded, in no order.
+    failures: Mutex<Vec<(usize, SampleError)>>,
 }
 
 impl OpenBatch {
-    fn indices(&self) -> &[usize] {
+    pub(crate) fn indices(&self) -> &[usize] {
         &self.order[self.start..][..self.slots.len()]
     }
 
-    fn fail(&self, failure: Failure) {
-        let mut first = lock(&self.failure);
-        if first.as_ref().is_none_or(|first| failure.slot < first.slot) {
-            *first = Some(failure);
-        }
+    pub(crate) fn fail(&self, slot: usize, error: SampleError) {
+        lock(&self.failures).push((slot, error));
     }
 }
 
@@ -94,14 +66,67 @@ struct State {
     /// The batches being filled or waiting, in order. Only the consumer adds and removes.
     queue: VecDeque<Arc<OpenBatch>>,
     stop: bool,
+    /// Workers that wait for `room`.
+    idle: usize,
+    /// Whether the consumer waits for `ready`.
+    awaited: bool,
 }
 
-struct Shared {
-    source: Arc<dyn Source>,
-    seed: u64,
+/// What the consumer and the workers share.
+pub(crate) struct Shared {
+    pub(crate) source: Arc<dyn Source>,
+    pub(crate) seed: u64,
     state: Mutex<State>,
     room: Condvar,
     ready: Condvar,
+}
+
+impl Shared {
+    /// The first batch with a slot to claim; waits for one; `None` when it is time to stop.
+    pub(crate) fn next_unclaimed(&self, clock: &mut StageClock) -> Option<Arc<OpenBatch>> {
+        let mut state = lock(&self.state);
+        loop {
+            if state.stop {
+                return None;
+            }
+            if let Some(batch) = state.queue.iter().find(|batch| batch.slots.has_unclaimed()) {
+                return Some(batch.clone());
+            }
+            clock.enter(Stage::WaitRoom);
+            state.idle += 1;
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle -= 1;
+            clock.enter(Stage::Other);
+        }
+    }
+
+    /// Says that the last slot of a batch is finished.
+    pub(crate) fn batch_is_complete(&self) {
+        // Under the lock, lest the consumer look and fall asleep in between.
+        if lock(&self.state).awaited {
+            self.ready.notify_one();
+        }
+    }
+
+    fn wait_until_complete(&self, batch: &OpenBatch) {
+        let mut state = lock(&self.state);
+        while !batch.slots.is_complete() {
+            state.awaited = true;
+            state = self.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.awaited = false;
+        }
+    }
+
+    fn push(&self, batch: OpenBatch) {
+        let slots = batch.slots.len();
+        let mut state = lock(&self.state);
+        state.queue.push_back(Arc::new(batch));
+        let wake = state.idle.min(slots);
+        drop(state);
+        for _ in 0..wake {
+            self.room.notify_one();
+        }
+    }
 }
 
 /// Sizes and places that do not change while an engine lives.
@@ -136,10 +161,12 @@ impl Engine {
         // What is being filled, and the batch that the consumer holds.
         let slabs = config.prefetch_depth.max(1) + 1;
         let pools = config.fields.iter().map(|field| {
-            let bytes = field.bytes().saturating_mul(config.sampler.batch_size);
+            let samples = config.sampler.batch_size.min(config.sampler.samples);
+            let bytes = field.bytes().saturating_mul(samples);
             SlabPool::new(bytes, config.pin_memory, slabs)
         });
-        let state = State { queue: VecDeque::with_capacity(slabs), stop: false };
+        let queue = VecDeque::with_capacity(slabs);
+        let state = State { queue, stop: false, idle: 0, awaited: false };
         let shared = Arc::new(Shared {
             source,
             seed: config.seed,
@@ -154,7 +181,7 @@ impl Engine {
             counters: vec![consumer.clone()],
             plan: None,
             consumer: StageClock::new(consumer, Stage::Consume),
-            own_loader: (config.num_workers == 0).then(|| Worker::new(&shared)),
+            own_loader: (config.num_workers == 0).then(Worker::default),
             config,
             shared,
         };
@@ -164,7 +191,7 @@ impl Engine {
             let shared = engine.shared.clone();
             let thread = std::thread::Builder::new()
                 .name(format!("loader-worker-{number}"))
-                .spawn(move || work(&shared, counters))
+                .spawn(move || worker::run(&shared, counters))
                 .map_err(|source| LoaderError::Spawn { number, source })?;
             engine.threads.push(thread);
         }
@@ -180,8 +207,21 @@ impl Engine {
         sum
     }
 
+    /// Batch number `batch` of `epoch`, or the error of its first bad sample. Workers then go on
+    /// with those behind it while the caller uses this one.
+    pub(crate) fn take(&mut self, epoch: u64, batch: usize) -> Result<Filled, LoaderError> {
+        self.consumer.enter(Stage::Other);
+        let filled = self.seek(epoch, batch).and_then(|()| self.next());
+        if self.own_loader.is_none() {
+            // What goes wrong here goes wrong again in the next call, and is returned there.
+            let _ = self.fill_queue();
+        }
+        self.consumer.enter(Stage::Consume);
+        filled
+    }
+
     /// Makes `batch` of `epoch` the next to come out.
-    pub(crate) fn seek(&mut self, epoch: u64, batch: usize) -> Result<(), LoaderError> {
+    fn seek(&mut self, epoch: u64, batch: usize) -> Result<(), LoaderError> {
         let head = lock(&self.shared.state).queue.front().map(|head| (head.epoch, head.number));
         let next = head.or(self.plan.as_ref().map(|plan| (plan.epoch, plan.batch)));
         if next != Some((epoch, batch)) {
@@ -191,58 +231,36 @@ impl Engine {
         self.fill_queue()
     }
 
-    /// The next batch, or the error of its first bad sample.
-    pub(crate) fn next(&mut self) -> Result<Filled, LoaderError> {
-        self.consumer.enter(Stage::Other);
-        let filled = self.next_filled();
-        self.consumer.enter(Stage::Consume);
-        filled
-    }
-
-    fn next_filled(&mut self) -> Result<Filled, LoaderError> {
-        self.fill_queue()?;
-        let shared = self.shared.clone();
+    fn next(&mut self) -> Result<Filled, LoaderError> {
+        let Self { shared, config, .. } = self;
         let head = lock(&shared.state).queue.front().cloned().ok_or(LoaderError::NoBatch)?;
         if let Some(worker) = &mut self.own_loader {
-            worker.fill(&shared, &head, &mut self.consumer);
+            worker.fill(shared, &head, &mut self.consumer);
         } else if !head.slots.is_complete() {
             self.consumer.enter(Stage::WaitBatch);
-            let mut state = lock(&shared.state);
-            while !head.slots.is_complete() {
-                state = shared.ready.wait(state).unwrap_or_else(PoisonError::into_inner);
-            }
-            drop(state);
+            shared.wait_until_complete(&head);
             self.consumer.enter(Stage::Other);
         }
         lock(&shared.state).queue.pop_front();
 
-        let failure = lock(&head.failure).take();
-        let filled = match failure {
-            Some(Failure { index, error, .. }) => {
-                let origin = shared.source.origin(index).into();
-                Err(LoaderError::Sample { index, origin, source: error })
-            }
-            None => {
-                let tensors = head.slots.take(&self.config.fields).ok_or(LoaderError::NoBatch)?;
-                tensors.map(|tensors| Filled { tensors, indices: head.indices().to_vec() })
-            }
-        };
-        drop(head);
-        if self.own_loader.is_none() {
-            // The workers go on while the caller uses its batch. What goes wrong here goes wrong
-            // again in the next call, and is returned there.
-            let _ = self.fill_queue();
+        // The first in the batch, whichever failed first.
+        let failures = std::mem::take(&mut *lock(&head.failures));
+        if let Some((slot, source)) = failures.into_iter().min_by_key(|(slot, _)| *slot) {
+            let index = head.indices()[slot];
+            let origin = shared.source.origin(index).into();
+            return Err(LoaderError::Sample { index, origin, source });
         }
-        filled
+        let tensors = head.slots.take(&config.fields).ok_or(LoaderError::NoBatch)??;
+        Ok(Filled { tensors, indices: head.indices().to_vec() })
     }
 
     /// Opens batches until the queue is full.
     fn fill_queue(&mut self) -> Result<(), LoaderError> {
         let depth = if self.config.num_workers == 0 { 1 } else { self.config.prefetch_depth };
-        while lock(&self.shared.state).queue.len() < depth {
+        let open = lock(&self.shared.state).queue.len();
+        for _ in open..depth {
             let Some(batch) = self.open_next()? else { break };
-            lock(&self.shared.state).queue.push_back(Arc::new(batch));
-            self.shared.room.notify_all();
+            self.shared.push(batch);
         }
         Ok(())
     }
@@ -252,7 +270,7 @@ impl Engine {
         let sampler = &self.config.sampler;
         let Some(plan) = &mut self.plan else { return Ok(None) };
         if plan.batch >= sampler.batches() {
-            let epoch = plan.epoch + 1;
+            let epoch = plan.epoch.wrapping_add(1);
             *plan = Plan { epoch, batch: 0, order: sampler.epoch(epoch) };
         }
         let range = sampler.range(plan.batch);
@@ -262,7 +280,7 @@ impl Engine {
             order: plan.order.clone(),
             start: range.start,
             slots: Slots::new(range.len(), &self.config.fields, &self.pools)?,
-            failure: Mutex::new(None),
+            failures: Mutex::default(),
         };
         plan.batch += 1;
         Ok(Some(batch))
@@ -271,8 +289,10 @@ impl Engine {
     fn clear_queue(&mut self, stop: bool) {
         let mut state = lock(&self.shared.state);
         state.stop = stop;
-        for stale in state.queue.drain(..) {
-            stale.slots.close();
+        let stale: Vec<_> = state.queue.drain(..).collect();
+        drop(state);
+        for batch in stale {
+            batch.slots.close();
         }
     }
 }
@@ -285,87 +305,6 @@ impl Drop for Engine {
             // A worker catches its data set's panics; one of its own has been printed.
             let _ = thread.join();
         }
-    }
-}
-
-/// The life of a worker thread.
-fn work(shared: &Arc<Shared>, counters: Arc<StageCounters>) {
-    let mut clock = StageClock::new(counters, Stage::Other);
-    let mut worker = Worker::new(shared);
-    while let Some(batch) = next_unclaimed(shared, &mut clock) {
-        worker.fill(shared, &batch, &mut clock);
-    }
-}
-
-/// The first batch with a slot to claim; waits for one; `None` when it is time to stop.
-fn next_unclaimed(shared: &Shared, clock: &mut StageClock) -> Option<Arc<OpenBatch>> {
-    let mut state = lock(&shared.state);
-    loop {
-        if state.stop {
-            return None;
-        }
-        if let Some(batch) = state.queue.iter().find(|batch| batch.slots.has_unclaimed()) {
-            return Some(batch.clone());
-        }
-        clock.enter(Stage::WaitRoom);
-        state = shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-        clock.enter(Stage::Other);
-    }
-}
-
-/// What loads samples on one thread.
-struct Worker {
-    load: Box<dyn FnMut(usize, &mut Slot<'_>) -> Result<(), SampleError>>,
-}
-
-impl Worker {
-    fn new(shared: &Arc<Shared>) -> Self {
-        Self { load: shared.source.clone().worker() }
-    }
-
-    /// Claims and fills slots of `batch` until none are left.
-    fn fill(&mut self, shared: &Arc<Shared>, batch: &OpenBatch, clock: &mut StageClock) {
-        while let Some(mut claim) = batch.slots.claim() {
-            let slot = claim.slot();
-            let index = batch.indices()[slot];
-            if let Err(error) = self.load(shared, batch.epoch, index, &mut claim, clock) {
-                batch.fail(Failure { slot, index, error });
-            }
-            if claim.finish() {
-                // Under the lock, lest the consumer look and fall asleep in between.
-                let _state = lock(&shared.state);
-                shared.ready.notify_one();
-            }
-        }
-    }
-
-    fn load(
-        &mut self,
-        shared: &Arc<Shared>,
-        epoch: u64,
-        index: usize,
-        claim: &mut Claim<'_>,
-        clock: &mut StageClock,
-    ) -> Result<(), SampleError> {
-        let rng = SampleRng::new(shared.seed, epoch, index as u64);
-        let mut slot = Slot { rng, clock, fields: claim.fields() };
-        let loaded = catch_unwind(AssertUnwindSafe(|| (self.load)(index, &mut slot)));
-        clock.enter(Stage::Other);
-        loaded.unwrap_or_else(|panic| {
-            // What the worker kept may be half-changed.
-            *self = Self::new(shared);
-            Err(SampleError::from(format!("the data set panicked: {}", panic_message(&*panic))))
-        })
-    }
-}
-
-fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
-    if let Some(message) = panic.downcast_ref::<&str>() {
-        message
-    } else if let Some(message) = panic.downcast_ref::<String>() {
-        message
-    } else {
-        "(no message)"
     }
 }
 

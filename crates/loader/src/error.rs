@@ -1,5 +1,9 @@
 //! What can go wrong.
+//!
+//! An error says what could not be done; why is its [`source`](Error::source). Print both: with
+//! [`Report`], with `{:#}` of the `anyhow` crate, or by returning it from an `anyhow` main.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -35,7 +39,7 @@ pub enum LoaderError {
         samples: usize,
     },
     /// A sample could not be loaded.
-    #[error("sample {index}{origin} could not be loaded: {source}")]
+    #[error("sample {index}{origin} could not be loaded")]
     Sample {
         /// Its index in the data set.
         index: usize,
@@ -78,6 +82,14 @@ pub enum LoaderError {
     Settings(#[from] SettingsError),
 }
 
+impl From<tch::TchError> for LoaderError {
+    fn from(error: tch::TchError) -> Self {
+        // libtorch appends a C++ backtrace to the first line.
+        let text = error.to_string();
+        Self::Libtorch { message: text.lines().next().unwrap_or_default().to_owned() }
+    }
+}
+
 /// Where a sample comes from, if that is known.
 #[derive(Debug)]
 pub struct Origin(Option<String>);
@@ -101,7 +113,7 @@ impl fmt::Display for Origin {
 #[derive(Debug, Error)]
 pub enum FolderError {
     /// The folder cannot be read.
-    #[error("cannot read the folder `{path}`: {source}")]
+    #[error("cannot read the folder `{path}`")]
     Read {
         /// The folder.
         path: PathBuf,
@@ -132,7 +144,7 @@ pub enum FolderError {
 #[derive(Debug, Error)]
 pub enum SettingsError {
     /// The file cannot be read.
-    #[error("cannot read `{path}`: {source}")]
+    #[error("cannot read `{path}`")]
     Read {
         /// The file.
         path: PathBuf,
@@ -140,14 +152,12 @@ pub enum SettingsError {
         source: io::Error,
     },
     /// The file is not what it should be.
-    #[error("`{path}` is not valid: {message}")]
+    #[error("`{path}` is not valid")]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Line, column, what is wrong and what may be meant.
-        message: String,
-        /// What the parser said.
-        source: Box<toml::de::Error>,
+        /// What is wrong where.
+        source: TomlError,
     },
     /// The file was written for another version of this crate.
     #[error(
@@ -161,4 +171,46 @@ pub enum SettingsError {
         /// The schema read here.
         expected: u32,
     },
+}
+
+/// What is wrong in a TOML file: line, column and, for an unknown key, what may be meant.
+#[derive(Debug)]
+pub struct TomlError {
+    pub(crate) error: Box<toml::de::Error>,
+    pub(crate) near: Option<String>,
+}
+
+impl Error for TomlError {}
+
+impl fmt::Display for TomlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.error.to_string().trim_end())?;
+        match &self.near {
+            Some(near) => write!(f, "\nhint: did you mean `{near}`?"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Prints an error with its causes, and below them the hints of all.
+#[derive(Debug)]
+pub struct Report<'a>(pub &'a (dyn Error + 'static));
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut said, mut hints) = (String::new(), String::new());
+        for error in std::iter::successors(Some(self.0), |error| (*error).source()) {
+            let text = error.to_string();
+            let end = text.find("\nhint: ").unwrap_or(text.len());
+            let (what, hint) = text.split_at(end);
+            // Many an error prints its cause and has it as its source too.
+            if !said.ends_with(what) {
+                said = if said.is_empty() { what.to_owned() } else { said + ": " + what };
+            }
+            if !hints.contains(hint) {
+                hints += hint;
+            }
+        }
+        write!(f, "{said}{hints}")
+    }
 }

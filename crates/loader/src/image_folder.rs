@@ -18,8 +18,8 @@ pub const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 /// Images in one folder for each class, each image one sample: `images`, float32 `[3, H, W]` as
 /// the transforms leave it, and `labels`, int64, the number of its class.
 ///
-/// Classes are numbered in the order of their names, images sorted by path within the class, both
-/// by bytes, so that every machine agrees on them.
+/// Classes are numbered in the order of their names; within a class, images are sorted by the
+/// folder they lie in and then by name. Both by bytes, so that every machine agrees on them.
 #[derive(Debug)]
 pub struct ImageFolder {
     classes: Vec<String>,
@@ -141,8 +141,14 @@ fn images_below(class: &Path) -> Result<Vec<PathBuf>, FolderError> {
         let extensions = EXTENSIONS.join(", ");
         return Err(FolderError::EmptyClass { path: class.to_owned(), extensions });
     }
-    images.sort_unstable();
+    // As strings: a path's own order goes by its parts, which is not torchvision's.
+    images.sort_unstable_by(|a, b| by_bytes(a).cmp(&by_bytes(b)));
     Ok(images)
+}
+
+fn by_bytes(path: &Path) -> (&[u8], &[u8]) {
+    let folder = path.parent().map(Path::as_os_str).unwrap_or_default();
+    (folder.as_encoded_bytes(), path.file_name().unwrap_or_default().as_encoded_bytes())
 }
 
 fn is_image(path: &Path) -> bool {

@@ -40,6 +40,7 @@ mod order;
 pub mod settings;
 mod slab;
 mod slots;
+mod worker;
 
 pub use batch::Batch;
 pub use dataset::{Dataset, Field, SampleError, Slot};

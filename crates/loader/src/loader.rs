@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use profiler::stage::StageTimes;
 
-use crate::engine::{Engine, EngineConfig, Source};
+use crate::engine::{Engine, EngineConfig};
 use crate::order::Sampler;
 use crate::settings::{BatchSizeSettings, MachineTable, Settings, SettingsFile};
+use crate::worker::Source;
 use crate::{Batch, Dataset, Field, LoaderError, cuda};
 
 /// Loads batches of a data set, epoch by epoch.
@@ -120,7 +121,7 @@ impl Iterator for Epoch<'_> {
         if self.next == *batches {
             return None;
         }
-        let batch = engine.seek(self.epoch, self.next).and_then(|()| engine.next());
+        let batch = engine.take(self.epoch, self.next);
         self.next += 1;
         Some(batch.map(|filled| Batch::new(fields.clone(), filled)))
     }
@@ -148,8 +149,8 @@ pub struct LoaderBuilder {
 }
 
 impl LoaderBuilder {
-    /// Samples in a batch. Of a settings file with a row for this batch size, workers and depth
-    /// come from that row; without one, from the row nearest to it, with a warning.
+    /// Samples in a batch. If a settings file says another, workers and depth come from its row
+    /// for this batch size; without one, from the row nearest to it, with a warning.
     pub fn batch_size(mut self, batch_size: usize) -> Self {
         self.batch_size = Some(batch_size);
         self
@@ -233,7 +234,7 @@ impl LoaderBuilder {
     /// What was set by hand wins over the row for the batch size, and that over `[loader]`.
     fn resolve(&self) -> Settings {
         let mut settings = self.settings.clone();
-        if let Some(batch_size) = self.batch_size {
+        if let Some(batch_size) = self.batch_size.filter(|size| *size != settings.batch_size) {
             settings.batch_size = batch_size;
             let nearest = self.by_batch_size.iter().min_by(|a, b| {
                 let distance = |row: &BatchSizeSettings| {

@@ -6,7 +6,7 @@ use profiler::machine::{self, Machine};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{LoaderError, SettingsError};
+use crate::error::{LoaderError, SettingsError, TomlError};
 
 /// The version of the settings file read and written here.
 pub const SCHEMA: u32 = 1;
@@ -68,6 +68,7 @@ impl Settings {
 
 /// The best workers and depth for one batch size: a row of `[[by_batch_size]]`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BatchSizeSettings {
     /// The batch size.
     pub batch_size: usize,
@@ -185,12 +186,10 @@ impl SettingsFile {
 /// # Errors
 /// [`SettingsError::Parse`].
 pub fn parse_toml<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, SettingsError> {
-    toml::from_str(text).map_err(|source: toml::de::Error| {
-        let mut message = source.to_string().trim_end().to_owned();
-        if let Some(near) = nearest(source.message()) {
-            message += &format!("\nhint: did you mean `{near}`?");
-        }
-        SettingsError::Parse { path: path.to_owned(), message, source: Box::new(source) }
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let near = nearest(error.message()).map(str::to_owned);
+        let source = TomlError { error: Box::new(error), near };
+        SettingsError::Parse { path: path.to_owned(), source }
     })
 }
 

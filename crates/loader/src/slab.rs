@@ -3,6 +3,9 @@
 //! A fresh batch of 38 MB costs thousands of page faults. So each field of a batch lives in a
 //! [`Slab`] that comes from a [`SlabPool`], and goes back there when the last tensor on it is
 //! dropped, on whatever thread. The pool keeps no more than the pipeline can use at once.
+//!
+//! Page-locked memory is libtorch's to keep: a copy from it to a GPU may still be under way when
+//! its last tensor is dropped, and libtorch alone knows when that is done.
 
 #![expect(unsafe_code, reason = "memory that outlives the borrow checker's view: libtorch's")]
 
@@ -11,12 +14,13 @@ use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
-use tch::Tensor;
+use tch::{TchError, Tensor};
 
-use crate::{LoaderError, ffi};
+use crate::LoaderError;
+use crate::ffi::{self, Dtype};
 
 /// A block of memory.
-pub(crate) struct Slab {
+struct Slab {
     data: NonNull<u8>,
     owner: Owner,
 }
@@ -25,8 +29,8 @@ enum Owner {
     /// Mapped from the system, so many bytes: page-aligned, and zero without being touched, so
     /// that the workers, not the consumer, pay for its pages.
     Mapped(usize),
-    /// Page-locked memory belongs to the tensor that libtorch gave.
-    Pinned { _tensor: Tensor },
+    /// Page-locked memory, uint8 `[bytes]`.
+    Pinned(Tensor),
 }
 
 // SAFETY: a slab owns its memory alone, and both kinds may be freed on any thread.
@@ -39,7 +43,7 @@ impl Slab {
         if pinned {
             let tensor = ffi::pinned(bytes)?;
             let data = NonNull::new(tensor.data_ptr().cast()).unwrap_or(NonNull::dangling());
-            return Ok(Self { data, owner: Owner::Pinned { _tensor: tensor } });
+            return Ok(Self { data, owner: Owner::Pinned(tensor) });
         }
         let out_of_memory = LoaderError::OutOfMemory { bytes };
         let (read_write, private) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
@@ -49,10 +53,6 @@ impl Slab {
         // SAFETY: the mapping is ours. Where the system has no huge pages, small ones serve.
         let _ = unsafe { madvise(data.as_ptr(), bytes, Advice::LinuxHugepage) };
         Ok(Self { data: data.cast(), owner: Owner::Mapped(bytes.max(1)) })
-    }
-
-    pub(crate) fn data(&self) -> NonNull<u8> {
-        self.data
     }
 }
 
@@ -66,7 +66,7 @@ impl Drop for Slab {
     }
 }
 
-/// Free slabs of one size.
+/// Slabs of one size, and those of them that are free.
 pub(crate) struct SlabPool {
     bytes: usize,
     pinned: bool,
@@ -102,15 +102,43 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn data(&self) -> NonNull<u8> {
-        self.slab.as_ref().map_or(NonNull::dangling(), Slab::data)
+        self.slab.as_ref().map_or(NonNull::dangling(), |slab| slab.data)
     }
+
+    /// The slab as a tensor of `shape`, row-major; the lease ends with the last tensor on it.
+    ///
+    /// # Errors
+    /// If libtorch refuses.
+    ///
+    /// # Safety
+    /// The slab must have room for `shape`, and nobody else may use it as long as the lease lasts.
+    pub(crate) unsafe fn into_tensor(
+        self,
+        shape: &[i64],
+        dtype: Dtype,
+    ) -> Result<Tensor, LoaderError> {
+        match &self.slab {
+            Some(Slab { owner: Owner::Pinned(memory), .. }) => Ok(view_as(memory, shape, dtype)?),
+            // SAFETY: the caller's promise; the memory is aligned for all types and lives as long
+            // as the lease, which goes with the tensor.
+            _ => unsafe { ffi::tensor_over(self.data().as_ptr(), shape, dtype, self) },
+        }
+    }
+}
+
+/// The beginning of `memory`, uint8 `[bytes]`, as elements of another type. As a view of
+/// libtorch's own storage it is known to libtorch as page-locked, wherever in it a copy begins.
+fn view_as(memory: &Tensor, shape: &[i64], dtype: Dtype) -> Result<Tensor, TchError> {
+    let bytes = shape.iter().product::<i64>() * dtype.bytes() as i64;
+    memory.f_narrow(0, 0, bytes)?.f_view_dtype(dtype.kind())?.f_view(shape)
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        let Some(slab @ Slab { owner: Owner::Mapped(_), .. }) = self.slab.take() else { return };
         let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
         if free.len() < self.pool.keep {
-            free.extend(self.slab.take());
+            free.push(slab);
         }
     }
 }
@@ -128,6 +156,19 @@ mod tests {
         assert_eq!(pool.free.lock().unwrap().len(), 2);
         let again = pool.lease().unwrap();
         assert!(addresses.contains(&again.data()));
+    }
+
+    #[test]
+    fn page_locked_memory_is_seen_through_views_of_its_own_storage() {
+        // Any uint8 tensor will do: there is no page-locked memory without a GPU.
+        let memory = Tensor::arange(64, (tch::Kind::Uint8, tch::Device::Cpu));
+        let floats = view_as(&memory, &[2, 3], Dtype::Float32).unwrap();
+        assert_eq!(floats.size(), [2, 3]);
+        assert_eq!(floats.data_ptr(), memory.data_ptr());
+        let numbers = view_as(&memory, &[8], Dtype::Int64).unwrap();
+        assert_eq!(numbers.int64_value(&[0]), 0x0706_0504_0302_0100);
+        assert_eq!(view_as(&memory, &[], Dtype::Uint8).unwrap().dim(), 0);
+        assert_eq!(view_as(&memory, &[0, 3], Dtype::Float32).unwrap().size(), [0, 3]);
     }
 
     #[test]

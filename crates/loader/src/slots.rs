@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam::utils::CachePadded;
 use tch::Tensor;
 
-use crate::ffi::{self, Dtype};
+use crate::ffi::Dtype;
 use crate::slab::{Lease, SlabPool};
 use crate::{Field, LoaderError};
 
@@ -106,10 +106,9 @@ impl Slots {
                 .chain(field.shape.iter().copied())
                 .map(|n| n as i64)
                 .collect();
-            // SAFETY: the slab has room for a full batch of this field and is aligned to a page;
-            // every slot is finished and none can be claimed again, so nobody else uses it; the
-            // lease goes with the tensor.
-            unsafe { ffi::tensor_over(lease.data().as_ptr(), &shape, field.dtype, lease) }
+            // SAFETY: the slab has room for a full batch of this field; every slot is finished
+            // and none can be claimed again, so nobody else uses it.
+            unsafe { lease.into_tensor(&shape, field.dtype) }
         });
         Some(tensors.collect())
     }
@@ -154,8 +153,10 @@ impl Fields<'_> {
     /// # Panics
     /// If there is no such field, or its type is not `T`.
     pub fn get_mut<T: Element>(&mut self, field: usize) -> &mut [T] {
-        let FieldMemory { base, elements, dtype } = &self.slots.fields[field];
-        assert_eq!(*dtype, T::DTYPE, "field {field} holds elements of another type");
+        let Some(FieldMemory { base, elements, dtype }) = self.slots.fields.get(field) else {
+            panic!("there is no field {field}");
+        };
+        assert!(*dtype == T::DTYPE, "field {field} holds {dtype:?}, not {:?}", T::DTYPE);
         // SAFETY: the slab has room for `len` slots of `elements` of this type, and slot < len;
         // slabs are initialised and page-aligned; this slot was claimed once, its claim is
         // borrowed, and tensors are made only after the claim is gone.
@@ -254,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "another type")]
+    #[should_panic(expected = "field 0 holds Float32, not Uint8")]
     fn a_wrong_element_type_panics() {
         let (_, slots) = slots(1);
         slots.claim().unwrap().fields().get_mut::<u8>(0);

@@ -131,8 +131,7 @@ impl Compose {
         let encoded = worker.decoder.open(bytes, &self.options)?;
         let view = Resampling::none(Region::whole(encoded.width(), encoded.height()));
         let options = &self.options;
-        let mut run =
-            Run { options, encoded: Some(encoded), view, mirrored: false, worker, clock };
+        let mut run = Run { options, encoded: Some(encoded), view, mirrored: false, worker, clock };
         for transform in &self.transforms {
             match transform {
                 Transform::Decode | Transform::ToTensor | Transform::Normalize(_) => {}

@@ -11,15 +11,16 @@ use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use serde::{Deserialize, Serialize};
 
-use crate::jpeg::{JpegDecoder, JpegHeader};
+use crate::jpeg::{self, JpegHeader};
 use crate::{ImageError, Pixels, Region};
 
 /// How files are decoded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DecodeOptions {
-    /// Pixels, width times height, beyond which an image is refused, before or after resizing, so
-    /// that a small file cannot take all memory: decoding takes up to 16 bytes a pixel. Default: 178,956,970, where PIL refuses.
+    /// Pixels, width times height, beyond which an image is refused, as it is in the file and as
+    /// transforms make it, so that a small file cannot take all memory: decoding takes up to 16
+    /// bytes a pixel. Default: 178,956,970, where PIL refuses.
     pub max_pixels: u64,
     /// Turn the image as its EXIF orientation says. Default: off, as in torchvision.
     pub exif_orientation: bool,
@@ -49,7 +50,8 @@ const MAX_METADATA_BYTES: u64 = 64 << 20;
 /// Decodes images one after the other on one thread, and keeps its memory in between.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    jpeg: JpegDecoder,
+    /// For files of four components.
+    cmyk: Vec<u8>,
 }
 
 /// An image of which the header is read.
@@ -83,35 +85,19 @@ impl Decoder {
     /// # Errors
     /// If the bytes are no image, are cut short, or hold more pixels than allowed.
     pub fn open<'b>(
-        &mut self,
+        &self,
         bytes: &'b [u8],
         options: &DecodeOptions,
     ) -> Result<Encoded<'b>, ImageError> {
         let mut encoded = match bytes {
             [] => return Err(ImageError::Empty),
-            [0xFF, 0xD8, 0xFF, ..] => self.open_jpeg(bytes, options)?,
+            [0xFF, 0xD8, 0xFF, ..] => open_jpeg(bytes, options)?,
             _ => open_other(bytes, options)?,
         };
         if is_sideways(encoded.orientation) {
             (encoded.width, encoded.height) = (encoded.height, encoded.width);
         }
         Ok(encoded)
-    }
-
-    fn open_jpeg<'b>(
-        &mut self,
-        bytes: &'b [u8],
-        options: &DecodeOptions,
-    ) -> Result<Encoded<'b>, ImageError> {
-        let header = self.jpeg.header(bytes)?;
-        options.check_size(header.width.into(), header.height.into())?;
-        let orientation = if options.exif_orientation {
-            exif_orientation(bytes)
-        } else {
-            Orientation::NoTransforms
-        };
-        let format = Format::Jpeg { bytes, header };
-        Ok(Encoded { width: header.width, height: header.height, orientation, format })
     }
 
     /// Decodes at least `region` into `into`, and returns where in it the region lies.
@@ -132,15 +118,13 @@ impl Decoder {
         match encoded.format {
             Format::Jpeg { bytes, header } => {
                 if encoded.orientation == Orientation::NoTransforms {
-                    return self.jpeg.decode(bytes, header, region, into);
+                    return jpeg::decode(bytes, header, region, into, &mut self.cmyk);
                 }
                 let whole = Region::whole(header.width, header.height);
-                self.jpeg.decode(bytes, header, whole, into)?;
-                let image =
-                    RgbImage::from_raw(header.width, header.height, into.data().to_vec());
-                if let Some(image) = image {
-                    store(image.into(), encoded.orientation, into);
-                }
+                jpeg::decode(bytes, header, whole, into, &mut self.cmyk)?;
+                let mut image = RgbImage::new(header.width, header.height);
+                image.copy_from_slice(into.data());
+                store(image.into(), encoded.orientation, into);
             }
             Format::Other(decoder) => {
                 let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
@@ -149,6 +133,15 @@ impl Decoder {
         }
         Ok(region)
     }
+}
+
+fn open_jpeg<'b>(bytes: &'b [u8], options: &DecodeOptions) -> Result<Encoded<'b>, ImageError> {
+    let header = jpeg::read_header(bytes)?;
+    options.check_size(header.width.into(), header.height.into())?;
+    let orientation =
+        if options.exif_orientation { exif_orientation(bytes) } else { Orientation::NoTransforms };
+    let format = Format::Jpeg { bytes, header };
+    Ok(Encoded { width: header.width, height: header.height, orientation, format })
 }
 
 fn open_other<'b>(bytes: &'b [u8], options: &DecodeOptions) -> Result<Encoded<'b>, ImageError> {
@@ -174,6 +167,7 @@ fn open_other<'b>(bytes: &'b [u8], options: &DecodeOptions) -> Result<Encoded<'b
     Ok(Encoded { width, height, orientation, format: Format::Other(Box::new(decoder)) })
 }
 
+/// A file whose header was read, or at least begun, but that is not good.
 fn damaged(error: image::ImageError) -> ImageError {
     match error {
         image::ImageError::IoError(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
@@ -183,6 +177,7 @@ fn damaged(error: image::ImageError) -> ImageError {
     }
 }
 
+/// Turns `image` and makes it 8-bit RGB.
 fn store(mut image: DynamicImage, orientation: Orientation, into: &mut Pixels) {
     image.apply_orientation(orientation);
     let image = image.into_rgb8();

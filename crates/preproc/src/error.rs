@@ -16,7 +16,8 @@ pub enum ImageError {
     /// The file ends before the image does.
     #[error("the image is truncated: its end is missing")]
     Truncated,
-    /// More pixels than the limit: a decompression bomb, or a limit set too low.
+    /// More pixels than the limit, in the file or after resizing: a decompression bomb, or a limit
+    /// set too low.
     #[error(
         "the image has {width}x{height} pixels, more than the limit of {limit}\nhint: raise `max_pixels` if the file is to be trusted"
     )]

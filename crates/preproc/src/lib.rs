@@ -1,9 +1,9 @@
 //! From the bytes of an image file to a sample.
 //!
 //! The data's way: [`decode`] turns bytes into [`Pixels`], the steps in [`transform`] draw from a
-//! [`SampleRng`] and reshape them, [`write`](mod@write) lays them out as `[3, H, W]` float32.
-//! A [`Compose`] plans a list of [`Transform`]s once and then runs it on every sample, decoding
-//! only the part of an image that a random crop keeps.
+//! [`SampleRng`] what [`resample`] then cuts and resizes, [`write`](mod@write) lays it out as
+//! `[3, H, W]` float32. A [`Compose`] plans a list of [`Transform`]s once and then runs it on every
+//! sample, decoding and resampling only what of an image is kept.
 
 pub mod compose;
 pub mod decode;

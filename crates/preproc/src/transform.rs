@@ -50,24 +50,21 @@ impl Transform {
         let check = |ok: bool, parameter, got: String, expected| {
             if ok { Ok(()) } else { Err(ComposeError::Value { name, parameter, got, expected }) }
         };
+        let check_sides = |parameter, sides: &[u32]| {
+            let got = if let [side] = sides { side.to_string() } else { format!("{sides:?}") };
+            check(sides.iter().all(|side| SIDES.contains(side)), parameter, got, SIDES_TEXT)
+        };
         let ascending =
             |range: [f64; 2]| 0.0 < range[0] && range[0] <= range[1] && range[1].is_finite();
         match self {
             Transform::Decode | Transform::ToTensor => Ok(()),
-            Transform::Resize(Resize { size }) => {
-                let sides: &[u32] = match size {
-                    ResizeSize::Short(side) => &[*side],
-                    ResizeSize::Exact(sides) => sides,
-                };
-                let ok = sides.iter().all(|side| SIDES.contains(side));
-                check(ok, "size", format!("{sides:?}"), SIDES_TEXT)
-            }
+            Transform::Resize(resize) => check_sides("size", resize.size.numbers()),
             Transform::Crop(Region { width, height, .. }) => {
-                check(SIDES.contains(width), "width", width.to_string(), SIDES_TEXT)?;
-                check(SIDES.contains(height), "height", height.to_string(), SIDES_TEXT)
+                check_sides("width", &[*width])?;
+                check_sides("height", &[*height])
             }
             Transform::RandomResizedCrop(crop) => {
-                check(crop.size.is_sane(), "size", format!("{:?}", crop.size.sides()), SIDES_TEXT)?;
+                check_sides("size", crop.size.numbers())?;
                 let ok = ascending(crop.scale) && crop.scale[1] <= 1.0;
                 check(
                     ok,
@@ -83,9 +80,7 @@ impl Transform {
                     "two ascending ratios of width to height, above 0",
                 )
             }
-            Transform::CenterCrop(crop) => {
-                check(crop.size.is_sane(), "size", format!("{:?}", crop.size.sides()), SIDES_TEXT)
-            }
+            Transform::CenterCrop(crop) => check_sides("size", crop.size.numbers()),
             Transform::HorizontalFlip(flip) => check(
                 (0.0..=1.0).contains(&flip.p),
                 "p",
@@ -108,7 +103,7 @@ const SIDES_TEXT: &str = "1 to 16384 pixels";
 
 /// Height and width of an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a side in pixels or `[height, width]`")]
 pub enum Size {
     /// A square of this side.
     Square(u32),
@@ -125,8 +120,12 @@ impl Size {
         }
     }
 
-    fn is_sane(self) -> bool {
-        self.sides().iter().all(|side| SIDES.contains(side))
+    /// As written in a configuration.
+    fn numbers(&self) -> &[u32] {
+        match self {
+            Size::Square(side) => std::slice::from_ref(side),
+            Size::Sides(sides) => sides,
+        }
     }
 }
 
@@ -140,12 +139,22 @@ pub struct Resize {
 
 /// A size to resize to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a side in pixels or `[height, width]`")]
 pub enum ResizeSize {
     /// The shorter side; the longer one keeps the aspect ratio.
     Short(u32),
     /// `[height, width]`, whatever the aspect ratio.
     Exact([u32; 2]),
+}
+
+impl ResizeSize {
+    /// As written in a configuration.
+    fn numbers(&self) -> &[u32] {
+        match self {
+            ResizeSize::Short(side) => std::slice::from_ref(side),
+            ResizeSize::Exact(sides) => sides,
+        }
+    }
 }
 
 impl Resize {

@@ -1,5 +1,7 @@
 //! Any rectangle decoded alone is the rectangle of the whole image, byte for byte.
 
+#![expect(clippy::unwrap_used, reason = "a failure fails the test")]
+
 mod common;
 
 use common::{Jpeg, decode, decode_with, picture};
@@ -15,8 +17,14 @@ fn subsamplings() -> impl Strategy<Value = Subsamp> {
 
 fn jpegs() -> impl Strategy<Value = Jpeg> {
     // 4:4:4, 4:2:2 and 4:4:0 written in other ways, and layouts that have no name.
-    let factors =
-        [[0x21; 3], [0x12; 3], [0x22, 0x12, 0x12], [0x22, 0x21, 0x21], [0x31; 3], [0x22, 0x11, 0x21]];
+    let factors = [
+        [0x21; 3],
+        [0x12; 3],
+        [0x22, 0x12, 0x12],
+        [0x22, 0x21, 0x21],
+        [0x31; 3],
+        [0x22, 0x11, 0x21],
+    ];
     prop_oneof![
         6 => (subsamplings(), any::<bool>(), prop::bool::weighted(0.2)).prop_map(
             |(subsampling, progressive, arithmetic)| Jpeg {
@@ -56,14 +64,9 @@ fn check(file: &[u8], corners: [f64; 4]) -> Result<(), TestCaseError> {
     let region = rectangle(whole.width(), whole.height(), corners);
     let Region { left, top, width, height } = region;
     let options = DecodeOptions::default();
-    let part = decode_with(
-        &mut Decoder::default(),
-        &mut Pixels::default(),
-        file,
-        &options,
-        Some(region),
-    )
-    .unwrap();
+    let part =
+        decode_with(&mut Decoder::default(), &mut Pixels::default(), file, &options, Some(region))
+            .unwrap();
     let expected = image::imageops::crop_imm(&whole, left, top, width, height).to_image();
     prop_assert!(part == expected, "{region:?} of {}x{}", whole.width(), whole.height());
     Ok(())
@@ -96,7 +99,7 @@ proptest! {
         name in prop::sample::select(vec!["restart_rows", "restart_blocks"]),
         corners in [UNIT, UNIT, UNIT, UNIT],
     ) {
-        check(&common::read(&format!("crates/preproc/tests/files/{name}.jpg")), corners)?;
+        check(&common::read(format!("crates/preproc/tests/files/{name}.jpg")), corners)?;
     }
 }
 
@@ -106,11 +109,5 @@ fn a_part_must_lie_in_the_image() {
     let file = Jpeg::PLAIN.file(&picture(20, 10, 0));
     let region = Region { left: u32::MAX, top: 0, width: 2, height: 1 };
     let options = DecodeOptions::default();
-    _ = decode_with(
-        &mut Decoder::default(),
-        &mut Pixels::default(),
-        &file,
-        &options,
-        Some(region),
-    );
+    _ = decode_with(&mut Decoder::default(), &mut Pixels::default(), &file, &options, Some(region));
 }

@@ -1,13 +1,16 @@
 //! The transforms against recorded outputs of the real torchvision (`tests/reference`).
 
-use std::path::PathBuf;
-use std::sync::Arc;
+#![expect(clippy::unwrap_used, reason = "a failure fails the test")]
 
+mod common;
+
+use std::path::PathBuf;
+
+use common::{apply, read, repository};
 use preproc::transform::{
     CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size,
 };
 use preproc::{Compose, DecodeOptions, Region, SampleRng, Transform, Worker};
-use profiler::stage::{Stage, StageClock, StageCounters};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -64,10 +67,6 @@ enum Op {
     },
 }
 
-fn repository(path: &PathBuf) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
-}
-
 /// The same operations as a `Compose`. An exact resize to the expected size ends those whose
 /// shape depends on the image; it changes nothing.
 fn compose(case: &Case, height: usize, width: usize) -> (Compose, Normalize) {
@@ -103,19 +102,11 @@ fn compose(case: &Case, height: usize, width: usize) -> (Compose, Normalize) {
     (Compose::new(transforms, options).unwrap(), normalize)
 }
 
-fn run(compose: &Compose, bytes: &[u8], worker: &mut Worker) -> Vec<f32> {
-    let mut out = vec![f32::NAN; compose.shape().iter().product()];
-    let mut clock = StageClock::new(Arc::new(StageCounters::default()), Stage::Other);
-    compose.apply(bytes, &mut SampleRng::new(0, 0, 0), worker, &mut clock, &mut out).unwrap();
-    out
-}
-
 /// `[3, H, W]`, in units of 0 to 255 before normalisation.
 fn expected(case: &Case, height: usize, width: usize, normalize: &Normalize) -> Vec<f32> {
-    let path = repository(&case.output);
     let plane = height * width;
-    if path.extension().is_some_and(|extension| extension == "npy") {
-        let bytes = std::fs::read(path).unwrap();
+    if case.output.extension().is_some_and(|extension| extension == "npy") {
+        let bytes = read(&case.output);
         let floats = bytes[bytes.len() - 4 * 3 * plane..].chunks_exact(4);
         let values = floats.map(|b| f32::from_le_bytes(b.try_into().unwrap())).enumerate();
         let undo = |(i, v): (usize, f32)| {
@@ -123,15 +114,15 @@ fn expected(case: &Case, height: usize, width: usize, normalize: &Normalize) -> 
         };
         return values.map(undo).collect();
     }
-    let image = image::open(path).unwrap().into_rgb8();
+    let image = image::open(repository(&case.output)).unwrap().into_rgb8();
     assert_eq!((image.height() as usize, image.width() as usize), (height, width));
     (0..3 * plane).map(|i| f32::from(image.as_raw()[3 * (i % plane) + i / plane])).collect()
 }
 
 #[test]
 fn every_recorded_case_agrees() {
-    let manifest = repository(&"tests/reference/manifest.json".into());
-    let manifest: Manifest = serde_json::from_slice(&std::fs::read(manifest).unwrap()).unwrap();
+    let manifest = read("tests/reference/manifest.json");
+    let manifest: Manifest = serde_json::from_slice(&manifest).unwrap();
     let mut worker = Worker::default();
     let mut compared = 0;
     let mut failures = Vec::new();
@@ -141,8 +132,8 @@ fn every_recorded_case_agrees() {
             _ => panic!("{}: shape {:?}", case.name, case.shape),
         };
         let (compose, normalize) = compose(case, height, width);
-        let bytes = std::fs::read(repository(&case.input)).unwrap();
-        let ours = run(&compose, &bytes, &mut worker);
+        let bytes = read(&case.input);
+        let ours = apply(&compose, &mut worker, &bytes).unwrap();
         let theirs = expected(case, height, width, &normalize);
         let plane = height * width;
         let differences: Vec<f64> = ours
@@ -208,8 +199,7 @@ struct FallbackBox {
 }
 
 fn draws() -> Draws {
-    let path = repository(&"tests/reference/random_resized_crop.json".into());
-    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+    serde_json::from_slice(&read("tests/reference/random_resized_crop.json")).unwrap()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use crossbeam::channel::{Receiver, bounded};
 use loader::Settings;
+use loader::error::Report;
 use serde::Serialize;
 
 use crate::config::StandIn;
@@ -209,7 +210,7 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            eprintln!("error: {}", Report(&error));
             ExitCode::from(error.exit_code())
         }
     }

@@ -1,4 +1,5 @@
-//! What can go wrong, said so that the user knows what to do.
+//! What can go wrong, said so that the user knows what to do. The cause is each error's source:
+//! print both with [`loader::error::Report`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ use crate::data::DataError;
 #[derive(Debug, Error)]
 pub enum TunerError {
     /// A file or folder could not be used.
-    #[error("cannot {action} `{path}`: {source}")]
+    #[error("cannot {action} `{path}`")]
     File {
         /// What was tried: `read`, `write`.
         action: &'static str,
@@ -49,7 +50,7 @@ pub enum TunerError {
     #[error(transparent)]
     Folder(#[from] FolderError),
     /// The list of transforms makes no sense.
-    #[error("`dataset.transforms`: {0}")]
+    #[error("`dataset.transforms` makes no sense")]
     Transforms(#[from] ComposeError),
     /// The data could not be made.
     #[error(transparent)]
@@ -61,10 +62,10 @@ pub enum TunerError {
     #[error(transparent)]
     Monitor(#[from] MonitorError),
     /// libtorch refused a call.
-    #[error("libtorch: {0}")]
+    #[error("libtorch refused a call")]
     Libtorch(#[from] tch::TchError),
     /// A file could not be decoded.
-    #[error("cannot decode `{path}`: {source}")]
+    #[error("cannot decode `{path}`")]
     Decode {
         /// The file.
         path: PathBuf,
@@ -108,7 +109,7 @@ pub enum TunerError {
         path: PathBuf,
     },
     /// A line of `trials.jsonl` is not what this version writes.
-    #[error("`{path}`, line {line}: {source}")]
+    #[error("`{path}`, line {line}, is not what this version writes")]
     Journal {
         /// The file.
         path: PathBuf,

@@ -26,16 +26,14 @@ pub(crate) struct JpegHeader {
 }
 
 impl JpegHeader {
-    /// Width and height of an MCU; `None` for files of which no part can be decoded.
-    pub(super) fn mcu_size(self) -> Option<(u32, u32)> {
+    /// Width of an MCU; `None` for files of which no part can be decoded.
+    pub(super) fn mcu_width(self) -> Option<u32> {
         match self.subsampling as tj::TJSAMP {
             _ if self.lossless => None,
-            tj::TJSAMP_TJSAMP_444 | tj::TJSAMP_TJSAMP_GRAY => Some((8, 8)),
-            tj::TJSAMP_TJSAMP_422 => Some((16, 8)),
-            tj::TJSAMP_TJSAMP_420 => Some((16, 16)),
-            tj::TJSAMP_TJSAMP_440 => Some((8, 16)),
-            tj::TJSAMP_TJSAMP_411 => Some((32, 8)),
-            tj::TJSAMP_TJSAMP_441 => Some((8, 32)),
+            tj::TJSAMP_TJSAMP_444 | tj::TJSAMP_TJSAMP_GRAY => Some(8),
+            tj::TJSAMP_TJSAMP_440 | tj::TJSAMP_TJSAMP_441 => Some(8),
+            tj::TJSAMP_TJSAMP_422 | tj::TJSAMP_TJSAMP_420 => Some(16),
+            tj::TJSAMP_TJSAMP_411 => Some(32),
             _ => None,
         }
     }
@@ -50,16 +48,27 @@ pub(super) struct Failure {
     pub(super) warned: bool,
 }
 
+impl From<Failure> for ImageError {
+    fn from(failure: Failure) -> Self {
+        ImageError::Jpeg(failure.message)
+    }
+}
+
+/// What a warning does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Warnings {
+    /// The call goes on, and says at its end that there was one.
+    Pass,
+    /// The call ends, as with an error.
+    Stop,
+}
+
 /// A decompressor of the library.
 #[derive(Debug)]
 pub(super) struct Handle {
     pointer: NonNull<c_void>,
-    stops_at_warnings: bool,
+    warnings: Warnings,
 }
-
-// SAFETY: a handle holds no thread-local state; the library only asks that it is not used by two
-// threads at once, which holds since no method that changes it takes `&self`.
-unsafe impl Send for Handle {}
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -69,26 +78,19 @@ impl Drop for Handle {
 }
 
 impl Handle {
-    pub(super) fn new() -> Result<Self, ImageError> {
-        Self::with_warnings_stopping(false)
-    }
-
-    /// A handle for which the first warning is an error.
-    pub(super) fn stopping_at_warnings() -> Result<Self, ImageError> {
-        Self::with_warnings_stopping(true)
-    }
-
-    fn with_warnings_stopping(stops_at_warnings: bool) -> Result<Self, ImageError> {
+    pub(super) fn new(warnings: Warnings) -> Result<Self, Failure> {
         // SAFETY: no preconditions; null is handled.
         let pointer = unsafe { tj::tj3Init(tj::TJINIT_TJINIT_DECOMPRESS as c_int) };
-        let pointer = NonNull::new(pointer)
-            .ok_or_else(|| ImageError::Jpeg("out of memory for a decoder".into()))?;
-        let mut handle = Self { pointer, stops_at_warnings };
-        let stop = c_int::from(stops_at_warnings);
-        handle
-            .set(tj::TJPARAM_TJPARAM_STOPONWARNING, stop)
-            .and_then(|()| handle.set(tj::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS))
-            .map_err(|failure| ImageError::Jpeg(failure.message))?;
+        let pointer = NonNull::new(pointer).ok_or_else(|| Failure {
+            message: "out of memory for a decoder".into(),
+            warned: false,
+        })?;
+        let mut handle = Self { pointer, warnings };
+        let stop = c_int::from(warnings == Warnings::Stop);
+        handle.set(tj::TJPARAM_TJPARAM_STOPONWARNING, stop)?;
+        handle.set(tj::TJPARAM_TJPARAM_SCANLIMIT, MAX_SCANS)?;
+        // Nobody looks at colour profiles here.
+        handle.set(tj::TJPARAM_TJPARAM_SAVEMARKERS, 0)?;
         Ok(handle)
     }
 
@@ -119,7 +121,7 @@ impl Handle {
     }
 
     /// Decodes `region` of the file in `bytes`, whose header is `header`, to `into`,
-    /// `[region.height, region.width, 3 or 4]`. The left edge of a part of an image must be on an MCU's.
+    /// `[region.height, region.width, 3 or 4]`. The left edge of the region must be on an MCU's.
     ///
     /// # Panics
     /// If `region` does not lie in the image, `into` does not have its size, or `header` is that
@@ -133,7 +135,7 @@ impl Handle {
     ) -> Result<(), Failure> {
         // Again, since the library checks the region against the header it read last.
         if let Err(failure) = self.read_header(bytes)
-            && (self.stops_at_warnings || !failure.warned)
+            && (self.warnings == Warnings::Stop || !failure.warned)
         {
             return Err(failure);
         }

@@ -1,9 +1,10 @@
 //! Images made for tests and benchmarks, and how they are decoded.
 
 #![expect(dead_code, reason = "no program uses all of it")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot make its input fails")]
 
 use std::io::Cursor;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use image::{ImageFormat, RgbImage};
@@ -13,9 +14,14 @@ use profiler::stage::{Stage, StageClock, StageCounters};
 use rand::{Rng, RngExt};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
 
+/// A path in the repository.
+pub(crate) fn repository(path: impl AsRef<Path>) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
 /// The bytes of a file of the repository.
-pub(crate) fn read(path: &str) -> Vec<u8> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+pub(crate) fn read(path: impl AsRef<Path>) -> Vec<u8> {
+    let path = repository(path);
     std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
@@ -100,7 +106,7 @@ pub(crate) fn imagenet_like() -> Vec<u8> {
     let mut rng = SampleRng::new(0, 0, 0);
     let picture = RgbImage::from_fn(500, 375, |x, y| {
         let pixel = photo.pitch * y as usize + 3 * x as usize;
-        let noise = rng.random_range(-6_i16..=6);
+        let noise = rng.random_range(-9_i16..=9);
         let noisy = |c| (i16::from(photo.pixels[pixel + c]) + noise).clamp(0, 255) as u8;
         image::Rgb([noisy(0), noisy(1), noisy(2)])
     });
@@ -169,8 +175,7 @@ pub(crate) fn tensor(picture: &RgbImage) -> Vec<f32> {
 
 /// Whether no two values are further apart than `tolerance` of 255.
 pub(crate) fn near(a: &[f32], b: &[f32], tolerance: f32) -> bool {
-    a.len() == b.len()
-        && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance / 255.0 + 1e-6)
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance / 255.0 + 1e-6)
 }
 
 /// `n` bytes of noise.

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use loader::error::Report;
 use profiler::rules::DataLoadingBottleneck;
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
@@ -79,7 +80,12 @@ impl TrialRecord {
         let figures = match outcome {
             Ok(figures) => figures,
             Err(failure) => {
-                return Self::without_figures(planned, cell, Status::Failed, failure.to_string());
+                return Self::without_figures(
+                    planned,
+                    cell,
+                    Status::Failed,
+                    Report(&failure).to_string(),
+                );
             }
         };
         let bottlenecks = score::bottlenecks(cell, &figures);

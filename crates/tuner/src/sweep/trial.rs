@@ -82,7 +82,7 @@ pub enum TrialFailure {
         stdout: String,
     },
     /// The process could not be started.
-    #[error("cannot start a process: {0}")]
+    #[error("cannot start a process")]
     Spawn(#[from] io::Error),
 }
 

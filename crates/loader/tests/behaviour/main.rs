@@ -1,0 +1,19 @@
+//! What the loader does, seen from outside. One program for all topics: linking libtorch takes
+//! longer than most of the tests.
+
+#[cfg(test)]
+mod builder;
+#[cfg(test)]
+mod common;
+#[cfg(test)]
+mod delivery;
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+mod images;
+#[cfg(test)]
+mod invariance;
+#[cfg(test)]
+mod memory;
+#[cfg(test)]
+mod settings_file;
