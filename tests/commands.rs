@@ -1,16 +1,25 @@
 //! The commands `data make`, `bench` and `show-batch`, and what bad input gets, from the outside.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use common::{
-    assert_refused, assert_success, changed_config, repository, stderr, stdout, tuner, workspace,
-};
+use common::{assert_refused, assert_success, repository, stderr, stdout, tuner, workspace};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
+
+/// The configuration in a [`workspace`] with `from` replaced by `to`, in a file of its own.
+fn changed_config(folder: &Path, from: &str, to: &str) -> PathBuf {
+    let text = fs::read_to_string(folder.join("small.toml")).unwrap();
+    assert!(text.contains(from), "`{from}` is not in the configuration");
+    let path = folder.join("changed.toml");
+    fs::write(&path, text.replacen(from, to, 1)).unwrap();
+    path
+}
 
 /// Path below `root` and content of every file.
 fn tree(root: &Path) -> BTreeMap<String, Vec<u8>> {

@@ -1,5 +1,7 @@
 //! The main job from the outside: sweep real images, write settings, train with them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::fs;

@@ -1,6 +1,8 @@
 //! Compiles the C++ shim against libtorch's headers, and lets this crate's tests and examples
 //! find libtorch without `LD_LIBRARY_PATH`.
 
+#![expect(clippy::expect_used, reason = "a build script has nobody to hand an error to")]
+
 use std::path::PathBuf;
 
 fn main() {

@@ -1,8 +1,6 @@
 //! What the whole-program tests share: the program, small data, a configuration for it.
 
-#![allow(dead_code, reason = "each test program uses a part")]
-
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
@@ -63,15 +61,6 @@ measure_s = 0.05
     );
     std::fs::write(folder.path().join("small.toml"), config).unwrap();
     folder
-}
-
-/// The configuration in a [`workspace`] with `from` replaced by `to`, in a file of its own.
-pub(crate) fn changed_config(folder: &Path, from: &str, to: &str) -> PathBuf {
-    let text = std::fs::read_to_string(folder.join("small.toml")).unwrap();
-    assert!(text.contains(from), "`{from}` is not in the configuration");
-    let path = folder.join("changed.toml");
-    std::fs::write(&path, text.replacen(from, to, 1)).unwrap();
-    path
 }
 
 pub(crate) fn stderr(output: &Output) -> String {

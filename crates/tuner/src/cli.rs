@@ -250,14 +250,14 @@ impl SettingArgs {
 fn sweep(args: SweepArgs) -> Result<(), TunerError> {
     let mut config = args.source.read()?;
     let sweep = &mut config.sweep;
-    args.batch_size.map(|list| sweep.batch_size = list);
-    args.num_workers.map(|list| sweep.num_workers = list);
-    args.prefetch_depth.map(|list| sweep.prefetch_depth = list);
-    args.repeats.map(|repeats| sweep.repeats = repeats);
-    args.warmup_s.map(|seconds| sweep.warmup_s = seconds);
-    args.measure_s.map(|seconds| sweep.measure_s = seconds);
-    args.timeout_s.map(|seconds| sweep.timeout_s = seconds);
-    args.seed.map(|seed| sweep.seed = seed);
+    set(&mut sweep.batch_size, args.batch_size);
+    set(&mut sweep.num_workers, args.num_workers);
+    set(&mut sweep.prefetch_depth, args.prefetch_depth);
+    set(&mut sweep.repeats, args.repeats);
+    set(&mut sweep.warmup_s, args.warmup_s);
+    set(&mut sweep.measure_s, args.measure_s);
+    set(&mut sweep.timeout_s, args.timeout_s);
+    set(&mut sweep.seed, args.seed);
     config.validate()?;
     dataset::prepare(&config.dataset, args.source.quiet)?;
     let options = sweep::Options {
@@ -286,6 +286,13 @@ fn sweep(args: SweepArgs) -> Result<(), TunerError> {
         text += &format!("{}\n", sweep::report::verdict(summary)?);
     }
     print(&(text + &show(&finished.path)))
+}
+
+/// A flag that was given wins over the configuration.
+fn set<T>(value: &mut T, flag: Option<T>) {
+    if let Some(flag) = flag {
+        *value = flag;
+    }
 }
 
 /// The files a sweep leaves, for people.
