@@ -2,7 +2,7 @@
 
 use loader::{Loader, LoaderBuilder, LoaderError};
 
-use crate::common::{contents, numbers};
+use crate::common::{contents, numbers, within_half_a_minute};
 
 fn refused(builder: LoaderBuilder) -> LoaderError {
     builder.build().expect_err("these settings make no sense")
@@ -10,79 +10,89 @@ fn refused(builder: LoaderBuilder) -> LoaderError {
 
 #[test]
 fn values_out_of_range_are_named() {
-    let builder = || Loader::builder(numbers(10)).num_workers(1);
-    for (builder, text) in [
-        (builder().batch_size(0), "`batch_size` is 0, but must be 1 to 16777216"),
-        (builder().batch_size(1 << 25), "`batch_size` is 33554432, but must be 1 to 16777216"),
-        (builder().num_workers(1025), "`num_workers` is 1025, but must be 0 to 1024"),
-        (
-            builder().prefetch_depth(0),
-            "`prefetch_depth` is 0, but must be 1 to 1024 when there are workers",
-        ),
-        (
-            builder().prefetch_depth(1025),
-            "`prefetch_depth` is 1025, but must be 1 to 1024 when there are workers",
-        ),
-    ] {
-        assert_eq!(refused(builder).to_string(), text);
-    }
+    within_half_a_minute(|| {
+        let builder = || Loader::builder(numbers(10)).num_workers(1);
+        for (builder, text) in [
+            (builder().batch_size(0), "`batch_size` is 0, but must be 1 to 16777216"),
+            (builder().batch_size(1 << 25), "`batch_size` is 33554432, but must be 1 to 16777216"),
+            (builder().num_workers(1025), "`num_workers` is 1025, but must be 0 to 1024"),
+            (
+                builder().prefetch_depth(0),
+                "`prefetch_depth` is 0, but must be 1 to 1024 when there are workers",
+            ),
+            (
+                builder().prefetch_depth(1025),
+                "`prefetch_depth` is 1025, but must be 1 to 1024 when there are workers",
+            ),
+        ] {
+            assert_eq!(refused(builder).to_string(), text);
+        }
+    });
 }
 
 #[test]
 fn a_data_set_without_samples_is_refused() {
-    let error = refused(Loader::builder(numbers(0)));
-    assert!(matches!(error, LoaderError::NoSamples));
-    assert_eq!(error.to_string(), "the data set is empty");
+    within_half_a_minute(|| {
+        let error = refused(Loader::builder(numbers(0)));
+        assert!(matches!(error, LoaderError::NoSamples));
+        assert_eq!(error.to_string(), "the data set is empty");
+    });
 }
 
 #[test]
 fn a_batch_larger_than_the_data_is_short_or_refused() {
-    let builder = || Loader::builder(numbers(10)).batch_size(1 << 24).num_workers(1);
-    let mut loader = builder().build().unwrap();
-    let batches = contents(loader.epoch(0));
-    assert_eq!(batches.len(), 1);
-    assert_eq!(batches[0].indices, Vec::from_iter(0..10));
+    within_half_a_minute(|| {
+        let builder = || Loader::builder(numbers(10)).batch_size(1 << 24).num_workers(1);
+        let mut loader = builder().build().unwrap();
+        let batches = contents(loader.epoch(0));
+        assert_eq!(batches.len(), 1);
+        assert_eq!(batches[0].indices, Vec::from_iter(0..10));
 
-    let error = refused(builder().drop_last(true));
-    assert!(matches!(error, LoaderError::NoFullBatch { batch_size: 0x100_0000, samples: 10 }));
-    assert!(error.to_string().contains("hint: use `batch_size` 10 or less"), "{error}");
-    assert_eq!(
-        Loader::builder(numbers(10))
-            .batch_size(10)
-            .drop_last(true)
-            .build()
-            .unwrap()
-            .batches_per_epoch(),
-        1
-    );
+        let error = refused(builder().drop_last(true));
+        assert!(matches!(error, LoaderError::NoFullBatch { batch_size: 0x100_0000, samples: 10 }));
+        assert!(error.to_string().contains("hint: use `batch_size` 10 or less"), "{error}");
+        assert_eq!(
+            Loader::builder(numbers(10))
+                .batch_size(10)
+                .drop_last(true)
+                .build()
+                .unwrap()
+                .batches_per_epoch(),
+            1
+        );
+    });
 }
 
 #[test]
 fn more_workers_and_depth_than_samples_are_fine() {
-    let mut loader = Loader::builder(numbers(3))
-        .batch_size(2)
-        .num_workers(9)
-        .prefetch_depth(50)
-        .build()
-        .unwrap();
-    for epoch in 0..3 {
-        assert_eq!(contents(loader.epoch(epoch)).len(), 2);
-    }
+    within_half_a_minute(|| {
+        let mut loader = Loader::builder(numbers(3))
+            .batch_size(2)
+            .num_workers(9)
+            .prefetch_depth(50)
+            .build()
+            .unwrap();
+        for epoch in 0..3 {
+            assert_eq!(contents(loader.epoch(epoch)).len(), 2);
+        }
+    });
 }
 
 #[test]
 fn the_settings_in_effect_can_be_asked_for() {
-    let loader = Loader::builder(numbers(10))
-        .batch_size(3)
-        .num_workers(2)
-        .prefetch_depth(4)
-        .shuffle(true)
-        .drop_last(true)
-        .seed(5)
-        .build()
-        .unwrap();
-    let settings = loader.settings();
-    assert_eq!((settings.batch_size, settings.num_workers, settings.prefetch_depth), (3, 2, 4));
-    assert!(settings.shuffle && settings.drop_last && !settings.pin_memory);
-    assert_eq!(settings.seed, 5);
+    within_half_a_minute(|| {
+        let loader = Loader::builder(numbers(10))
+            .batch_size(3)
+            .num_workers(2)
+            .prefetch_depth(4)
+            .shuffle(true)
+            .drop_last(true)
+            .seed(5)
+            .build()
+            .unwrap();
+        let settings = loader.settings();
+        assert_eq!((settings.batch_size, settings.num_workers, settings.prefetch_depth), (3, 2, 4));
+        assert!(settings.shuffle && settings.drop_last && !settings.pin_memory);
+        assert_eq!(settings.seed, 5);
+    });
 }

@@ -10,17 +10,19 @@ use std::time::Duration;
 use loader::{Batch, Dataset, Dtype, Field, LoaderError, SampleError, Slot};
 use rand::RngExt;
 
-/// Runs `work` on a thread of its own and fails if it takes longer than a minute: a deadlock
+/// Runs `work` on a thread of its own and fails if it takes longer than half a minute: a deadlock
 /// must fail a test, not stop all of them.
-pub(crate) fn within_a_minute<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) fn within_half_a_minute<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
     let (done, wait) = channel();
     let thread = std::thread::spawn(move || {
         let result = work();
         let _ = done.send(());
         result
     });
-    if wait.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
-        panic!("still not done after a minute: a hang");
+    if wait.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
+        panic!("still not done after half a minute: a hang");
     }
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loader::{Batch, Loader, LoaderError};
 use tch::{Kind, Tensor};
 
-use crate::common::{Begun, Noise, Numbers, contents, numbers, within_a_minute};
+use crate::common::{Begun, Noise, Numbers, contents, numbers, within_half_a_minute};
 
 fn indices(batch: Result<Batch, LoaderError>) -> Vec<usize> {
     let batch = batch.unwrap();
@@ -18,7 +18,7 @@ fn indices(batch: Result<Batch, LoaderError>) -> Vec<usize> {
 
 #[test]
 fn batches_come_in_order_however_long_a_sample_takes() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         // The first samples are the slowest.
         let load = |index: usize, _: &mut Begun| {
             std::thread::sleep(Duration::from_micros(3000 / (1 + index as u64)));
@@ -35,28 +35,30 @@ fn batches_come_in_order_however_long_a_sample_takes() {
 
 #[test]
 fn an_epoch_knows_how_many_batches_are_left() {
-    for (drop_last, batches) in [(false, 4), (true, 3)] {
-        let mut loader = Loader::builder(numbers(10))
-            .batch_size(3)
-            .drop_last(drop_last)
-            .num_workers(2)
-            .build()
-            .unwrap();
-        assert_eq!(loader.batches_per_epoch(), batches);
-        let mut epoch = loader.epoch(0);
-        for left in (0..batches).rev() {
-            assert_eq!(epoch.len(), left + 1);
-            epoch.next().unwrap().unwrap();
-            assert_eq!(epoch.size_hint(), (left, Some(left)));
+    within_half_a_minute(|| {
+        for (drop_last, batches) in [(false, 4), (true, 3)] {
+            let mut loader = Loader::builder(numbers(10))
+                .batch_size(3)
+                .drop_last(drop_last)
+                .num_workers(2)
+                .build()
+                .unwrap();
+            assert_eq!(loader.batches_per_epoch(), batches);
+            let mut epoch = loader.epoch(0);
+            for left in (0..batches).rev() {
+                assert_eq!(epoch.len(), left + 1);
+                epoch.next().unwrap().unwrap();
+                assert_eq!(epoch.size_hint(), (left, Some(left)));
+            }
+            assert!(epoch.next().is_none());
+            assert!(epoch.next().is_none());
         }
-        assert!(epoch.next().is_none());
-        assert!(epoch.next().is_none());
-    }
+    });
 }
 
 #[test]
 fn an_epoch_can_be_left_and_begun_again() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         for num_workers in [0, 3] {
             let build = || {
                 Loader::builder(Noise { samples: 50 })
@@ -103,7 +105,7 @@ impl Gate {
 
 #[test]
 fn a_slow_sample_delays_only_its_own_batch() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         let gate = Arc::new(Gate::default());
         let (slow, loaded) = (gate.clone(), Arc::new(AtomicUsize::new(0)));
         let count = loaded.clone();
@@ -134,7 +136,7 @@ fn a_slow_sample_delays_only_its_own_batch() {
 
 #[test]
 fn no_more_is_loaded_ahead_than_the_depth_says() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         let begun = Arc::new(AtomicUsize::new(0));
         let count = begun.clone();
         let load = move |_, _: &mut Begun| {
@@ -159,7 +161,7 @@ fn no_more_is_loaded_ahead_than_the_depth_says() {
 
 #[test]
 fn the_next_epoch_is_begun_before_it_is_asked_for() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         let second_round = Arc::new(AtomicBool::new(false));
         let (seen, loads) = (second_round.clone(), AtomicUsize::new(0));
         let load = move |_, _: &mut Begun| {
@@ -181,65 +183,74 @@ fn the_next_epoch_is_begun_before_it_is_asked_for() {
 
 #[test]
 fn without_workers_the_caller_loads_and_only_when_asked() {
-    let caller = std::thread::current().id();
-    let load = move |_, _: &mut Begun| {
-        assert_eq!(std::thread::current().id(), caller);
-        Ok(())
-    };
-    let mut loader = Loader::builder(Numbers { samples: 9, load })
-        .batch_size(4)
-        .num_workers(0)
-        .prefetch_depth(0)
-        .build()
-        .unwrap();
-    let order: Vec<_> = loader.epoch(0).map(indices).collect();
-    assert_eq!(order, [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8]]);
+    within_half_a_minute(|| {
+        let caller = std::thread::current().id();
+        let load = move |_, _: &mut Begun| {
+            assert_eq!(std::thread::current().id(), caller);
+            Ok(())
+        };
+        let mut loader = Loader::builder(Numbers { samples: 9, load })
+            .batch_size(4)
+            .num_workers(0)
+            .prefetch_depth(0)
+            .build()
+            .unwrap();
+        let order: Vec<_> = loader.epoch(0).map(indices).collect();
+        assert_eq!(order, [vec![0, 1, 2, 3], vec![4, 5, 6, 7], vec![8]]);
+    });
 }
 
 #[test]
 fn fields_arrive_by_name_with_shape_and_type() {
-    let mut loader =
-        Loader::builder(Noise { samples: 7 }).batch_size(3).num_workers(2).build().unwrap();
-    assert_eq!(loader.fields()[0].name, "floats");
-    let shapes = [3, 3, 1].map(|n| [vec![n, 2, 3], vec![n, 5], vec![n]]);
-    for (batch, shapes) in loader.epoch(0).zip(shapes) {
-        let batch = batch.unwrap();
-        let sizes: Vec<_> = batch.iter().map(|(_, tensor)| tensor.size()).collect();
-        assert_eq!(sizes, shapes);
-        assert_eq!(batch["floats"].kind(), Kind::Float);
-        assert_eq!(batch["bytes"].kind(), Kind::Uint8);
-        assert_eq!(batch["label"].kind(), Kind::Int64);
-        assert!(batch.get("none").is_none());
-        let indices: Vec<_> = batch.indices().iter().map(|i| *i as i64).collect();
-        assert_eq!(batch["label"], Tensor::from_slice(&indices));
-        let same = batch.to_device(tch::Device::Cpu);
-        assert_eq!(same["floats"].data_ptr(), batch["floats"].data_ptr(), "no copy");
-    }
+    within_half_a_minute(|| {
+        let mut loader =
+            Loader::builder(Noise { samples: 7 }).batch_size(3).num_workers(2).build().unwrap();
+        assert_eq!(loader.fields()[0].name, "floats");
+        let shapes = [3, 3, 1].map(|n| [vec![n, 2, 3], vec![n, 5], vec![n]]);
+        for (batch, shapes) in loader.epoch(0).zip(shapes) {
+            let batch = batch.unwrap();
+            let sizes: Vec<_> = batch.iter().map(|(_, tensor)| tensor.size()).collect();
+            assert_eq!(sizes, shapes);
+            assert_eq!(batch["floats"].kind(), Kind::Float);
+            assert_eq!(batch["bytes"].kind(), Kind::Uint8);
+            assert_eq!(batch["label"].kind(), Kind::Int64);
+            assert!(batch.get("none").is_none());
+            let indices: Vec<_> = batch.indices().iter().map(|i| *i as i64).collect();
+            assert_eq!(batch["label"], Tensor::from_slice(&indices));
+            let same = batch.to_device(tch::Device::Cpu);
+            assert_eq!(same["floats"].data_ptr(), batch["floats"].data_ptr(), "no copy");
+        }
+    });
 }
 
 #[test]
 fn a_loader_can_go_to_another_thread() {
-    let mut loader = Loader::builder(numbers(10)).batch_size(3).num_workers(2).build().unwrap();
-    let order = std::thread::spawn(move || loader.epoch(0).flat_map(indices).collect::<Vec<_>>());
-    assert_eq!(order.join().unwrap(), Vec::from_iter(0..10));
+    within_half_a_minute(|| {
+        let mut loader = Loader::builder(numbers(10)).batch_size(3).num_workers(2).build().unwrap();
+        let order =
+            std::thread::spawn(move || loader.epoch(0).flat_map(indices).collect::<Vec<_>>());
+        assert_eq!(order.join().unwrap(), Vec::from_iter(0..10));
+    });
 }
 
 /// Time that the caller spends on its batch is nobody's work in the loader.
 #[test]
 fn what_the_caller_does_is_not_counted() {
-    for num_workers in [0, 1] {
-        let load = |_, _: &mut Begun| {
-            std::thread::sleep(Duration::from_millis(1));
-            Ok(())
-        };
-        let data = Numbers { samples: 8, load };
-        let mut loader =
-            Loader::builder(data).batch_size(2).num_workers(num_workers).build().unwrap();
-        for batch in loader.epoch(0) {
-            batch.unwrap();
-            std::thread::sleep(Duration::from_millis(100));
+    within_half_a_minute(|| {
+        for num_workers in [0, 1] {
+            let load = |_, _: &mut Begun| {
+                std::thread::sleep(Duration::from_millis(1));
+                Ok(())
+            };
+            let data = Numbers { samples: 8, load };
+            let mut loader =
+                Loader::builder(data).batch_size(2).num_workers(num_workers).build().unwrap();
+            for batch in loader.epoch(0) {
+                batch.unwrap();
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            let busy_s = loader.times().busy_s();
+            assert!((0.008..0.3).contains(&busy_s), "{num_workers} workers: {:?}", loader.times());
         }
-        let busy_s = loader.times().busy_s();
-        assert!((0.008..0.3).contains(&busy_s), "{num_workers} workers: {:?}", loader.times());
-    }
+    });
 }

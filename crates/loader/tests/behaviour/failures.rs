@@ -9,7 +9,7 @@ use std::time::Duration;
 use loader::error::Report;
 use loader::{Dataset, Dtype, Field, Loader, LoaderError, SampleError, Slot};
 
-use crate::common::{Begun, Numbers, chain, within_a_minute};
+use crate::common::{Begun, Numbers, chain, within_half_a_minute};
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot be had")]
@@ -37,7 +37,7 @@ fn outcomes(loader: &mut Loader, epoch: u64) -> Vec<Result<Vec<usize>, (usize, S
 
 #[test]
 fn a_bad_sample_fails_its_own_batch_and_no_other() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         for num_workers in [0, 1, 3] {
             let load = |index, _: &mut Begun| if index == 5 { Err(bad()) } else { Ok(()) };
             let mut loader = Loader::builder(Numbers { samples: 11, load })
@@ -58,35 +58,39 @@ fn a_bad_sample_fails_its_own_batch_and_no_other() {
 
 #[test]
 fn the_cause_can_be_got_at() {
-    let load = |_, _: &mut Begun| Err(bad());
-    let mut loader = Loader::builder(Numbers { samples: 1, load }).build().unwrap();
-    let error = loader.epoch(0).next().unwrap().unwrap_err();
-    assert!(error.source().unwrap().downcast_ref::<Bad>().is_some());
-    assert_eq!(error.to_string(), "sample 0 (`number 0`) could not be loaded");
+    within_half_a_minute(|| {
+        let load = |_, _: &mut Begun| Err(bad());
+        let mut loader = Loader::builder(Numbers { samples: 1, load }).build().unwrap();
+        let error = loader.epoch(0).next().unwrap().unwrap_err();
+        assert!(error.source().unwrap().downcast_ref::<Bad>().is_some());
+        assert_eq!(error.to_string(), "sample 0 (`number 0`) could not be loaded");
+    });
 }
 
 #[test]
 fn a_report_says_everything_once_and_the_hints_last() {
-    #[derive(Debug, thiserror::Error)]
-    #[error("cannot train\nhint: try again")]
-    struct Outer(#[source] Middle);
-    #[derive(Debug, thiserror::Error)]
-    #[error("no batch: {0}")]
-    struct Middle(#[source] LoaderError);
+    within_half_a_minute(|| {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot train\nhint: try again")]
+        struct Outer(#[source] Middle);
+        #[derive(Debug, thiserror::Error)]
+        #[error("no batch: {0}")]
+        struct Middle(#[source] LoaderError);
 
-    let (samples, batch_size) = (10, 64);
-    let cause = LoaderError::NoFullBatch { batch_size, samples };
-    let said = cause.to_string();
-    let (what, hint) = said.split_once('\n').unwrap();
-    let report = Report(&Outer(Middle(cause))).to_string();
-    assert_eq!(report.lines().next().unwrap(), format!("cannot train: no batch: {what}"));
-    assert_eq!(report.lines().skip(1).collect::<Vec<_>>(), ["hint: try again", hint]);
-    assert_eq!(Report(&bad_io()).to_string(), "the disk says no");
+        let (samples, batch_size) = (10, 64);
+        let cause = LoaderError::NoFullBatch { batch_size, samples };
+        let said = cause.to_string();
+        let (what, hint) = said.split_once('\n').unwrap();
+        let report = Report(&Outer(Middle(cause))).to_string();
+        assert_eq!(report.lines().next().unwrap(), format!("cannot train: no batch: {what}"));
+        assert_eq!(report.lines().skip(1).collect::<Vec<_>>(), ["hint: try again", hint]);
+        assert_eq!(Report(&bad_io()).to_string(), "the disk says no");
+    });
 }
 
 #[test]
 fn of_several_bad_samples_the_first_in_the_batch_is_named_whatever_the_timing() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         let load = |index, _: &mut Begun| {
             // The later one fails first.
             std::thread::sleep(Duration::from_millis(if index == 1 { 30 } else { 0 }));
@@ -103,19 +107,19 @@ fn of_several_bad_samples_the_first_in_the_batch_is_named_whatever_the_timing() 
 
 #[test]
 fn a_panic_is_an_error_of_its_batch_and_the_worker_goes_on_afresh() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         for num_workers in [0, 1] {
             let load = |index, begun: &mut Begun| match index {
                 4 => panic!("no {index} today"),
-                5 => {
-                    assert_eq!(begun.0, 1, "what the worker kept before the panic is gone");
+                6 => {
+                    assert_eq!(begun.0, 2, "what the worker kept before the panic is gone");
                     Ok(())
                 }
-                7 => panic_any(7),
-                8 => panic!("plain"),
+                9 => panic_any(9),
+                10 => panic!("plain"),
                 _ => Ok(()),
             };
-            let mut loader = Loader::builder(Numbers { samples: 12, load })
+            let mut loader = Loader::builder(Numbers { samples: 14, load })
                 .batch_size(2)
                 .num_workers(num_workers)
                 .build()
@@ -131,9 +135,10 @@ fn a_panic_is_an_error_of_its_batch_and_the_worker_goes_on_afresh() {
                 Ok(vec![0, 1]),
                 Ok(vec![2, 3]),
                 failed(4, "no 4 today"),
-                failed(7, "(no message)"),
-                failed(8, "plain"),
-                Ok(vec![10, 11]),
+                Ok(vec![6, 7]),
+                failed(9, "(no message)"),
+                failed(10, "plain"),
+                Ok(vec![12, 13]),
             ];
             assert_eq!(outcomes(&mut loader, 0), expected);
         }
@@ -183,7 +188,7 @@ impl Dataset for Brittle {
 
 #[test]
 fn a_worker_state_that_panics_is_an_error_and_no_hang() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         for num_workers in [1, 2] {
             MADE.store(0, Ordering::SeqCst);
             let mut loader =
@@ -233,7 +238,7 @@ fn shaped(fields: Vec<Field>, num_workers: usize, write: fn(&mut Slot)) -> Vec<S
 
 #[test]
 fn a_field_taken_for_what_it_is_not_is_an_error() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         let fields = || vec![Field::new("x", [2], Dtype::Float32)];
         for num_workers in [0, 2] {
             for text in shaped(fields(), num_workers, |slot| slot.fields.get_mut::<u8>(0).fill(0)) {
@@ -249,7 +254,7 @@ fn a_field_taken_for_what_it_is_not_is_an_error() {
 
 #[test]
 fn sizes_beyond_all_memory_are_refused_at_every_batch() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         let small = Field::new("small", [], Dtype::Int64);
         for shape in [vec![1 << 55], vec![usize::MAX, 2], vec![1 << 62, 4], vec![1 << 32, 1 << 32]]
         {

@@ -10,7 +10,7 @@ use preproc::{Compose, DecodeOptions, Transform};
 use tch::Tensor;
 use tempfile::TempDir;
 
-use crate::common::{chain, in_repository, within_a_minute};
+use crate::common::{chain, in_repository, within_half_a_minute};
 
 fn compose() -> Compose {
     compose_with(DecodeOptions::default())
@@ -72,26 +72,28 @@ fn classes_and_images_are_in_torchvisions_order() {
 
 #[test]
 fn a_grey_pixel_arrives_with_its_label() {
-    let root = folder(&[
-        ("black/1.jpg", &reference("jpeg_1x1.jpg")),
-        ("white/1.png", &reference("png_1x1.png")),
-    ]);
-    for transforms in [
-        vec![Transform::RandomResizedCrop(RandomResizedCrop::new(5))],
-        vec![Transform::Resize(Resize { size: ResizeSize::Exact([5, 5]) })],
-    ] {
-        let ends = [Transform::ToTensor, Transform::Normalize(Normalize::IDENTITY)];
-        let all = [vec![Transform::Decode], transforms, ends.to_vec()].concat();
-        let compose = Compose::new(all, DecodeOptions::default()).unwrap();
-        let data = ImageFolder::open(root.path(), compose).unwrap();
-        let mut loader = Loader::builder(data).num_workers(1).build().unwrap();
-        let batch = loader.epoch(0).next().unwrap().unwrap();
-        assert_eq!(batch["images"].size(), [2, 3, 5, 5]);
-        assert_eq!(batch["labels"], Tensor::from_slice(&[0i64, 1]));
-        // One pixel: every value of a channel is the same.
-        let spread = batch["images"].amax([2, 3], false) - batch["images"].amin([2, 3], false);
-        assert_eq!(spread.abs().max().double_value(&[]), 0.0);
-    }
+    within_half_a_minute(|| {
+        let root = folder(&[
+            ("black/1.jpg", &reference("jpeg_1x1.jpg")),
+            ("white/1.png", &reference("png_1x1.png")),
+        ]);
+        for transforms in [
+            vec![Transform::RandomResizedCrop(RandomResizedCrop::new(5))],
+            vec![Transform::Resize(Resize { size: ResizeSize::Exact([5, 5]) })],
+        ] {
+            let ends = [Transform::ToTensor, Transform::Normalize(Normalize::IDENTITY)];
+            let all = [vec![Transform::Decode], transforms, ends.to_vec()].concat();
+            let compose = Compose::new(all, DecodeOptions::default()).unwrap();
+            let data = ImageFolder::open(root.path(), compose).unwrap();
+            let mut loader = Loader::builder(data).num_workers(1).build().unwrap();
+            let batch = loader.epoch(0).next().unwrap().unwrap();
+            assert_eq!(batch["images"].size(), [2, 3, 5, 5]);
+            assert_eq!(batch["labels"], Tensor::from_slice(&[0i64, 1]));
+            // One pixel: every value of a channel is the same.
+            let spread = batch["images"].amax([2, 3], false) - batch["images"].amin([2, 3], false);
+            assert_eq!(spread.abs().max().double_value(&[]), 0.0);
+        }
+    });
 }
 
 #[test]
@@ -153,7 +155,7 @@ fn refused_with(name: &str, bytes: &[u8], options: DecodeOptions) -> String {
 
 #[test]
 fn files_that_are_no_images_are_named_with_the_reason() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         assert_eq!(refused("empty.jpg", b""), ": the file is empty");
         let no_image = ": not an image that can be read here (JPEG, PNG, WebP or BMP)";
         assert_eq!(refused("text.jpg", b"dear diary, today I am a JPEG"), no_image);
@@ -164,7 +166,7 @@ fn files_that_are_no_images_are_named_with_the_reason() {
 
 #[test]
 fn images_cut_short_are_named_wherever_they_end() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         for name in ["jpeg_420.jpg", "jpeg_progressive.jpg", "png_rgb.png", "bmp_rgb.bmp"] {
             let whole = reference(name);
             for kept in [30, whole.len() / 2, whole.len() - 20] {
@@ -180,32 +182,37 @@ fn images_cut_short_are_named_wherever_they_end() {
 
 #[test]
 fn images_with_too_many_pixels_are_refused_before_memory_is_taken() {
-    let text = refused("bomb.png", BOMB);
-    assert!(text.contains("50000x50000 pixels, more than the limit of 178956970"), "{text}");
-    assert!(text.contains("hint: raise `max_pixels`"), "{text}");
+    within_half_a_minute(|| {
+        let text = refused("bomb.png", BOMB);
+        assert!(text.contains("50000x50000 pixels, more than the limit of 178956970"), "{text}");
+        assert!(text.contains("hint: raise `max_pixels`"), "{text}");
 
-    let small = DecodeOptions { max_pixels: 150 * 100 - 1, ..DecodeOptions::default() };
-    let text = refused_with("photo.jpg", &reference("jpeg_150x100.jpg"), small);
-    assert!(text.contains("150x100 pixels, more than the limit of 14999"), "{text}");
+        let small = DecodeOptions { max_pixels: 150 * 100 - 1, ..DecodeOptions::default() };
+        let text = refused_with("photo.jpg", &reference("jpeg_150x100.jpg"), small);
+        assert!(text.contains("150x100 pixels, more than the limit of 14999"), "{text}");
 
-    let enough = DecodeOptions { max_pixels: 150 * 100, ..DecodeOptions::default() };
-    let root = folder(&[("class/photo.jpg", &reference("jpeg_150x100.jpg"))]);
-    let data = ImageFolder::open(root.path(), compose_with(enough)).unwrap();
-    assert!(Loader::builder(data).build().unwrap().epoch(0).next().unwrap().is_ok());
+        let enough = DecodeOptions { max_pixels: 150 * 100, ..DecodeOptions::default() };
+        let root = folder(&[("class/photo.jpg", &reference("jpeg_150x100.jpg"))]);
+        let data = ImageFolder::open(root.path(), compose_with(enough)).unwrap();
+        assert!(Loader::builder(data).build().unwrap().epoch(0).next().unwrap().is_ok());
+    });
 }
 
 #[test]
 fn files_that_vanish_or_are_folders_are_named() {
-    let good = reference("jpeg_150x100.jpg");
-    let root = folder(&[("class/1.jpg", &good), ("class/2.jpg", &good), ("class/3.jpg/x", b"")]);
-    let data = ImageFolder::open(root.path(), compose()).unwrap();
-    fs::remove_file(root.path().join("class/2.jpg")).unwrap();
-    let mut loader = Loader::builder(data).batch_size(1).num_workers(1).build().unwrap();
-    let outcomes: Vec<_> =
-        loader.epoch(0).map(|batch| batch.map_err(|error| chain(&error))).collect();
-    assert!(outcomes[0].is_ok());
-    let text = outcomes[1].as_ref().unwrap_err();
-    assert!(text.contains("2.jpg`) could not be loaded: No such file or directory"), "{text}");
-    let text = outcomes[2].as_ref().unwrap_err();
-    assert!(text.contains("3.jpg`) could not be loaded: Is a directory"), "{text}");
+    within_half_a_minute(|| {
+        let good = reference("jpeg_150x100.jpg");
+        let root =
+            folder(&[("class/1.jpg", &good), ("class/2.jpg", &good), ("class/3.jpg/x", b"")]);
+        let data = ImageFolder::open(root.path(), compose()).unwrap();
+        fs::remove_file(root.path().join("class/2.jpg")).unwrap();
+        let mut loader = Loader::builder(data).batch_size(1).num_workers(1).build().unwrap();
+        let outcomes: Vec<_> =
+            loader.epoch(0).map(|batch| batch.map_err(|error| chain(&error))).collect();
+        assert!(outcomes[0].is_ok());
+        let text = outcomes[1].as_ref().unwrap_err();
+        assert!(text.contains("2.jpg`) could not be loaded: No such file or directory"), "{text}");
+        let text = outcomes[2].as_ref().unwrap_err();
+        assert!(text.contains("3.jpg`) could not be loaded: Is a directory"), "{text}");
+    });
 }

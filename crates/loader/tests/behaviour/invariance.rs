@@ -9,7 +9,7 @@ use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop};
 use preproc::{Compose, DecodeOptions, Transform};
 use proptest::prelude::*;
 
-use crate::common::{Content, Noise, contents, in_repository, warnings_of, within_a_minute};
+use crate::common::{Content, Noise, contents, in_repository, warnings_of, within_half_a_minute};
 
 const WORKERS: [usize; 5] = [0, 1, 2, 3, 5];
 const DEPTHS: [usize; 4] = [1, 2, 3, 7];
@@ -26,7 +26,7 @@ fn plain(settings: &Settings) -> Settings {
 
 #[test]
 fn workers_depth_and_pinning_change_nothing() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         const SAMPLES: usize = 53;
         for (shuffle, drop_last) in [(false, false), (false, true), (true, false), (true, true)] {
             let settings =
@@ -91,7 +91,7 @@ fn walk(samples: usize, settings: &Settings, steps: &[Step]) -> Vec<Vec<Content>
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 16, ..Default::default() })]
 
     /// Any walk through the epochs with any settings gives what a fresh loader without workers
     /// gives at each step.
@@ -110,7 +110,7 @@ proptest! {
         let settings = Settings {
             batch_size, num_workers, prefetch_depth, pin_memory: false, shuffle, drop_last, seed,
         };
-        let (taken, steps) = within_a_minute({
+        let (taken, steps) = within_half_a_minute({
             let settings = settings.clone();
             move || (walk(samples, &settings, &steps), steps)
         });
@@ -136,7 +136,7 @@ fn image_folder(root: &Path) {
 
 #[test]
 fn images_do_not_depend_on_workers_and_depth() {
-    within_a_minute(|| {
+    within_half_a_minute(|| {
         let root = tempfile::tempdir().unwrap();
         image_folder(root.path());
         let open = || {

@@ -14,7 +14,7 @@ pub fn by_batch_size(cells: &[CellSummary]) -> Vec<&CellSummary> {
     sizes.sort_unstable();
     sizes.dedup();
     let of_size = |size| cells.iter().filter(move |cell| cell.cell.batch_size == size);
-    sizes.into_iter().filter_map(|size| summary::best(of_size(size), |cell| cell.score)).collect()
+    sizes.into_iter().filter_map(|size| summary::best(of_size(size))).collect()
 }
 
 /// The file's text.

@@ -163,8 +163,9 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
         "`{}`\n\n- {} to {} UTC\n- {}, {} usable cores, {}{}\n- libtorch {}\n- {} samples in {} \
          classes{}\n- repeats of each setting: {}, each in a process of its own, in random order \
          within blocks of one repeat each; at least {} s after warming up; page cache as it was\n\
-         - ranges are of the repeats; where trials of several settings overlap with the \
-         leader's, fewer workers win, then less memory, then smaller depth",
+         - ranges are of the repeats; settings whose score lies within the range of the leader's, \
+         and at most 5% below it, are its equals: of these fewer workers win, then less memory, \
+         then smaller depth",
         summary.command,
         summary.started,
         summary.finished,

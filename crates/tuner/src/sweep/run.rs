@@ -155,8 +155,8 @@ fn summarize(
         .filter(|record| record.status != Status::Ok)
         .cloned()
         .collect();
-    let recommended = summary::best(&cells, |cell| cell.score);
-    let fastest = summary::best(&cells, |cell| cell.samples_per_s);
+    let recommended = summary::best(&cells);
+    let fastest = summary::fastest(&cells);
     let (Some(recommended), Some(fastest)) = (recommended, fastest) else {
         let last = failed.last().and_then(|record| record.error.clone());
         return Err(TunerError::AllFailed { last: last.unwrap_or_default() });
@@ -242,7 +242,7 @@ impl Progress {
         } else if record.status != Status::Ok {
             self.bar.println(format!("{setting}: {outcome}"));
         }
-        if let Some(best) = summary::best(&summary::cells(records), |cell| cell.score) {
+        if let Some(best) = summary::best(&summary::cells(records)) {
             let Cell { batch_size, num_workers, prefetch_depth } = best.cell;
             self.bar.set_message(format!(
                 "best so far: batch {batch_size}, workers {num_workers}, depth {prefetch_depth}, \

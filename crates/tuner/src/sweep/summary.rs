@@ -207,16 +207,24 @@ fn summarize(trials: &[&TrialRecord]) -> Option<CellSummary> {
     })
 }
 
-/// The cell that is best by `value`; where the trials of others reach into the range of the
-/// leader's, the one of these with fewer workers, then less memory, then smaller depth.
-pub fn best<'a>(
-    cells: impl IntoIterator<Item = &'a CellSummary>,
-    value: impl Fn(&CellSummary) -> Spread,
-) -> Option<&'a CellSummary> {
+/// The cell with the most samples a second.
+pub fn fastest(cells: &[CellSummary]) -> Option<&CellSummary> {
+    cells.iter().max_by(|a, b| a.samples_per_s.median.total_cmp(&b.samples_per_s.median))
+}
+
+/// How far below the leader's score another may lie and still be its equal, however wide the
+/// leader's range: one slow trial must not make equals of all.
+const TIE_SHARE: f64 = 0.05;
+
+/// The cell with the best score. Those whose score lies within the range of the leader's trials,
+/// and at most 5% below it, are its equals: of these the one with fewer workers, then less
+/// memory, then smaller depth.
+pub fn best<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Option<&'a CellSummary> {
     let cells: Vec<&CellSummary> = cells.into_iter().collect();
     let leader =
-        cells.iter().map(|cell| value(cell)).max_by(|a, b| a.median.total_cmp(&b.median))?;
-    let ties = cells.into_iter().filter(|cell| value(cell).median >= leader.min);
+        cells.iter().map(|cell| cell.score).max_by(|a, b| a.median.total_cmp(&b.median))?;
+    let least = leader.min.max(leader.median - TIE_SHARE * leader.median.abs());
+    let ties = cells.into_iter().filter(|cell| cell.score.median >= least);
     ties.min_by_key(|summary| {
         let Cell { num_workers, prefetch_depth, .. } = summary.cell;
         // Less than 16 MiB are no difference.
@@ -269,13 +277,22 @@ mod tests {
     #[test]
     fn ties_go_to_fewer_workers_then_less_memory() {
         let cells = [cell(4, 2, 103.0), cell(2, 4, 100.0), cell(2, 1, 99.0), cell(1, 1, 60.0)];
-        let best = best(&cells, |cell| cell.score);
+        let best = best(&cells);
         assert_eq!(best.map(|b| (b.cell.num_workers, b.cell.prefetch_depth)), Some((2, 1)));
+    }
+
+    #[test]
+    fn one_slow_trial_of_the_leader_makes_no_ties() {
+        let mut leader = cell(4, 2, 120.0);
+        leader.score.min = 10.0;
+        let cells = [leader, cell(2, 4, 100.0)];
+        assert_eq!(best(&cells).map(|b| b.cell.num_workers), Some(4));
+        assert_eq!(fastest(&cells).map(|b| b.cell.num_workers), Some(4));
     }
 
     #[test]
     fn no_tie_goes_to_the_leader() {
         let cells = [cell(4, 2, 120.0), cell(2, 4, 100.0)];
-        assert_eq!(best(&cells, |cell| cell.score).map(|b| b.cell.num_workers), Some(4));
+        assert_eq!(best(&cells).map(|b| b.cell.num_workers), Some(4));
     }
 }
