@@ -31,10 +31,10 @@
 mod batch;
 pub mod cuda;
 mod dataset;
+pub mod datasets;
 mod engine;
 pub mod error;
 mod ffi;
-pub mod image_folder;
 mod loader;
 mod order;
 pub mod settings;
@@ -44,9 +44,9 @@ mod worker;
 
 pub use batch::Batch;
 pub use dataset::{Dataset, Field, SampleError, Slot};
+pub use datasets::ImageFolder;
 pub use error::LoaderError;
 pub use ffi::{Dtype, libtorch_version};
-pub use image_folder::ImageFolder;
 pub use loader::{Epoch, Loader, LoaderBuilder};
 pub use settings::Settings;
 pub use slots::{Element, Fields};
