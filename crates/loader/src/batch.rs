@@ -5,23 +5,26 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
-use crate::Field;
 use crate::engine::Filled;
+use crate::state::LoaderState;
 
-/// Samples as tensors, one for each [`Field`] of the data set, `[N, ...]`.
+/// Samples as tensors, one for each [`Field`](crate::Field) of the data set or each name that its
+/// [`Collate`](crate::Collate) gives, `[N, ...]`.
 ///
 /// The memory behind the tensors goes back to the loader when the last tensor on it is dropped:
 /// drop a batch before asking for the next, and no new memory is needed.
 #[derive(Debug)]
 pub struct Batch {
-    fields: Arc<[Field]>,
+    names: Arc<[String]>,
     tensors: Vec<Tensor>,
     indices: Vec<usize>,
+    state: LoaderState,
 }
 
 impl Batch {
-    pub(crate) fn new(fields: Arc<[Field]>, filled: Filled) -> Self {
-        Self { fields, tensors: filled.tensors, indices: filled.indices }
+    pub(crate) fn new(filled: Filled, state: LoaderState) -> Self {
+        let Filled { names, tensors, indices } = filled;
+        Self { names, tensors, indices, state }
     }
 
     /// Number of samples.
@@ -39,15 +42,21 @@ impl Batch {
         &self.indices
     }
 
+    /// Where the run stands after this batch: save it with a checkpoint, and go on with
+    /// [`Loader::resume`](crate::Loader::resume).
+    pub fn state(&self) -> LoaderState {
+        self.state
+    }
+
     /// The tensor of the field `name`, `[N, ...]`.
     pub fn get(&self, name: &str) -> Option<&Tensor> {
-        let field = self.fields.iter().position(|field| field.name == name)?;
+        let field = self.names.iter().position(|known| known == name)?;
         self.tensors.get(field)
     }
 
     /// Names and tensors, in the order of the data set's fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Tensor)> {
-        self.fields.iter().map(|field| field.name.as_str()).zip(&self.tensors)
+        self.names.iter().map(String::as_str).zip(&self.tensors)
     }
 
     /// The same batch on `device`. From pinned memory to a GPU the copy is asynchronous: it is
@@ -58,9 +67,10 @@ impl Batch {
             tensor.to_device_(device, tensor.kind(), non_blocking, false)
         });
         Self {
-            fields: self.fields.clone(),
+            names: self.names.clone(),
             tensors: tensors.collect(),
             indices: self.indices.clone(),
+            state: self.state,
         }
     }
 }

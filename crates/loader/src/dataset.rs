@@ -1,6 +1,7 @@
 //! What a data set is.
 
 use std::error::Error;
+use std::hash::Hasher;
 
 use preproc::SampleRng;
 use profiler::stage::StageClock;
@@ -74,6 +75,19 @@ pub trait Dataset: Send + Sync + 'static {
     fn origin(&self, index: usize) -> Option<String> {
         let _ = index;
         None
+    }
+
+    /// Waits until what is stored of sample `index` is in memory, so that
+    /// [`load`](Self::load) need not. Called by the `io_threads` of a loader, ahead of its
+    /// workers. Does nothing by default.
+    fn readahead(&self, index: usize) {
+        let _ = index;
+    }
+
+    /// Tells `hasher` what tells this data from other data of as many samples: the names of its
+    /// files, for example. A [`LoaderState`](crate::LoaderState) is good for the same data only.
+    fn fingerprint(&self, hasher: &mut dyn Hasher) {
+        let _ = hasher;
     }
 }
 

@@ -11,6 +11,9 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::SampleError;
+use crate::distributed::RankError;
+use crate::sampler::SamplerError;
+use crate::state::StateError;
 
 /// An error of the loader.
 #[derive(Debug, Error)]
@@ -48,6 +51,46 @@ pub enum LoaderError {
         /// What went wrong.
         source: SampleError,
     },
+    /// More samples could not be loaded than may be skipped.
+    #[error(
+        "sample {index}{origin} could not be loaded, and the {max} samples that may be skipped in an epoch have been"
+    )]
+    TooManyBad {
+        /// How many may be skipped.
+        max: usize,
+        /// Its index in the data set.
+        index: usize,
+        /// Where it comes from, as the data set says.
+        origin: Origin,
+        /// What went wrong.
+        source: SampleError,
+    },
+    /// All samples of a batch were skipped.
+    #[error("no sample of batch {batch} of epoch {epoch} could be loaded")]
+    NoGoodSample {
+        /// The batch's number in its epoch.
+        batch: usize,
+        /// The epoch.
+        epoch: u64,
+    },
+    /// A sample took longer than it may.
+    #[error(
+        "sample {index}{origin} is not loaded after {timeout_s} s\nhint: its storage may hang; `timeout_s` says how long a sample may take"
+    )]
+    Stuck {
+        /// Its index in the data set.
+        index: usize,
+        /// Where it comes from, as the data set says.
+        origin: Origin,
+        /// How long it may take.
+        timeout_s: f64,
+    },
+    /// Samples make no batch.
+    #[error("the samples of a batch do not go together")]
+    Collate {
+        /// Why.
+        source: SampleError,
+    },
     /// There is no memory for another batch.
     #[error(
         "no memory for a batch of {bytes} bytes\nhint: use a smaller `batch_size` or `prefetch_depth`"
@@ -56,9 +99,13 @@ pub enum LoaderError {
         /// Size of one field of the batch.
         bytes: usize,
     },
-    /// A worker thread could not be started.
-    #[error("cannot start worker thread {number}\nhint: use fewer workers (`num_workers`)")]
+    /// A thread could not be started.
+    #[error(
+        "cannot start thread `{kind}-{number}`\nhint: use fewer of them (`num_workers`, `io_threads`)"
+    )]
     Spawn {
+        /// What it does.
+        kind: &'static str,
         /// Which one.
         number: usize,
         /// Why.
@@ -74,6 +121,15 @@ pub enum LoaderError {
     /// A batch was asked for where none is planned: a bug in this crate.
     #[error("no batch is planned")]
     NoBatch,
+    /// The order of samples makes no sense.
+    #[error(transparent)]
+    Sampler(#[from] SamplerError),
+    /// Rank or world size make no sense.
+    #[error(transparent)]
+    Rank(#[from] RankError),
+    /// A run cannot go on from a state.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// A folder of images cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),

@@ -22,6 +22,7 @@ unsafe extern "C" {
     ) -> *mut C_tensor;
     fn loader_pinned(bytes: i64, message: *mut c_char, capacity: usize) -> *mut C_tensor;
     fn loader_libtorch_version() -> *const c_char;
+    fn loader_compute_on_one_thread();
 }
 
 /// A type of the elements of a [`Field`](crate::Field).
@@ -131,4 +132,12 @@ pub fn libtorch_version() -> &'static str {
     // SAFETY: the shim returns a string literal.
     let version = unsafe { CStr::from_ptr(loader_libtorch_version()) };
     version.to_str().unwrap_or_default()
+}
+
+/// Has libtorch's operators compute on this thread alone when it calls them, as a worker does for
+/// a data set that uses tensors. Other threads are left as they are, which
+/// [`tch::set_num_threads`] would not do: it holds for all.
+pub(crate) fn compute_on_one_thread() {
+    // SAFETY: the shim reads a setting of libtorch and sets one of OpenMP for this thread.
+    unsafe { loader_compute_on_one_thread() }
 }

@@ -28,25 +28,44 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bad_samples;
 mod batch;
+mod builder;
+pub mod collate;
 pub mod cuda;
 mod dataset;
 pub mod datasets;
+pub mod distributed;
 mod engine;
 pub mod error;
 mod ffi;
 mod loader;
+mod open_batch;
 mod order;
+mod queue;
+pub mod sampler;
 pub mod settings;
 mod slab;
 mod slots;
+pub mod state;
+mod stats;
+mod sync;
+mod threads;
+mod tickets;
 mod worker;
 
+pub use bad_samples::{BadSample, OnError};
 pub use batch::Batch;
+pub use builder::LoaderBuilder;
+pub use collate::{Collate, ItemDataset};
 pub use dataset::{Dataset, Field, SampleError, Slot};
 pub use datasets::ImageFolder;
+pub use distributed::Rank;
 pub use error::LoaderError;
 pub use ffi::{Dtype, libtorch_version};
-pub use loader::{Epoch, Loader, LoaderBuilder};
+pub use loader::{Epoch, Loader};
+pub use sampler::{BatchSampler, Sampler};
 pub use settings::Settings;
 pub use slots::{Element, Fields};
+pub use state::LoaderState;
+pub use stats::Stats;

@@ -1,26 +1,42 @@
-//! The loader and how it is built.
+//! The loader and its epochs.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use profiler::stage::StageTimes;
+use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::engine::{Engine, EngineConfig};
-use crate::order::Sampler;
-use crate::settings::{BatchSizeSettings, MachineTable, Settings, SettingsFile};
-use crate::worker::Source;
-use crate::{Batch, Dataset, Field, LoaderError, cuda};
+use crate::bad_samples::BadSample;
+use crate::builder::LoaderBuilder;
+use crate::collate::{Collate, Collated, Fixed, ItemDataset};
+use crate::engine::Engine;
+use crate::order::Order;
+use crate::settings::Settings;
+use crate::state::{LoaderState, StateError};
+use crate::stats::Stats;
+use crate::{Batch, Dataset, Field, LoaderError};
 
 /// Loads batches of a data set, epoch by epoch.
 ///
 /// Which samples a batch holds and what is in them depends on the data, its transforms, the seed,
-/// the epoch and the batch size, and never on workers, depth or timing.
+/// the epoch, the batch size, the sampler and the rank, and never on workers, depth or timing.
 pub struct Loader {
-    settings: Settings,
-    fields: Arc<[Field]>,
-    batches: usize,
-    engine: Engine,
+    pub(crate) settings: Settings,
+    pub(crate) fields: Arc<[Field]>,
+    pub(crate) batches: usize,
+    pub(crate) global_batch_size: u64,
+    pub(crate) engine: Engine,
+    /// After the last batch.
+    pub(crate) state: Option<LoaderState>,
+    pub(crate) delivered: Delivered,
+    pub(crate) progress: bool,
+}
+
+/// What has come out since the loader was built.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Delivered {
+    batches: u64,
+    samples: u64,
 }
 
 impl fmt::Debug for Loader {
@@ -32,17 +48,14 @@ impl fmt::Debug for Loader {
 impl Loader {
     /// A loader for `dataset`, with default settings to change.
     pub fn builder(dataset: impl Dataset) -> LoaderBuilder {
-        LoaderBuilder {
-            samples: dataset.len(),
-            fields: dataset.fields(),
-            source: Arc::new(dataset),
-            settings: Settings::default(),
-            by_batch_size: Vec::new(),
-            batch_size: None,
-            num_workers: None,
-            prefetch_depth: None,
-            pin_memory: None,
-        }
+        let (samples, fields) = (dataset.len(), dataset.fields());
+        LoaderBuilder::new(Arc::new(Fixed(dataset)), samples, fields)
+    }
+
+    /// A loader for samples that do not have one shape, with `collate` to make batches of them.
+    pub fn collated<D: ItemDataset>(dataset: D, collate: impl Collate<D::Item>) -> LoaderBuilder {
+        let samples = dataset.len();
+        LoaderBuilder::new(Arc::new(Collated { dataset, collate }), samples, Vec::new())
     }
 
     /// A loader for `dataset` with the settings in the file at `path`, such as the
@@ -54,20 +67,7 @@ impl Loader {
         path: impl AsRef<Path>,
         dataset: impl Dataset,
     ) -> Result<LoaderBuilder, LoaderError> {
-        let path = path.as_ref();
-        let file = SettingsFile::read(path)?;
-        let differences = file.machine.map(|machine| machine.differences(&MachineTable::here()));
-        if let Some(differences) = differences.filter(|differences| !differences.is_empty()) {
-            tracing::warn!(
-                "the settings in `{}` were measured on another machine; here: {}",
-                path.display(),
-                differences.join("; ")
-            );
-        }
-        let mut builder = Self::builder(dataset);
-        builder.settings = file.loader;
-        builder.by_batch_size = file.by_batch_size;
-        Ok(builder)
+        Self::builder(dataset).settings_file(path)
     }
 
     /// The settings in effect.
@@ -75,26 +75,69 @@ impl Loader {
         &self.settings
     }
 
-    /// Name, shape and type of each part of a sample.
+    /// Name, shape and type of each part of a sample; none where samples do not have one shape.
     pub fn fields(&self) -> &[Field] {
         &self.fields
     }
 
-    /// Batches in an epoch.
+    /// Batches in an epoch, for this rank. With a batch sampler it is those of epoch 0: ask
+    /// [`epoch`](Self::epoch) for its `len()`.
     pub fn batches_per_epoch(&self) -> usize {
         self.batches
     }
 
     /// The batches of `epoch`, in order. Towards its end the workers go on to the next epoch.
     ///
-    /// A batch with a bad sample is an error; the batches after it can still be had.
+    /// A batch with a bad sample is an error, unless
+    /// [`on_error`](LoaderBuilder::on_error) says otherwise; the batches after it can still be
+    /// had.
     pub fn epoch(&mut self, epoch: u64) -> Epoch<'_> {
-        Epoch { loader: self, epoch, next: 0 }
+        let order = self.engine.order(epoch);
+        Epoch::new(self, epoch, 0, order)
     }
 
-    /// Thread-seconds by stage since the loader was built, over all threads.
-    pub fn times(&self) -> StageTimes {
-        self.engine.times()
+    /// Where the run stands, after the last batch that came out; `None` before the first. Inside a
+    /// loop over an epoch ask [`Batch::state`].
+    pub fn state(&self) -> Option<LoaderState> {
+        self.state
+    }
+
+    /// The rest of the epoch that was under way when `state` was taken; none of what came before
+    /// is loaded again. The epochs after it begin with `state.epoch + 1`.
+    ///
+    /// # Errors
+    /// If seed, data, order or the batch size over all ranks are not those of the run.
+    pub fn resume(&mut self, state: &LoaderState) -> Result<Epoch<'_>, LoaderError> {
+        let (expected, got) = (state.seed, self.settings.seed);
+        if expected != got {
+            return Err(StateError::Seed { expected, got }.into());
+        }
+        let (expected, got) = (state.global_batch_size, self.global_batch_size);
+        if expected != got {
+            return Err(StateError::GlobalBatchSize { expected, got }.into());
+        }
+        let LoaderState { epoch, samples, .. } = *state;
+        let order = self.engine.order(epoch)?;
+        if order.fingerprint() != state.fingerprint {
+            return Err(StateError::Fingerprint.into());
+        }
+        let next = usize::try_from(samples).ok().and_then(|samples| order.batch_after(samples));
+        let next = next.ok_or(StateError::Position { epoch, samples })?;
+        self.state = Some(*state);
+        Ok(Epoch::new(self, epoch, next, Ok(order)))
+    }
+
+    /// The samples of the epoch under way that were skipped or replaced, so far.
+    pub fn bad_samples(&self) -> &[BadSample] {
+        self.engine.bad_samples()
+    }
+
+    /// What has come out since the loader was built, and where the time went.
+    pub fn stats(&self) -> Stats {
+        let Delivered { batches, samples } = self.delivered;
+        let (stages, consumer) = (self.engine.times(), self.engine.consumer_times());
+        let waited_s = consumer.wait_batch_s + consumer.busy_s();
+        Stats { batches, samples, stages, waited_s, consumer_s: consumer.consume_s }
     }
 }
 
@@ -104,12 +147,34 @@ pub struct Epoch<'a> {
     loader: &'a mut Loader,
     epoch: u64,
     next: usize,
+    /// `None` when its error has been given.
+    order: Option<Result<Arc<Order>, LoaderError>>,
+    bar: Option<Bar>,
 }
 
-impl Epoch<'_> {
-    /// See [`Loader::times`].
-    pub fn times(&self) -> StageTimes {
-        self.loader.times()
+impl<'a> Epoch<'a> {
+    fn new(
+        loader: &'a mut Loader,
+        epoch: u64,
+        next: usize,
+        order: Result<Arc<Order>, LoaderError>,
+    ) -> Self {
+        let length = order.as_ref().map_or(0, |order| order.batches());
+        let bar = loader.progress.then(|| Bar::new(epoch, next, length, loader.stats()));
+        let this = Self { loader, epoch, next, order: Some(order), bar };
+        if let Some(Ok(order)) = &this.order
+            && next < order.batches()
+        {
+            // The workers begin now. What goes wrong here goes wrong again in `next`.
+            let _ = this.loader.engine.seek(epoch, next, order);
+        }
+        this.bar.iter().for_each(Bar::show);
+        this
+    }
+
+    /// See [`Loader::stats`].
+    pub fn stats(&self) -> Stats {
+        self.loader.stats()
     }
 }
 
@@ -117,152 +182,80 @@ impl Iterator for Epoch<'_> {
     type Item = Result<Batch, LoaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let Loader { engine, fields, batches, .. } = &mut *self.loader;
-        if self.next == *batches {
+        let order = match &self.order {
+            Some(Ok(order)) => order.clone(),
+            Some(Err(_)) => return self.order.take()?.err().map(Err),
+            None => return None,
+        };
+        if self.next >= order.batches() {
             return None;
         }
-        let batch = engine.take(self.epoch, self.next);
+        let loader = &mut *self.loader;
+        let filled = loader.engine.take(self.epoch, self.next, &order);
         self.next += 1;
-        Some(batch.map(|filled| Batch::new(fields.clone(), filled)))
+        let state = LoaderState {
+            seed: loader.settings.seed,
+            epoch: self.epoch,
+            samples: order.samples_in(self.next) as u64,
+            global_batch_size: loader.global_batch_size,
+            fingerprint: order.fingerprint(),
+        };
+        loader.state = Some(state);
+        let batch = filled.map(|filled| Batch::new(filled, state));
+        if let Ok(batch) = &batch {
+            loader.delivered.batches += 1;
+            loader.delivered.samples += batch.len() as u64;
+        }
+        if let Some(bar) = &self.bar {
+            bar.advance(&loader.stats());
+        }
+        Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        let left = self.loader.batches - self.next;
+        let left = match &self.order {
+            Some(Ok(order)) => order.batches().saturating_sub(self.next),
+            Some(Err(_)) => 1,
+            None => 0,
+        };
         (left, Some(left))
     }
 }
 
 impl ExactSizeIterator for Epoch<'_> {}
 
-/// Settings of a [`Loader`] to be.
-#[must_use]
-pub struct LoaderBuilder {
-    source: Arc<dyn Source>,
-    samples: usize,
-    fields: Vec<Field>,
-    settings: Settings,
-    by_batch_size: Vec<BatchSizeSettings>,
-    batch_size: Option<usize>,
-    num_workers: Option<usize>,
-    prefetch_depth: Option<usize>,
-    pin_memory: Option<bool>,
+/// The progress of one epoch, on stderr where that is a terminal.
+#[derive(Debug)]
+struct Bar {
+    bar: ProgressBar,
+    begin: Stats,
 }
 
-impl LoaderBuilder {
-    /// Samples in a batch. If a settings file says another, workers and depth come from its row
-    /// for this batch size; without one, from the row nearest to it, with a warning.
-    pub fn batch_size(mut self, batch_size: usize) -> Self {
-        self.batch_size = Some(batch_size);
-        self
+impl Bar {
+    fn new(epoch: u64, next: usize, batches: usize, begin: Stats) -> Self {
+        const TEMPLATE: &str =
+            "{prefix} {wide_bar} {pos}/{len} batches, {per_sec}, {eta} left, {msg}";
+        let style =
+            ProgressStyle::with_template(TEMPLATE).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = ProgressBar::new(batches as u64).with_position(next as u64).with_style(style);
+        bar.set_prefix(format!("epoch {epoch}"));
+        bar.reset_eta();
+        Self { bar, begin }
     }
 
-    /// See [`Settings::num_workers`].
-    pub fn num_workers(mut self, num_workers: usize) -> Self {
-        self.num_workers = Some(num_workers);
-        self
+    fn show(&self) {
+        self.bar.tick();
     }
 
-    /// See [`Settings::prefetch_depth`].
-    pub fn prefetch_depth(mut self, prefetch_depth: usize) -> Self {
-        self.prefetch_depth = Some(prefetch_depth);
-        self
+    fn advance(&self, now: &Stats) {
+        let share = now.since(&self.begin).wait_share();
+        self.bar.set_message(format!("{:.0}% waiting for data", 100.0 * share));
+        self.bar.inc(1);
     }
+}
 
-    /// See [`Settings::pin_memory`].
-    pub fn pin_memory(mut self, pin_memory: bool) -> Self {
-        self.pin_memory = Some(pin_memory);
-        self
-    }
-
-    /// See [`Settings::shuffle`].
-    pub fn shuffle(mut self, shuffle: bool) -> Self {
-        self.settings.shuffle = shuffle;
-        self
-    }
-
-    /// See [`Settings::drop_last`].
-    pub fn drop_last(mut self, drop_last: bool) -> Self {
-        self.settings.drop_last = drop_last;
-        self
-    }
-
-    /// See [`Settings::seed`].
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.settings.seed = seed;
-        self
-    }
-
-    /// All settings at once.
-    pub fn settings(mut self, settings: Settings) -> Self {
-        self.settings = settings;
-        self
-    }
-
-    /// Starts the workers.
-    ///
-    /// # Errors
-    /// If a setting is out of range, there are no samples, or not enough for a batch.
-    pub fn build(self) -> Result<Loader, LoaderError> {
-        let settings = self.resolve();
-        settings.validate()?;
-        if self.samples == 0 {
-            return Err(LoaderError::NoSamples);
-        }
-        let sampler = Sampler {
-            samples: self.samples,
-            batch_size: settings.batch_size,
-            drop_last: settings.drop_last,
-            shuffle: settings.shuffle.then_some(settings.seed),
-        };
-        let batches = sampler.batches();
-        if batches == 0 {
-            let (batch_size, samples) = (settings.batch_size, self.samples);
-            return Err(LoaderError::NoFullBatch { batch_size, samples });
-        }
-        let config = EngineConfig {
-            fields: self.fields.clone(),
-            sampler,
-            seed: settings.seed,
-            num_workers: settings.num_workers,
-            prefetch_depth: settings.prefetch_depth,
-            pin_memory: settings.pin_memory,
-        };
-        let engine = Engine::start(self.source, config)?;
-        Ok(Loader { settings, fields: self.fields.into(), batches, engine })
-    }
-
-    /// What was set by hand wins over the row for the batch size, and that over `[loader]`.
-    fn resolve(&self) -> Settings {
-        let mut settings = self.settings.clone();
-        if let Some(batch_size) = self.batch_size.filter(|size| *size != settings.batch_size) {
-            settings.batch_size = batch_size;
-            let nearest = self.by_batch_size.iter().min_by(|a, b| {
-                let distance = |row: &BatchSizeSettings| {
-                    (row.batch_size.max(1) as f64 / batch_size.max(1) as f64).ln().abs()
-                };
-                distance(a).total_cmp(&distance(b))
-            });
-            if let Some(row) = nearest {
-                if row.batch_size != batch_size {
-                    tracing::warn!(
-                        "no settings were measured for batch size {batch_size}: taking those for {}",
-                        row.batch_size
-                    );
-                }
-                settings.num_workers = row.num_workers;
-                settings.prefetch_depth = row.prefetch_depth;
-                settings.pin_memory = row.pin_memory;
-            }
-        }
-        settings.num_workers = self.num_workers.unwrap_or(settings.num_workers);
-        settings.prefetch_depth = self.prefetch_depth.unwrap_or(settings.prefetch_depth);
-        settings.pin_memory = self.pin_memory.unwrap_or(settings.pin_memory);
-        if settings.pin_memory
-            && let Err(reason) = cuda::load()
-        {
-            tracing::warn!("`pin_memory = true` has no effect: {reason}");
-            settings.pin_memory = false;
-        }
-        settings
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.abandon();
     }
 }

@@ -1,76 +1,236 @@
-//! In which order the samples come, and where one batch ends and the next begins.
+//! The order of one epoch, and where one batch ends and the next begins.
 
+use std::hash::Hasher;
 use std::ops::Range;
-use std::sync::Arc;
 
 use preproc::SampleRng;
-use rand::seq::SliceRandom;
+use siphasher::sip::SipHasher13;
 
-/// The order of every epoch.
-#[derive(Clone, Debug)]
-pub(crate) struct Sampler {
+use crate::LoaderError;
+use crate::distributed::{Rank, RankError, Uneven};
+use crate::sampler::{BatchSampler, Sampler, SamplerError};
+
+/// What makes the order of every epoch.
+pub(crate) struct Ordering {
+    pub(crate) batching: Batching,
+    /// Samples in the data set.
     pub(crate) samples: usize,
-    pub(crate) batch_size: usize,
-    pub(crate) drop_last: bool,
-    /// The seed to shuffle by; `None` for the data set's order.
-    pub(crate) shuffle: Option<u64>,
+    pub(crate) seed: u64,
+    pub(crate) rank: Rank,
+    pub(crate) uneven: Uneven,
+    /// Of the data set.
+    pub(crate) fingerprint: u64,
 }
 
-impl Sampler {
-    /// Batches in an epoch.
-    pub(crate) fn batches(&self) -> usize {
-        if self.drop_last {
-            self.samples / self.batch_size
-        } else {
-            self.samples.div_ceil(self.batch_size)
-        }
-    }
+/// How an epoch is cut into batches.
+pub(crate) enum Batching {
+    Every { sampler: Box<dyn Sampler>, batch_size: usize, drop_last: bool },
+    By(Box<dyn BatchSampler>),
+}
 
-    /// The indices of `epoch`, in order.
-    pub(crate) fn epoch(&self, epoch: u64) -> Arc<[usize]> {
-        let mut order: Vec<usize> = (0..self.samples).collect();
-        if let Some(seed) = self.shuffle {
-            order.shuffle(&mut SampleRng::of_order(seed, epoch));
+impl Batching {
+    /// Samples in the largest batch of one rank.
+    pub(crate) fn max_batch_size(&self) -> usize {
+        match self {
+            Batching::Every { sampler, batch_size, .. } => (*batch_size).min(sampler.len()),
+            Batching::By(sampler) => sampler.max_batch_size(),
         }
-        order.into()
-    }
-
-    /// Where batch number `batch` lies in the order.
-    pub(crate) fn range(&self, batch: usize) -> Range<usize> {
-        let start = batch * self.batch_size;
-        start..(start + self.batch_size).min(self.samples)
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+/// The order of one epoch.
+#[derive(Debug)]
+pub(crate) struct Order {
+    indices: Vec<usize>,
+    /// Where the batches of all ranks end, rank 0's of the first step first. As many for each
+    /// rank.
+    ends: Vec<usize>,
+    rank: Rank,
+    repeats: bool,
+    /// Of data set and order.
+    fingerprint: u64,
+}
 
-    proptest! {
-        #[test]
-        fn an_epoch_holds_every_sample_once(
-            samples in 1usize..500, batch_size in 1usize..70, drop_last: bool, seed: u64, epoch: u64,
-        ) {
-            let sampler = Sampler { samples, batch_size, drop_last, shuffle: Some(seed) };
-            let order = sampler.epoch(epoch);
-            let mut seen: Vec<usize> =
-                (0..sampler.batches()).flat_map(|batch| order[sampler.range(batch)].to_vec()).collect();
-            seen.sort_unstable();
-            seen.dedup();
-            let expected = if drop_last { samples / batch_size * batch_size } else { samples };
-            prop_assert_eq!(seen.len(), expected);
-            prop_assert_eq!(order, sampler.epoch(epoch));
-        }
-    }
-
-    #[test]
-    fn epochs_and_seeds_differ() {
-        let order = |seed, epoch| {
-            Sampler { samples: 100, batch_size: 8, drop_last: false, shuffle: Some(seed) }
-                .epoch(epoch)
+impl Ordering {
+    /// The order of `epoch`.
+    ///
+    /// # Errors
+    /// If the sampler breaks its word, or its samples cannot be shared evenly and must be.
+    pub(crate) fn of(&self, epoch: u64) -> Result<Order, LoaderError> {
+        let mut rng = SampleRng::of_order(self.seed, epoch);
+        let (mut order, repeats) = match &self.batching {
+            Batching::Every { sampler, batch_size, .. } => {
+                let indices = sampler.order(epoch, &mut rng);
+                let (got, expected) = (indices.len(), sampler.len());
+                if got != expected {
+                    return Err(SamplerError::Length { got, expected }.into());
+                }
+                (self.cut(indices, *batch_size)?, sampler.repeats())
+            }
+            Batching::By(sampler) => {
+                let batches = sampler.batches(epoch, &mut rng);
+                (self.share(batches, sampler.max_batch_size())?, sampler.repeats())
+            }
         };
-        assert_ne!(order(0, 0), order(0, 1));
-        assert_ne!(order(0, 0), order(1, 0));
+        order.repeats = repeats;
+        if let Some(index) = order.indices.iter().find(|index| **index >= self.samples) {
+            let (index, samples) = (*index, self.samples);
+            return Err(SamplerError::Index { index, samples }.into());
+        }
+        Ok(order)
+    }
+
+    /// Batches in an epoch, without making its order where that is possible.
+    ///
+    /// # Errors
+    /// See [`of`](Self::of).
+    pub(crate) fn batches(&self) -> Result<usize, LoaderError> {
+        match &self.batching {
+            Batching::Every { sampler, batch_size, .. } => {
+                let (full, tail_batch) = self.parts(sampler.len(), *batch_size)?;
+                Ok(full / batch_size / self.rank.world_size() + usize::from(tail_batch > 0))
+            }
+            Batching::By(_) => Ok(self.of(0)?.batches()),
+        }
+    }
+
+    /// Samples that the largest batches of all ranks hold together.
+    pub(crate) fn global_batch_size(&self) -> usize {
+        let batch_size = match &self.batching {
+            Batching::Every { batch_size, .. } => *batch_size,
+            Batching::By(sampler) => sampler.max_batch_size(),
+        };
+        batch_size.saturating_mul(self.rank.world_size())
+    }
+
+    /// Of so many samples, those in batches that are full for all ranks, and how large one rank's
+    /// batch of the others is.
+    fn parts(&self, samples: usize, batch_size: usize) -> Result<(usize, usize), LoaderError> {
+        let world_size = self.rank.world_size();
+        let step = batch_size.saturating_mul(world_size);
+        let full = samples / step * step;
+        let drop_last = matches!(self.batching, Batching::Every { drop_last: true, .. });
+        let tail = if drop_last { 0 } else { samples - full };
+        let tail_batch = match self.uneven {
+            Uneven::Pad => tail.div_ceil(world_size),
+            Uneven::Error if !tail.is_multiple_of(world_size) => {
+                return Err(RankError::Uneven { left: tail, what: "samples", world_size }.into());
+            }
+            Uneven::Drop | Uneven::Error => tail / world_size,
+        };
+        Ok((full, tail_batch))
+    }
+
+    /// Cuts an order into batches of `batch_size`, the same number of them for each rank.
+    fn cut(&self, mut indices: Vec<usize>, batch_size: usize) -> Result<Order, LoaderError> {
+        let fingerprint = self.fingerprint(indices.iter().copied());
+        let world_size = self.rank.world_size();
+        let (full, tail_batch) = self.parts(indices.len(), batch_size)?;
+        let end = full + tail_batch * world_size;
+        indices.truncate(end);
+        for position in 0..end - indices.len() {
+            indices.push(indices[position]);
+        }
+        let mut ends: Vec<usize> = (1..=full / batch_size).map(|n| n * batch_size).collect();
+        if tail_batch > 0 {
+            ends.extend((1..=world_size).map(|n| full + n * tail_batch));
+        }
+        Ok(Order { indices, ends, rank: self.rank, repeats: false, fingerprint })
+    }
+
+    /// Shares batches of at most `most` samples among the ranks, the same number for each.
+    fn share(&self, mut batches: Vec<Vec<usize>>, most: usize) -> Result<Order, LoaderError> {
+        if let Some(batch) = batches.iter().find(|batch| !(1..=most).contains(&batch.len())) {
+            return Err(SamplerError::BatchSize { got: batch.len(), most }.into());
+        }
+        let fingerprint = self.fingerprint(batches.iter().map(|batch| batch[0]));
+        let world_size = self.rank.world_size();
+        let left = batches.len() % world_size;
+        match self.uneven {
+            _ if left == 0 => {}
+            Uneven::Pad => {
+                for number in 0..world_size - left {
+                    batches.push(batches[number].clone());
+                }
+            }
+            Uneven::Drop => batches.truncate(batches.len() - left),
+            Uneven::Error => {
+                return Err(RankError::Uneven { left, what: "batches", world_size }.into());
+            }
+        }
+        let ends = batches.iter().scan(0, |end, batch| {
+            *end += batch.len();
+            Some(*end)
+        });
+        let ends = ends.collect();
+        Ok(Order { indices: batches.concat(), ends, rank: self.rank, repeats: false, fingerprint })
+    }
+
+    /// Of the data and some of an order, so that it costs nothing beside making the order; before
+    /// it is padded, so that the number of ranks says nothing.
+    fn fingerprint(&self, order: impl ExactSizeIterator<Item = usize>) -> u64 {
+        const LOOKED_AT: usize = 64;
+        let mut hasher = SipHasher13::new();
+        hasher.write_u64(self.fingerprint);
+        let every = (order.len() / LOOKED_AT).max(1);
+        for index in order.step_by(every).take(LOOKED_AT) {
+            hasher.write_u64(index as u64);
+        }
+        // TOML has no integers of 64 bits without a sign.
+        hasher.finish() >> 1
+    }
+}
+
+impl Order {
+    /// Batches of this rank.
+    pub(crate) fn batches(&self) -> usize {
+        self.ends.len() / self.rank.world_size()
+    }
+
+    /// Where batch number `batch` of this rank lies.
+    pub(crate) fn range(&self, batch: usize) -> Range<usize> {
+        let number = batch * self.rank.world_size() + self.rank.rank();
+        self.start_of(number)..self.ends[number]
+    }
+
+    /// The samples at these positions.
+    pub(crate) fn indices(&self, range: Range<usize>) -> &[usize] {
+        &self.indices[range]
+    }
+
+    /// All samples of the epoch, of all ranks.
+    pub(crate) fn all(&self) -> &[usize] {
+        &self.indices
+    }
+
+    /// What the sample at `position` draws from.
+    pub(crate) fn rng(&self, seed: u64, epoch: u64, position: usize) -> SampleRng {
+        let index = self.indices[position] as u64;
+        if self.repeats {
+            SampleRng::of_repeat(seed, epoch, index, position as u64)
+        } else {
+            SampleRng::new(seed, epoch, index)
+        }
+    }
+
+    /// Samples that all ranks together have had when each has had `batches`.
+    pub(crate) fn samples_in(&self, batches: usize) -> usize {
+        self.start_of(batches * self.rank.world_size())
+    }
+
+    /// The batch of this rank at which all ranks together have had `samples`, if there is one.
+    pub(crate) fn batch_after(&self, samples: usize) -> Option<usize> {
+        let number = self.ends.partition_point(|end| *end <= samples);
+        let batch = number / self.rank.world_size();
+        (self.samples_in(batch) == samples).then_some(batch)
+    }
+
+    /// Tells this order of this data from others.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        self.fingerprint
+    }
+
+    fn start_of(&self, number: usize) -> usize {
+        number.checked_sub(1).map_or(0, |before| self.ends[before])
     }
 }

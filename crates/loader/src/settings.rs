@@ -1,10 +1,11 @@
 //! Settings and the file that holds them.
 
+use std::fmt;
 use std::path::Path;
 
 use profiler::machine::{self, Machine};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::{LoaderError, SettingsError, TomlError};
 
@@ -17,8 +18,9 @@ pub const SCHEMA: u32 = 1;
 pub struct Settings {
     /// Samples in a batch. Default: 32.
     pub batch_size: usize,
-    /// Threads that load samples; 0 loads on the caller's thread. Default: the cores that this
-    /// process may use.
+    /// Threads that load samples; 0 loads on the caller's thread. In a file, `"auto"` stands for
+    /// the cores that this process may use. Default: those.
+    #[serde(deserialize_with = "number_or_auto")]
     pub num_workers: usize,
     /// Batches that are ready or being filled, in all. Default: 2.
     pub prefetch_depth: usize,
@@ -31,20 +33,61 @@ pub struct Settings {
     pub drop_last: bool,
     /// What order and transforms are drawn from. Default: 0.
     pub seed: u64,
+    /// Threads that read samples ahead of the workers, so that no worker waits for a slow disk;
+    /// they read what the batches in `prefetch_depth` need. Default: 0.
+    pub io_threads: usize,
+    /// Whether each worker stays on one core. Default: false.
+    pub pin_workers: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             batch_size: 32,
-            num_workers: (machine::usable_cores() as usize).max(1),
+            num_workers: usable_cores(),
             prefetch_depth: 2,
             pin_memory: false,
             shuffle: false,
             drop_last: false,
             seed: 0,
+            io_threads: 0,
+            pin_workers: false,
         }
     }
+}
+
+/// The cores that this process may use: its affinity and its control group's quota count.
+fn usable_cores() -> usize {
+    (machine::usable_cores() as usize).max(1)
+}
+
+fn number_or_auto<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D::Error> {
+    struct NumberOrAuto;
+    impl Visitor<'_> for NumberOrAuto {
+        type Value = usize;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a number from 0 or \"auto\"")
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<usize, E> {
+            let unexpected = Unexpected::Unsigned(number);
+            usize::try_from(number).map_err(|_| E::invalid_value(unexpected, &self))
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<usize, E> {
+            let unexpected = Unexpected::Signed(number);
+            usize::try_from(number).map_err(|_| E::invalid_value(unexpected, &self))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<usize, E> {
+            match text {
+                "auto" => Ok(usable_cores()),
+                _ => Err(E::invalid_value(Unexpected::Str(text), &self)),
+            }
+        }
+    }
+    deserializer.deserialize_any(NumberOrAuto)
 }
 
 impl Settings {
@@ -58,11 +101,12 @@ impl Settings {
                 Err(LoaderError::Setting { name, got: got.to_string(), expected })
             }
         };
-        let Self { batch_size, num_workers, prefetch_depth, .. } = *self;
+        let Self { batch_size, num_workers, prefetch_depth, io_threads, .. } = *self;
         check((1..=1 << 24).contains(&batch_size), "batch_size", batch_size, "1 to 16777216")?;
         check(num_workers <= 1024, "num_workers", num_workers, "0 to 1024")?;
         let depth = (1..=1024).contains(&prefetch_depth) || num_workers == 0;
-        check(depth, "prefetch_depth", prefetch_depth, "1 to 1024 when there are workers")
+        check(depth, "prefetch_depth", prefetch_depth, "1 to 1024 when there are workers")?;
+        check(io_threads <= 1024, "io_threads", io_threads, "0 to 1024")
     }
 }
 

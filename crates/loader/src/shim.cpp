@@ -1,10 +1,14 @@
-// What tch lacks: a tensor over foreign memory that says when it is done with it, and an empty
-// pinned tensor. Every function returns null on failure and leaves a message for the caller.
+// What tch lacks: a tensor over foreign memory that says when it is done with it, an empty pinned
+// tensor, a thread count for one thread. What returns a tensor returns null on failure and leaves
+// a message for the caller.
 
+#include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <torch/headeronly/version.h>
+
+#include <dlfcn.h>
 
 #include <cstring>
 #include <exception>
@@ -45,6 +49,15 @@ at::Tensor *loader_pinned(int64_t bytes, char *message, size_t capacity) {
     leave(message, capacity, error.what());
     return nullptr;
   }
+}
+
+// libtorch's first parallel operator on a thread sets that thread's number of OpenMP threads to the
+// program's; asking for it does so too. After that the thread's own number stands.
+void loader_compute_on_one_thread() {
+  at::get_num_threads();
+  // Of the OpenMP library that libtorch brings, whatever its file is called.
+  using Set = void (*)(int);
+  if (auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"))) set(1);
 }
 
 const char *loader_libtorch_version() { return TORCH_VERSION; }

@@ -1,34 +1,28 @@
 //! The memory of one batch and who may write where in it.
 //!
 //! A [`Slots`] has one slot for each sample. Workers take slots in order with
-//! [`claim`](Slots::claim), one atomic addition; each is given once, so that its holder alone
-//! writes there without a lock. Whoever [`finish`](Claim::finish)es the last slot learns it, and
-//! only then may the batch be taken out as tensors. [`close`](Slots::close) stops claims early.
+//! [`claim`](Slots::claim); each is given once, so that its holder alone writes there without a
+//! lock. Only when all are finished and the batch is sealed may it be taken out as tensors.
 
 #![expect(unsafe_code, reason = "several threads write to one allocation, each to its own part")]
 
 use std::marker::PhantomData;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ptr::{self, NonNull};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crossbeam::utils::CachePadded;
 use tch::Tensor;
 
 use crate::ffi::Dtype;
 use crate::slab::{Lease, SlabPool};
+use crate::tickets::Tickets;
 use crate::{Field, LoaderError};
 
 /// The memory of one batch.
 pub(crate) struct Slots {
-    len: usize,
+    tickets: Tickets,
     fields: Box<[FieldMemory]>,
     /// Until the batch is taken out.
     leases: Mutex<Vec<Lease>>,
-    /// The next slot to give out; beyond `len` there are none left.
-    next: CachePadded<AtomicUsize>,
-    /// Slots not finished yet.
-    unfinished: CachePadded<AtomicUsize>,
 }
 
 struct FieldMemory {
@@ -56,61 +50,71 @@ impl Slots {
             elements: field.elements(),
             dtype: field.dtype,
         });
-        Ok(Self {
-            len,
-            fields: memory.collect(),
-            leases: Mutex::new(leases),
-            next: CachePadded::new(AtomicUsize::new(0)),
-            unfinished: CachePadded::new(AtomicUsize::new(len)),
-        })
+        let fields = memory.collect();
+        Ok(Self { tickets: Tickets::new(len), fields, leases: Mutex::new(leases) })
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    pub(crate) fn tickets(&self) -> &Tickets {
+        &self.tickets
     }
 
     /// Takes the next slot; `None` if all are given.
     pub(crate) fn claim(&self) -> Option<Claim<'_>> {
-        // Relaxed: the batch itself reached this thread under the engine's lock.
-        let slot = self.next.fetch_add(1, Ordering::Relaxed);
-        (slot < self.len).then_some(Claim { slots: self, slot })
+        let slot = self.tickets.claim()?;
+        Some(Claim { slots: self, slot })
     }
 
-    /// Whether a slot could still be claimed, a moment ago.
-    pub(crate) fn has_unclaimed(&self) -> bool {
-        self.next.load(Ordering::Relaxed) < self.len
-    }
-
-    /// Gives out no more slots.
-    pub(crate) fn close(&self) {
-        self.next.store(self.len, Ordering::Relaxed);
-    }
-
-    /// Whether every slot is finished. What was written there is then visible to the caller.
-    pub(crate) fn is_complete(&self) -> bool {
-        self.unfinished.load(Ordering::Acquire) == 0
-    }
-
-    /// The batch as tensors, `[len, ...]` each, once; `None` as long as a slot is unfinished.
+    /// The batch as tensors, `[N, ...]` each, once; `None` as long as it is not sealed. The slots
+    /// in `bad`, in rising order, are left out.
     ///
     /// # Errors
     /// If libtorch refuses.
-    pub(crate) fn take(&self, fields: &[Field]) -> Option<Result<Vec<Tensor>, LoaderError>> {
-        if !self.is_complete() {
+    pub(crate) fn take(
+        &self,
+        fields: &[Field],
+        bad: &[usize],
+    ) -> Option<Result<Vec<Tensor>, LoaderError>> {
+        if !self.tickets.is_complete() {
             return None;
         }
         let leases =
             std::mem::take(&mut *self.leases.lock().unwrap_or_else(PoisonError::into_inner));
-        let tensors = fields.iter().zip(leases).map(|(field, lease)| {
-            let shape: Vec<i64> = std::iter::once(self.len)
-                .chain(field.shape.iter().copied())
-                .map(|n| n as i64)
-                .collect();
-            // SAFETY: the slab has room for a full batch of this field; every slot is finished
-            // and none can be claimed again, so nobody else uses it.
-            unsafe { lease.into_tensor(&shape, field.dtype) }
-        });
+        let tensors =
+            fields.iter().zip(&self.fields).zip(leases).map(|((field, memory), lease)| {
+                // SAFETY: every slot is finished and the leases, which are given out once, are here:
+                // nobody else uses the memory.
+                unsafe { memory.close_gaps(self.tickets.len(), bad) };
+                let shape: Vec<i64> = std::iter::once(self.tickets.len() - bad.len())
+                    .chain(field.shape.iter().copied())
+                    .map(|n| n as i64)
+                    .collect();
+                // SAFETY: the slab has room for a full batch of this field; every slot is finished
+                // and none can be claimed again, so nobody else uses it.
+                unsafe { lease.into_tensor(&shape, field.dtype) }
+            });
         Some(tensors.collect())
+    }
+}
+
+impl FieldMemory {
+    /// Moves the samples of `len` slots together so that those in `bad`, in rising order, are
+    /// overwritten.
+    ///
+    /// # Safety
+    /// The memory must be alive, have room for `len` slots, and be used by nobody else.
+    unsafe fn close_gaps(&self, len: usize, bad: &[usize]) {
+        let bytes = self.elements * self.dtype.bytes();
+        for (gaps, slot) in bad.iter().enumerate() {
+            let end = bad.get(gaps + 1).copied().unwrap_or(len);
+            let samples = end - slot - 1;
+            // SAFETY: slots `slot + 1..end` lie in the memory, and those `gaps + 1` before them
+            // too; the ranges may overlap.
+            unsafe {
+                let from = self.base.add((slot + 1) * bytes).as_ptr();
+                let to = self.base.add((slot - gaps) * bytes).as_ptr();
+                ptr::copy(from, to, samples * bytes);
+            }
+        }
     }
 }
 
@@ -131,10 +135,9 @@ impl Claim<'_> {
         Fields { slots: self.slots, slot: self.slot, claim: PhantomData }
     }
 
-    /// Gives the slot back, written; true if it was the last of its batch.
+    /// Gives the slot back, written; true if it was the last of its batch, to be sealed now.
     pub(crate) fn finish(self) -> bool {
-        // Release what this thread wrote; acquire what the others did, for whoever is last.
-        self.slots.unfinished.fetch_sub(1, Ordering::AcqRel) == 1
+        self.slots.tickets.finish()
     }
 }
 
@@ -195,6 +198,8 @@ mod sealed {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     fn slots(len: usize) -> (Vec<Field>, Slots) {
@@ -214,11 +219,13 @@ mod tests {
         second.fields().get_mut::<f32>(0).copy_from_slice(&[3.0, 4.0]);
         second.fields().get_mut::<i64>(1)[0] = 1;
         assert!(!second.finish());
-        assert!(slots.take(&fields).is_none());
+        assert!(slots.take(&fields, &[]).is_none());
         first.fields().get_mut::<f32>(0).copy_from_slice(&[1.0, 2.0]);
         first.fields().get_mut::<i64>(1)[0] = 0;
         assert!(first.finish());
-        let tensors = slots.take(&fields).unwrap().unwrap();
+        assert!(slots.take(&fields, &[]).is_none());
+        slots.tickets().seal();
+        let tensors = slots.take(&fields, &[]).unwrap().unwrap();
         assert_eq!(tensors[0], Tensor::from_slice2(&[[1f32, 2.0], [3.0, 4.0]]));
         assert_eq!(tensors[1], Tensor::from_slice(&[0i64, 1]));
     }
@@ -236,22 +243,41 @@ mod tests {
                         claim.fields().get_mut::<i64>(1)[0] = slot as i64;
                         if claim.finish() {
                             last.fetch_add(1, Ordering::Relaxed);
+                            slots.tickets().seal();
                         }
                     }
                 });
             }
         });
         assert_eq!(last.into_inner(), 1);
-        let tensors = slots.take(&fields).unwrap().unwrap();
+        let tensors = slots.take(&fields, &[]).unwrap().unwrap();
         assert_eq!(tensors[1], Tensor::arange(10_000, (tch::Kind::Int64, tch::Device::Cpu)));
+    }
+
+    #[test]
+    fn bad_slots_are_left_out() {
+        for bad in [&[0][..], &[4], &[1, 2], &[0, 2, 4], &[0, 1, 2, 3, 4], &[]] {
+            let (fields, slots) = slots(5);
+            while let Some(mut claim) = slots.claim() {
+                let slot = claim.slot() as i64;
+                claim.fields().get_mut::<f32>(0).fill(slot as f32);
+                claim.fields().get_mut::<i64>(1)[0] = slot;
+                claim.finish();
+            }
+            slots.tickets().seal();
+            let tensors = slots.take(&fields, bad).unwrap().unwrap();
+            let good: Vec<i64> = (0..5).filter(|slot| !bad.contains(&(*slot as usize))).collect();
+            assert_eq!(tensors[1], Tensor::from_slice(&good));
+            assert_eq!(tensors[0].select(1, 1).to_kind(tch::Kind::Int64), tensors[1]);
+        }
     }
 
     #[test]
     fn closing_stops_claims() {
         let (_, slots) = slots(3);
-        slots.close();
+        slots.tickets().close();
         assert!(slots.claim().is_none());
-        assert!(!slots.has_unclaimed());
+        assert!(!slots.tickets().has_unclaimed());
     }
 
     #[test]

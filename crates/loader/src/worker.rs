@@ -6,50 +6,101 @@
 //! [`catch_unwind`].
 
 use std::any::Any;
+use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crossbeam::utils::CachePadded;
 use preproc::SampleRng;
 use profiler::stage::{Stage, StageClock, StageCounters};
+use rand::RngExt;
 
-use crate::engine::{OpenBatch, Shared};
+use crate::bad_samples::OnError;
+use crate::engine::Shared;
+use crate::open_batch::{Bad, Item, Named, OpenBatch};
+use crate::queue::Ticketed;
 use crate::slots::Claim;
-use crate::{Dataset, SampleError, Slot};
+use crate::{SampleError, Slot};
 
 /// A data set without its type, so that the engine need not know it.
 pub(crate) trait Source: Send + Sync {
     /// A function that loads samples on one thread, with that thread's worker state.
     fn worker(self: Arc<Self>) -> Box<Load>;
-    /// See [`Dataset::origin`].
+    /// See [`Dataset::origin`](crate::Dataset::origin).
     fn origin(&self, index: usize) -> Option<String>;
+    /// See [`Dataset::readahead`](crate::Dataset::readahead).
+    fn readahead(&self, index: usize);
+    /// See [`Dataset::fingerprint`](crate::Dataset::fingerprint).
+    fn fingerprint(&self, hasher: &mut dyn Hasher);
+    /// Tensors of the items of one batch.
+    fn collate(&self, items: Vec<Item>) -> Result<Named, SampleError>;
 }
 
-/// Loads sample `index` into a slot.
-type Load = dyn FnMut(usize, &mut Slot<'_>) -> Result<(), SampleError> + Send;
+/// Loads sample `index` into a slot; or as an item, where samples do not have one shape.
+pub(crate) type Load = dyn FnMut(usize, &mut Slot<'_>) -> Result<Option<Item>, SampleError> + Send;
 
-impl<D: Dataset> Source for D {
-    fn worker(self: Arc<Self>) -> Box<Load> {
-        let mut worker = D::Worker::default();
-        Box::new(move |index, slot| self.load(index, &mut worker, slot))
+/// How many others are tried in place of a bad sample.
+const REPLACEMENTS: usize = 16;
+
+/// What one worker is at, for others to see.
+#[derive(Debug, Default)]
+pub(crate) struct Watch {
+    /// Batch and slot of the sample being loaded; 0 for none. No sample has the number of another.
+    ticket: CachePadded<AtomicU64>,
+    /// Set when nobody waits for this worker any more.
+    pub(crate) given_up: AtomicBool,
+}
+
+impl Watch {
+    /// Slots of one batch: settings allow for no more.
+    const SLOTS: u64 = 1 << 24;
+
+    fn set(&self, batch: &OpenBatch, slot: usize) {
+        let ticket = batch.serial * Self::SLOTS + slot as u64 + 1;
+        self.ticket.store(ticket, Ordering::Relaxed);
     }
 
-    fn origin(&self, index: usize) -> Option<String> {
-        Dataset::origin(self, index)
+    fn clear(&self) {
+        self.ticket.store(0, Ordering::Relaxed);
+    }
+
+    /// Serial number of the batch, and slot.
+    pub(crate) fn get(&self) -> Option<(u64, usize)> {
+        let ticket = self.ticket.load(Ordering::Relaxed).checked_sub(1)?;
+        Some((ticket / Self::SLOTS, (ticket % Self::SLOTS) as usize))
     }
 }
 
 /// The life of a worker thread.
-pub(crate) fn run(shared: &Shared, counters: Arc<StageCounters>) {
+pub(crate) fn run(shared: &Shared, counters: Arc<StageCounters>, watch: Arc<Watch>) {
     let mut clock = StageClock::new(counters, Stage::Other);
-    let mut worker = Worker::default();
-    while let Some(batch) = shared.next_unclaimed(&mut clock) {
+    let mut worker = Worker { watch, load: None };
+    while let Some(batch) = shared.queue.next_unclaimed(|idle| {
+        clock.enter(if idle { Stage::WaitRoom } else { Stage::Other });
+    }) {
         worker.fill(shared, &batch, &mut clock);
+        if worker.watch.given_up.load(Ordering::Relaxed) {
+            return;
+        }
+    }
+}
+
+/// The life of a thread that reads ahead of the workers.
+pub(crate) fn read_ahead(shared: &Shared) {
+    while let Some(batch) = shared.queue.next_unread() {
+        while let Some(slot) = batch.tickets().claim_ahead() {
+            let index = batch.indices()[slot];
+            // A hint: what goes wrong here goes wrong again, and is reported, when it is loaded.
+            let _ = catch_unwind(AssertUnwindSafe(|| shared.source.readahead(index)));
+        }
     }
 }
 
 /// What loads samples on one thread.
 #[derive(Default)]
 pub(crate) struct Worker {
+    watch: Arc<Watch>,
     /// Made for the first sample, and again after a panic.
     load: Option<Box<Load>>,
 }
@@ -59,47 +110,86 @@ impl Worker {
     pub(crate) fn fill(&mut self, shared: &Shared, batch: &OpenBatch, clock: &mut StageClock) {
         while let Some(mut claim) = batch.slots.claim() {
             let slot = claim.slot();
+            self.watch.set(batch, slot);
             let index = batch.indices()[slot];
-            if let Err(error) = self.load(shared, batch.epoch, index, &mut claim, clock) {
-                batch.fail(slot, error);
+            let rng = batch.rng(shared.seed, slot);
+            if let Err(error) = self.load(shared, batch, index, rng, &mut claim, clock) {
+                let replaced_by = match shared.on_error {
+                    OnError::Replace => self.replace(shared, batch, index, &mut claim, clock),
+                    OnError::Raise | OnError::Skip { .. } => None,
+                };
+                batch.fail(Bad { slot, error, replaced_by });
             }
             if claim.finish() {
-                shared.batch_is_complete();
+                clock.enter(Stage::Write);
+                // It catches panics itself.
+                batch.collate(&*shared.source);
+                clock.enter(Stage::Other);
+                shared.queue.seal(batch);
             }
         }
+        self.watch.clear();
+    }
+
+    /// Loads another sample of the epoch in place of `index`; which, or `None` if all that were
+    /// tried are bad too.
+    fn replace(
+        &mut self,
+        shared: &Shared,
+        batch: &OpenBatch,
+        index: usize,
+        claim: &mut Claim<'_>,
+        clock: &mut StageClock,
+    ) -> Option<usize> {
+        let mut draw = SampleRng::of_replacement(shared.seed, batch.epoch, index as u64);
+        let order = batch.order();
+        (0..REPLACEMENTS).find_map(|_| {
+            let position = draw.random_range(0..order.all().len());
+            let other = order.all()[position];
+            let rng = order.rng(shared.seed, batch.epoch, position);
+            self.load(shared, batch, other, rng, claim, clock).is_ok().then_some(other)
+        })
     }
 
     fn load(
         &mut self,
         shared: &Shared,
-        epoch: u64,
+        batch: &OpenBatch,
         index: usize,
+        rng: SampleRng,
         claim: &mut Claim<'_>,
         clock: &mut StageClock,
     ) -> Result<(), SampleError> {
-        let rng = SampleRng::new(shared.seed, epoch, index as u64);
+        let number = claim.slot();
         let mut slot = Slot { rng, clock, fields: claim.fields() };
         let loaded = catch_unwind(AssertUnwindSafe(|| {
             let load = self.load.get_or_insert_with(|| shared.source.clone().worker());
             load(index, &mut slot)
         }));
         clock.enter(Stage::Other);
-        loaded.unwrap_or_else(|panic| {
-            // What the worker kept may be half-changed, and may panic again when dropped.
-            let stale = self.load.take();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(stale)));
-            Err(SampleError::from(format!("the data set panicked: {}", message(&*panic))))
-        })
+        match loaded {
+            Ok(Ok(Some(item))) => batch.keep(number, item),
+            Ok(Ok(None)) => {}
+            Ok(Err(error)) => return Err(error),
+            Err(panic) => {
+                // What the worker kept may be half-changed, and may panic again when dropped.
+                let stale = self.load.take();
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(stale)));
+                return Err(panicked("the data set", &*panic));
+            }
+        }
+        Ok(())
     }
 }
 
-/// What was said in a panic.
-fn message(panic: &(dyn Any + Send)) -> &str {
-    if let Some(message) = panic.downcast_ref::<&str>() {
+/// A panic of `who` as an error, with what it said.
+pub(crate) fn panicked(who: &str, panic: &(dyn Any + Send)) -> SampleError {
+    let message = if let Some(message) = panic.downcast_ref::<&str>() {
         message
     } else if let Some(message) = panic.downcast_ref::<String>() {
         message
     } else {
         "(no message)"
-    }
+    };
+    SampleError::from(format!("{who} panicked: {message}"))
 }

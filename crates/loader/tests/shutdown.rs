@@ -215,7 +215,10 @@ mod tests {
             let error = built.expect_err("64 MiB have no room for 1000 stacks");
             assert!(matches!(error, LoaderError::Spawn { number: 1.., .. }), "{error:?}");
             let text = error.to_string();
-            assert!(text.contains("cannot start worker thread") && text.contains("`num_workers`"));
+            assert!(
+                text.contains("cannot start thread `loader-worker-")
+                    && text.contains("`num_workers`")
+            );
             assert!(error.source().is_some());
             assert_all_gone();
         });

@@ -27,6 +27,17 @@ impl SampleRng {
         Self::keyed(seed, epoch, 0, 1)
     }
 
+    /// The generator of sample `index` where an epoch may hold it more than once: it comes at
+    /// `position` of the epoch, and differs from its others.
+    pub fn of_repeat(seed: u64, epoch: u64, index: u64, position: u64) -> Self {
+        Self::keyed(seed, epoch, index, 3 + position)
+    }
+
+    /// The generator of what takes the place of sample `index`, which could not be loaded.
+    pub fn of_replacement(seed: u64, epoch: u64, index: u64) -> Self {
+        Self::keyed(seed, epoch, index, 2)
+    }
+
     fn keyed(seed: u64, epoch: u64, index: u64, purpose: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -69,6 +80,21 @@ mod tests {
         let others = [draw(1, 2, 3), draw(2, 2, 3), draw(1, 3, 3), draw(1, 2, 4), draw(3, 2, 1)];
         for (i, a) in others.iter().enumerate() {
             assert!(others[i + 1..].iter().all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn purposes_differ() {
+        let draws = [
+            SampleRng::new(1, 2, 0),
+            SampleRng::of_order(1, 2),
+            SampleRng::of_replacement(1, 2, 0),
+            SampleRng::of_repeat(1, 2, 0, 0),
+            SampleRng::of_repeat(1, 2, 0, 1),
+        ]
+        .map(|mut rng| rng.random::<u64>());
+        for (i, a) in draws.iter().enumerate() {
+            assert!(draws[i + 1..].iter().all(|b| a != b));
         }
     }
 

@@ -65,7 +65,7 @@ pub fn run(
         first_batch_s.get_or_insert_with(|| start.elapsed().as_secs_f64());
         on_batch();
     }
-    let (start, cpu, times) = (Instant::now(), process_cpu(), loader.times());
+    let (start, cpu, times) = (Instant::now(), process_cpu(), loader.stats().stages);
     let (mut samples, mut batches) = (0, 0);
     for epoch in 1..=epochs {
         for batch in loader.epoch(epoch) {
@@ -90,7 +90,7 @@ pub fn run(
         prefetch_depth: settings.prefetch_depth,
         pin_memory: settings.pin_memory,
         libtorch: loader::libtorch_version(),
-        stages: loader.times() - times,
+        stages: loader.stats().stages - times,
     })
 }
 

@@ -249,8 +249,12 @@ fn what_the_caller_does_is_not_counted() {
                 batch.unwrap();
                 std::thread::sleep(Duration::from_millis(100));
             }
-            let busy_s = loader.times().busy_s();
-            assert!((0.008..0.3).contains(&busy_s), "{num_workers} workers: {:?}", loader.times());
+            let busy_s = loader.stats().stages.busy_s();
+            assert!(
+                (0.008..0.3).contains(&busy_s),
+                "{num_workers} workers: {:?}",
+                loader.stats().stages
+            );
         }
     });
 }

@@ -109,6 +109,7 @@ proptest! {
         prop_assume!(!drop_last || samples >= batch_size);
         let settings = Settings {
             batch_size, num_workers, prefetch_depth, pin_memory: false, shuffle, drop_last, seed,
+            ..Settings::default()
         };
         let (taken, steps) = within_half_a_minute({
             let settings = settings.clone();

@@ -230,7 +230,7 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
             let Some(Begun { at, .. }) = &begun else {
                 seen += 1;
                 if seen >= warmup_batches && start.elapsed().as_secs_f64() >= sweep.warmup_s {
-                    let (at, stages) = (Instant::now(), epoch.times());
+                    let (at, stages) = (Instant::now(), epoch.stats().stages);
                     begun = Some(Begun { at, stages, usage: monitor.window() });
                 }
                 continue;
@@ -256,7 +256,7 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
                     cpu_percent: usage.cpu_percent,
                     wall_s,
                     batches,
-                    stages: epoch.times() - stages,
+                    stages: epoch.stats().stages - stages,
                 });
             }
         }

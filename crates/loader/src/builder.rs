@@ -1,0 +1,298 @@
+//! How a loader is set up.
+
+use std::hash::Hasher;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use siphasher::sip::SipHasher13;
+
+use crate::bad_samples::OnError;
+use crate::distributed::{Rank, Uneven};
+use crate::engine::{Engine, EngineConfig};
+use crate::loader::{Delivered, Loader};
+use crate::order::{Batching, Ordering};
+use crate::sampler::{BatchSampler, Sampler, Sequential, Shuffled};
+use crate::settings::{BatchSizeSettings, MachineTable, Settings, SettingsFile};
+use crate::threads::ThreadsConfig;
+use crate::worker::Source;
+use crate::{Field, LoaderError, cuda};
+
+/// Settings of a [`Loader`] to be.
+#[must_use]
+pub struct LoaderBuilder {
+    source: Arc<dyn Source>,
+    samples: usize,
+    fields: Vec<Field>,
+    settings: Settings,
+    by_batch_size: Vec<BatchSizeSettings>,
+    batch_size: Option<usize>,
+    num_workers: Option<usize>,
+    prefetch_depth: Option<usize>,
+    pin_memory: Option<bool>,
+    sampler: Option<Box<dyn Sampler>>,
+    batch_sampler: Option<Box<dyn BatchSampler>>,
+    rank: Rank,
+    uneven: Uneven,
+    on_error: OnError,
+    timeout_s: Option<f64>,
+    progress: bool,
+}
+
+impl LoaderBuilder {
+    pub(crate) fn new(source: Arc<dyn Source>, samples: usize, fields: Vec<Field>) -> Self {
+        Self {
+            source,
+            samples,
+            fields,
+            settings: Settings::default(),
+            by_batch_size: Vec::new(),
+            batch_size: None,
+            num_workers: None,
+            prefetch_depth: None,
+            pin_memory: None,
+            sampler: None,
+            batch_sampler: None,
+            rank: Rank::default(),
+            uneven: Uneven::default(),
+            on_error: OnError::default(),
+            timeout_s: None,
+            progress: false,
+        }
+    }
+
+    /// The settings in the file at `path`, such as the `recommended.toml` of a sweep. Warns if
+    /// they were measured on another kind of machine.
+    ///
+    /// # Errors
+    /// If the file cannot be read or used.
+    pub fn settings_file(mut self, path: impl AsRef<Path>) -> Result<Self, LoaderError> {
+        let path = path.as_ref();
+        let file = SettingsFile::read(path)?;
+        let differences = file.machine.map(|machine| machine.differences(&MachineTable::here()));
+        if let Some(differences) = differences.filter(|differences| !differences.is_empty()) {
+            tracing::warn!(
+                "the settings in `{}` were measured on another machine; here: {}",
+                path.display(),
+                differences.join("; ")
+            );
+        }
+        self.settings = file.loader;
+        self.by_batch_size = file.by_batch_size;
+        Ok(self)
+    }
+
+    /// All settings at once.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Samples in a batch. If a settings file says another, workers and depth come from its row
+    /// for this batch size; without one, from the row nearest to it, with a warning.
+    pub fn batch_size(mut self, batch_size: usize) -> Self {
+        self.batch_size = Some(batch_size);
+        self
+    }
+
+    /// See [`Settings::num_workers`].
+    pub fn num_workers(mut self, num_workers: usize) -> Self {
+        self.num_workers = Some(num_workers);
+        self
+    }
+
+    /// See [`Settings::prefetch_depth`].
+    pub fn prefetch_depth(mut self, prefetch_depth: usize) -> Self {
+        self.prefetch_depth = Some(prefetch_depth);
+        self
+    }
+
+    /// See [`Settings::pin_memory`].
+    pub fn pin_memory(mut self, pin_memory: bool) -> Self {
+        self.pin_memory = Some(pin_memory);
+        self
+    }
+
+    /// See [`Settings::shuffle`].
+    pub fn shuffle(mut self, shuffle: bool) -> Self {
+        self.settings.shuffle = shuffle;
+        self
+    }
+
+    /// See [`Settings::drop_last`].
+    pub fn drop_last(mut self, drop_last: bool) -> Self {
+        self.settings.drop_last = drop_last;
+        self
+    }
+
+    /// See [`Settings::seed`].
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.settings.seed = seed;
+        self
+    }
+
+    /// See [`Settings::io_threads`].
+    pub fn io_threads(mut self, io_threads: usize) -> Self {
+        self.settings.io_threads = io_threads;
+        self
+    }
+
+    /// See [`Settings::pin_workers`].
+    pub fn pin_workers(mut self, pin_workers: bool) -> Self {
+        self.settings.pin_workers = pin_workers;
+        self
+    }
+
+    /// The order of samples; `shuffle` then has no effect.
+    pub fn sampler(mut self, sampler: impl Sampler) -> Self {
+        self.sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// The batches; `batch_size`, `shuffle`, `drop_last` and a [`sampler`](Self::sampler) then
+    /// have no effect.
+    pub fn batch_sampler(mut self, sampler: impl BatchSampler) -> Self {
+        self.batch_sampler = Some(Box::new(sampler));
+        self
+    }
+
+    /// Loads the part of process `rank` of every batch; `uneven` says what to do where an epoch
+    /// cannot be shared evenly. All processes need the same settings.
+    pub fn distributed(mut self, rank: Rank, uneven: Uneven) -> Self {
+        self.rank = rank;
+        self.uneven = uneven;
+        self
+    }
+
+    /// What to do with a sample that cannot be loaded. Default: [`OnError::Raise`].
+    pub fn on_error(mut self, on_error: OnError) -> Self {
+        self.on_error = on_error;
+        self
+    }
+
+    /// How many seconds one sample may take before it is an error that names it; another worker
+    /// then takes the place of the one that is stuck in it. Without workers nobody is there to
+    /// notice. Default: no limit.
+    pub fn timeout_s(mut self, timeout_s: f64) -> Self {
+        self.timeout_s = Some(timeout_s);
+        self
+    }
+
+    /// Whether each epoch shows its progress on stderr, where that is a terminal: rate, time left
+    /// and the share of time that the training loop waited for data. Default: false.
+    pub fn progress(mut self, progress: bool) -> Self {
+        self.progress = progress;
+        self
+    }
+
+    /// Starts the workers.
+    ///
+    /// # Errors
+    /// If a setting is out of range, there are no samples, or not enough for a batch.
+    pub fn build(self) -> Result<Loader, LoaderError> {
+        let settings = self.resolve();
+        settings.validate()?;
+        let timeout = self.timeout()?;
+        let drawn = self.sampler.as_ref().map_or(self.samples, |sampler| sampler.len());
+        if self.samples == 0 || drawn == 0 {
+            return Err(LoaderError::NoSamples);
+        }
+        let mut fingerprint = SipHasher13::new();
+        fingerprint.write_u64(self.samples as u64);
+        self.source.fingerprint(&mut fingerprint);
+        let ordering = Ordering {
+            batching: match (self.batch_sampler, self.sampler) {
+                (Some(sampler), _) => Batching::By(sampler),
+                (None, sampler) => Batching::Every {
+                    sampler: sampler.unwrap_or_else(|| match settings.shuffle {
+                        true => Box::new(Shuffled(self.samples)),
+                        false => Box::new(Sequential(self.samples)),
+                    }),
+                    batch_size: settings.batch_size,
+                    drop_last: settings.drop_last,
+                },
+            },
+            samples: self.samples,
+            seed: settings.seed,
+            rank: self.rank,
+            uneven: self.uneven,
+            fingerprint: fingerprint.finish(),
+        };
+        let batches = ordering.batches()?;
+        let global_batch_size = ordering.global_batch_size();
+        if batches == 0 {
+            let (batch_size, samples) = (global_batch_size, self.samples);
+            return Err(LoaderError::NoFullBatch { batch_size, samples });
+        }
+        let config = EngineConfig {
+            fields: self.fields.clone(),
+            ordering,
+            prefetch_depth: settings.prefetch_depth,
+            pin_memory: settings.pin_memory,
+            on_error: self.on_error,
+            threads: ThreadsConfig {
+                num_workers: settings.num_workers,
+                io_threads: settings.io_threads,
+                pin_workers: settings.pin_workers,
+                timeout,
+            },
+        };
+        let engine = Engine::start(self.source, config)?;
+        Ok(Loader {
+            fields: self.fields.into(),
+            batches,
+            global_batch_size: global_batch_size as u64,
+            engine,
+            state: None,
+            delivered: Delivered::default(),
+            progress: self.progress,
+            settings,
+        })
+    }
+
+    fn timeout(&self) -> Result<Option<Duration>, LoaderError> {
+        let Some(seconds) = self.timeout_s else { return Ok(None) };
+        let timeout = Duration::try_from_secs_f64(seconds).ok();
+        let timeout = timeout.filter(|timeout| *timeout >= Duration::from_millis(1));
+        timeout.map(Some).ok_or(LoaderError::Setting {
+            name: "timeout_s",
+            got: seconds.to_string(),
+            expected: "seconds, 0.001 or more",
+        })
+    }
+
+    /// What was set by hand wins over the row for the batch size, and that over `[loader]`.
+    fn resolve(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        if let Some(batch_size) = self.batch_size.filter(|size| *size != settings.batch_size) {
+            settings.batch_size = batch_size;
+            let nearest = self.by_batch_size.iter().min_by(|a, b| {
+                let distance = |row: &BatchSizeSettings| {
+                    (row.batch_size.max(1) as f64 / batch_size.max(1) as f64).ln().abs()
+                };
+                distance(a).total_cmp(&distance(b))
+            });
+            if let Some(row) = nearest {
+                if row.batch_size != batch_size {
+                    tracing::warn!(
+                        "no settings were measured for batch size {batch_size}: taking those for {}",
+                        row.batch_size
+                    );
+                }
+                settings.num_workers = row.num_workers;
+                settings.prefetch_depth = row.prefetch_depth;
+                settings.pin_memory = row.pin_memory;
+            }
+        }
+        settings.num_workers = self.num_workers.unwrap_or(settings.num_workers);
+        settings.prefetch_depth = self.prefetch_depth.unwrap_or(settings.prefetch_depth);
+        settings.pin_memory = self.pin_memory.unwrap_or(settings.pin_memory);
+        if settings.pin_memory
+            && let Err(reason) = cuda::load()
+        {
+            tracing::warn!("`pin_memory = true` has no effect: {reason}");
+            settings.pin_memory = false;
+        }
+        settings
+    }
+}

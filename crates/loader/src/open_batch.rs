@@ -1,0 +1,130 @@
+//! A batch while it is being filled.
+
+use std::any::Any;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use preproc::SampleRng;
+use tch::Tensor;
+
+use crate::order::Order;
+use crate::queue::Ticketed;
+use crate::slots::Slots;
+use crate::tickets::Tickets;
+use crate::worker::Source;
+use crate::{Field, LoaderError, SampleError};
+
+/// A sample of a data set whose samples do not have one shape.
+pub(crate) type Item = Box<dyn Any + Send>;
+
+/// Tensors with their names.
+pub(crate) type Named = Vec<(String, Tensor)>;
+
+/// A batch that is being filled or waits to be taken.
+pub(crate) struct OpenBatch {
+    pub(crate) epoch: u64,
+    /// Its number in the epoch.
+    pub(crate) number: usize,
+    /// Its number among all that were opened.
+    pub(crate) serial: u64,
+    order: Arc<Order>,
+    range: Range<usize>,
+    /// Memory of the fields, and who loads what.
+    pub(crate) slots: Slots,
+    /// In no order.
+    bad: Mutex<Vec<Bad>>,
+    /// By slot, in no order; none where samples have one shape.
+    items: Mutex<Vec<(usize, Item)>>,
+    collated: Mutex<Option<Result<Named, SampleError>>>,
+}
+
+/// A slot whose sample could not be loaded.
+pub(crate) struct Bad {
+    pub(crate) slot: usize,
+    pub(crate) error: SampleError,
+    /// What is in the slot instead.
+    pub(crate) replaced_by: Option<usize>,
+}
+
+impl Ticketed for OpenBatch {
+    fn tickets(&self) -> &Tickets {
+        self.slots.tickets()
+    }
+}
+
+impl OpenBatch {
+    /// Batch `number` of `epoch`, which lies at `range` of its order.
+    pub(crate) fn new(
+        (epoch, number, serial): (u64, usize, u64),
+        (order, range): (Arc<Order>, Range<usize>),
+        slots: Slots,
+    ) -> Self {
+        Self {
+            epoch,
+            number,
+            serial,
+            order,
+            range,
+            slots,
+            bad: Mutex::default(),
+            items: Mutex::default(),
+            collated: Mutex::default(),
+        }
+    }
+
+    /// The samples, by slot.
+    pub(crate) fn indices(&self) -> &[usize] {
+        self.order.indices(self.range.clone())
+    }
+
+    /// What the sample in `slot` draws from.
+    pub(crate) fn rng(&self, seed: u64, slot: usize) -> SampleRng {
+        self.order.rng(seed, self.epoch, self.range.start + slot)
+    }
+
+    /// All samples of the epoch, of which one may replace a bad one.
+    pub(crate) fn order(&self) -> &Arc<Order> {
+        &self.order
+    }
+
+    pub(crate) fn keep(&self, slot: usize, item: Item) {
+        lock(&self.items).push((slot, item));
+    }
+
+    pub(crate) fn fail(&self, bad: Bad) {
+        lock(&self.bad).push(bad);
+    }
+
+    /// What went wrong, by slot. For the consumer, when the batch is complete.
+    pub(crate) fn take_bad(&self) -> Vec<Bad> {
+        let mut bad = std::mem::take(&mut *lock(&self.bad));
+        bad.sort_by_key(|bad| bad.slot);
+        bad
+    }
+
+    /// Makes tensors of the items, when all are loaded.
+    pub(crate) fn collate(&self, source: &dyn Source) {
+        let mut items = std::mem::take(&mut *lock(&self.items));
+        if !items.is_empty() {
+            items.sort_by_key(|(slot, _)| *slot);
+            let collated = source.collate(items.into_iter().map(|(_, item)| item).collect());
+            *lock(&self.collated) = Some(collated);
+        }
+    }
+
+    /// The batch as tensors, once, without the slots in `bad`, when it is complete.
+    pub(crate) fn take(&self, fields: &[Field], bad: &[usize]) -> Result<Named, LoaderError> {
+        match lock(&self.collated).take() {
+            Some(collated) => collated.map_err(|source| LoaderError::Collate { source }),
+            None => {
+                let tensors = self.slots.take(fields, bad).ok_or(LoaderError::NoBatch)??;
+                Ok(fields.iter().map(|field| field.name.clone()).zip(tensors).collect())
+            }
+        }
+    }
+}
+
+/// Nothing under these locks panics half-way through a change, so a poisoned one is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,170 @@
+//! The batches being filled, in order, and who waits for what.
+//!
+//! One mutex guards the queue; it is taken once a batch by each worker, never for a sample. Three
+//! condition variables: `room` for workers that find no slot to claim, `unread` for readers that
+//! find none to read ahead, `ready` for the consumer. Who waits is written down under the lock, so
+//! that nobody calls the system to wake nobody. Nothing that can panic or block runs under it.
+
+use std::collections::VecDeque;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
+use crate::tickets::Tickets;
+
+/// Something of which workers claim slots.
+pub(crate) trait Ticketed {
+    /// Its tickets.
+    fn tickets(&self) -> &Tickets;
+}
+
+/// Batches being filled or waiting to be taken, in order. Only the consumer adds and removes.
+pub(crate) struct Queue<B> {
+    state: Mutex<State<B>>,
+    room: Condvar,
+    unread: Condvar,
+    ready: Condvar,
+}
+
+struct State<B> {
+    open: VecDeque<Arc<B>>,
+    stop: bool,
+    /// Workers that wait for `room`.
+    idle_workers: usize,
+    /// Readers that wait for `unread`.
+    idle_readers: usize,
+    /// Whether the consumer waits for `ready`.
+    awaited: bool,
+}
+
+impl<B: Ticketed> Queue<B> {
+    pub(crate) fn new(capacity: usize) -> Self {
+        let open = VecDeque::with_capacity(capacity);
+        let state = State { open, stop: false, idle_workers: 0, idle_readers: 0, awaited: false };
+        Self {
+            state: Mutex::new(state),
+            room: Condvar::new(),
+            unread: Condvar::new(),
+            ready: Condvar::new(),
+        }
+    }
+
+    /// The first batch with a slot to claim; waits for one, between calls of `idle(true)` and
+    /// `idle(false)`; `None` when it is time to stop.
+    pub(crate) fn next_unclaimed(&self, mut idle: impl FnMut(bool)) -> Option<Arc<B>> {
+        let mut state = self.lock();
+        while !state.stop {
+            if let Some(batch) = state.open.iter().find(|batch| batch.tickets().has_unclaimed()) {
+                return Some(batch.clone());
+            }
+            idle(true);
+            state.idle_workers += 1;
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle_workers -= 1;
+            idle(false);
+        }
+        None
+    }
+
+    /// The first batch with a slot to read ahead; waits for one; `None` when it is time to stop.
+    pub(crate) fn next_unread(&self) -> Option<Arc<B>> {
+        let mut state = self.lock();
+        while !state.stop {
+            if let Some(batch) = state.open.iter().find(|batch| batch.tickets().has_unread()) {
+                return Some(batch.clone());
+            }
+            state.idle_readers += 1;
+            state = self.unread.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.idle_readers -= 1;
+        }
+        None
+    }
+
+    /// Seals `batch`, whose last slot is finished, and wakes the consumer if it waits.
+    pub(crate) fn seal(&self, batch: &B) {
+        batch.tickets().seal();
+        // Under the lock, lest the consumer look and fall asleep in between.
+        if self.lock().awaited {
+            self.ready.notify_one();
+        }
+    }
+
+    /// Waits until `batch` is sealed. Every `interval` that passes before, asks whether to
+    /// `give_up`; false if so.
+    pub(crate) fn wait_until_complete(
+        &self,
+        batch: &B,
+        interval: Option<Duration>,
+        mut give_up: impl FnMut() -> bool,
+    ) -> bool {
+        let mut state = self.lock();
+        while !batch.tickets().is_complete() {
+            state.awaited = true;
+            let mut passed = false;
+            state = match interval {
+                None => self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(interval) => {
+                    let woken = self.ready.wait_timeout(state, interval);
+                    let (state, result) = woken.unwrap_or_else(PoisonError::into_inner);
+                    passed = result.timed_out();
+                    state
+                }
+            };
+            state.awaited = false;
+            if passed && !batch.tickets().is_complete() && give_up() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Number of batches in the queue.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// The batch to come out next.
+    pub(crate) fn head(&self) -> Option<Arc<B>> {
+        self.lock().open.front().cloned()
+    }
+
+    /// Removes the batch at the head.
+    pub(crate) fn pop(&self) {
+        self.lock().open.pop_front();
+    }
+
+    /// Adds a batch at the tail and wakes whom it gives something to do.
+    pub(crate) fn push(&self, batch: B) {
+        let slots = batch.tickets().len();
+        let mut state = self.lock();
+        state.open.push_back(Arc::new(batch));
+        let (workers, readers) = (state.idle_workers.min(slots), state.idle_readers.min(slots));
+        drop(state);
+        for _ in 0..workers {
+            self.room.notify_one();
+        }
+        for _ in 0..readers {
+            self.unread.notify_one();
+        }
+    }
+
+    /// Drops all batches; what is being loaded into them is finished but goes nowhere.
+    pub(crate) fn clear(&self) {
+        let stale: Vec<_> = self.lock().open.drain(..).collect();
+        for batch in stale {
+            batch.tickets().close();
+        }
+    }
+
+    /// Ends the waits of workers and readers, now and for ever.
+    pub(crate) fn stop(&self) {
+        self.lock().stop = true;
+        self.room.notify_all();
+        self.unread.notify_all();
+    }
+
+    /// Nothing under this lock panics half-way through a change, so a poisoned one is whole.
+    fn lock(&self) -> MutexGuard<'_, State<B>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,198 @@
+//! The loader's threads: started, watched and joined.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use profiler::stage::{StageCounters, StageTimes};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+use crate::LoaderError;
+use crate::engine::Shared;
+use crate::ffi;
+use crate::open_batch::OpenBatch;
+use crate::queue::Queue;
+use crate::worker::{self, Watch};
+
+/// Which threads there are.
+#[derive(Clone, Debug)]
+pub(crate) struct ThreadsConfig {
+    pub(crate) num_workers: usize,
+    pub(crate) io_threads: usize,
+    pub(crate) pin_workers: bool,
+    /// How long one sample may take.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// The threads of one loader.
+pub(crate) struct Threads {
+    config: ThreadsConfig,
+    workers: Vec<WorkerThread>,
+    readers: Vec<JoinHandle<()>>,
+    /// The core of each worker, where they are pinned.
+    cores: Vec<usize>,
+    /// Of all workers there ever were.
+    counters: Vec<Arc<StageCounters>>,
+}
+
+struct WorkerThread {
+    handle: JoinHandle<()>,
+    watch: Arc<Watch>,
+}
+
+impl Threads {
+    /// Starts them; those that were started are stopped and joined if one cannot be.
+    pub(crate) fn start(shared: &Arc<Shared>, config: ThreadsConfig) -> Result<Self, LoaderError> {
+        let cores = if config.pin_workers { cores() } else { Vec::new() };
+        let (workers, readers, counters) = (Vec::new(), Vec::new(), Vec::new());
+        let mut threads = Self { config, workers, readers, cores, counters };
+        let started = threads.start_all(shared);
+        if let Err(error) = started {
+            shared.queue.stop();
+            threads.join();
+            return Err(error);
+        }
+        Ok(threads)
+    }
+
+    fn start_all(&mut self, shared: &Arc<Shared>) -> Result<(), LoaderError> {
+        for number in 0..self.config.num_workers {
+            let worker = self.start_worker(number, shared)?;
+            self.workers.push(worker);
+        }
+        // Without workers there is nobody to read ahead of.
+        let readers = if self.config.num_workers == 0 { 0 } else { self.config.io_threads };
+        for number in 0..readers {
+            let shared = shared.clone();
+            let run = move || worker::read_ahead(&shared);
+            self.readers.push(spawn("loader-io", number, run)?);
+        }
+        Ok(())
+    }
+
+    fn start_worker(
+        &mut self,
+        number: usize,
+        shared: &Arc<Shared>,
+    ) -> Result<WorkerThread, LoaderError> {
+        let (counters, watch) = (Arc::new(StageCounters::default()), Arc::new(Watch::default()));
+        self.counters.push(counters.clone());
+        let core = self.cores.get(number % self.cores.len().max(1)).copied();
+        let (shared, watched) = (shared.clone(), watch.clone());
+        let handle = spawn("loader-worker", number, move || {
+            if let Some(core) = core {
+                pin_to(core);
+            }
+            ffi::compute_on_one_thread();
+            worker::run(&shared, counters, watched);
+        })?;
+        Ok(WorkerThread { handle, watch })
+    }
+
+    /// Thread-seconds by stage since the start, over all workers.
+    pub(crate) fn times(&self) -> StageTimes {
+        let mut sum = StageTimes::default();
+        for counters in &self.counters {
+            sum += counters.times();
+        }
+        sum
+    }
+
+    /// Waits for `batch`. The slot of a sample that takes longer than it may, and how long that
+    /// is, if there is one; its worker is given up.
+    pub(crate) fn wait_until_complete(
+        &self,
+        queue: &Queue<OpenBatch>,
+        batch: &OpenBatch,
+    ) -> Option<(usize, Duration)> {
+        let timeout = self.config.timeout;
+        let look = || self.workers.iter().map(|worker| worker.watch.get());
+        // What each worker is at, and since when at least.
+        let now = Instant::now();
+        let mut seen: Vec<_> = look().map(|ticket| (ticket, now)).collect();
+        let mut stuck = None;
+        queue.wait_until_complete(batch, timeout.map(|timeout| timeout / 4), || {
+            let now = Instant::now();
+            for ((worker, ticket), seen) in self.workers.iter().zip(look()).zip(&mut seen) {
+                if ticket != seen.0 {
+                    *seen = (ticket, now);
+                }
+                let Some((serial, slot)) = ticket else { continue };
+                let timeout = timeout.unwrap_or(Duration::MAX);
+                if serial == batch.serial && now - seen.1 >= timeout {
+                    worker.watch.given_up.store(true, Ordering::Relaxed);
+                    stuck = Some((slot, timeout));
+                    return true;
+                }
+            }
+            false
+        });
+        stuck
+    }
+
+    /// Starts another worker in the place of each that is given up.
+    pub(crate) fn replace_stuck(&mut self, shared: &Arc<Shared>) -> Result<(), LoaderError> {
+        for number in 0..self.workers.len() {
+            if self.workers[number].watch.given_up.load(Ordering::Relaxed) {
+                // It ends when its sample does; nobody waits for that.
+                self.workers[number] = self.start_worker(number, shared)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Joins all threads, once the queue is stopped. Where samples have a time limit, whoever is
+    /// over it is left alone.
+    pub(crate) fn join(&mut self) {
+        let workers = self.workers.drain(..).map(|worker| worker.handle);
+        let handles: Vec<_> = workers.chain(self.readers.drain(..)).collect();
+        if let Some(timeout) = self.config.timeout {
+            let start = Instant::now();
+            while handles.iter().any(|handle| !handle.is_finished()) && start.elapsed() < timeout {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        for handle in handles {
+            if self.config.timeout.is_none() || handle.is_finished() {
+                // A worker catches its data set's panics; one of its own has been printed.
+                let _ = handle.join();
+            } else {
+                let name = handle.thread().name().unwrap_or_default();
+                tracing::warn!("`{name}` is stuck in a sample and was left behind");
+            }
+        }
+    }
+}
+
+fn spawn(
+    kind: &'static str,
+    number: usize,
+    run: impl FnOnce() + Send + 'static,
+) -> Result<JoinHandle<()>, LoaderError> {
+    std::thread::Builder::new()
+        .name(format!("{kind}-{number}"))
+        .spawn(run)
+        .map_err(|source| LoaderError::Spawn { kind, number, source })
+}
+
+/// The cores that this thread may run on.
+fn cores() -> Vec<usize> {
+    match sched_getaffinity(None) {
+        Ok(set) => (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect(),
+        Err(error) => {
+            tracing::warn!("workers are not pinned to cores: {}", io::Error::from(error));
+            Vec::new()
+        }
+    }
+}
+
+/// Keeps this thread on one core.
+fn pin_to(core: usize) {
+    let mut set = CpuSet::new();
+    set.set(core);
+    if let Err(error) = sched_setaffinity(None, &set) {
+        tracing::warn!("a worker is not pinned to core {core}: {}", io::Error::from(error));
+    }
+}
