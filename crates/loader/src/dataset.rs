@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::hash::Hasher;
+use std::sync::Arc;
 
 use preproc::SampleRng;
 use profiler::stage::StageClock;
@@ -88,6 +89,40 @@ pub trait Dataset: Send + Sync + 'static {
     /// files, for example. A [`LoaderState`](crate::LoaderState) is good for the same data only.
     fn fingerprint(&self, hasher: &mut dyn Hasher) {
         let _ = hasher;
+    }
+}
+
+/// A data set that several loaders share, or that the program keeps a hand on.
+impl<D: Dataset> Dataset for Arc<D> {
+    type Worker = D::Worker;
+
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        (**self).fields()
+    }
+
+    fn load(
+        &self,
+        index: usize,
+        worker: &mut Self::Worker,
+        slot: &mut Slot<'_>,
+    ) -> Result<(), SampleError> {
+        (**self).load(index, worker, slot)
+    }
+
+    fn origin(&self, index: usize) -> Option<String> {
+        (**self).origin(index)
+    }
+
+    fn readahead(&self, index: usize) {
+        (**self).readahead(index);
+    }
+
+    fn fingerprint(&self, hasher: &mut dyn Hasher) {
+        (**self).fingerprint(hasher);
     }
 }
 

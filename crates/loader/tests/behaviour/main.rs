@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod builder;
 #[cfg(test)]
+mod collate;
+#[cfg(test)]
 mod common;
 #[cfg(test)]
 mod delivery;
@@ -16,4 +18,12 @@ mod invariance;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod order;
+#[cfg(test)]
+mod policies;
+#[cfg(test)]
+mod resume;
+#[cfg(test)]
 mod settings_file;
+#[cfg(test)]
+mod threads;

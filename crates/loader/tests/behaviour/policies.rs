@@ -1,0 +1,225 @@
+//! Bad samples skipped or replaced, and samples that get stuck.
+
+use std::collections::HashSet;
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use loader::sampler::Listed;
+use loader::{Loader, LoaderBuilder, LoaderError, OnError, SampleError};
+use proptest::prelude::*;
+
+use crate::common::{
+    Begun, Content, Numbers, contents, numbers, warnings_of, within_half_a_minute,
+};
+
+/// The numbers from 0, those for which `is_bad` cannot be loaded; number 3 panics.
+fn with_bad(
+    samples: usize,
+    is_bad: impl Fn(usize) -> bool + Send + Sync + 'static,
+) -> LoaderBuilder {
+    let load = move |index, _: &mut Begun| match is_bad(index) {
+        true if index == 3 => panic!("it is three"),
+        true => Err(SampleError::from(format!("{index} is bad"))),
+        false => Ok(()),
+    };
+    Loader::builder(Numbers { samples, load })
+}
+
+fn indices(batches: &[Content]) -> Vec<Vec<usize>> {
+    batches.iter().map(|batch| batch.indices.clone()).collect()
+}
+
+#[test]
+fn skipped_samples_make_their_batch_shorter_and_no_other() {
+    within_half_a_minute(|| {
+        for num_workers in [0, 1, 3] {
+            let mut loader = with_bad(11, |index| [3, 4, 6].contains(&index))
+                .batch_size(4)
+                .num_workers(num_workers)
+                .on_error(OnError::Skip { max: 3 })
+                .build()
+                .unwrap();
+            for epoch in 0..2 {
+                let batches = contents(loader.epoch(epoch));
+                assert_eq!(indices(&batches), [vec![0, 1, 2], vec![5, 7], vec![8, 9, 10]]);
+                // The tensors say the same.
+                let clean = contents(
+                    Loader::builder(numbers(11))
+                        .sampler(Listed { indices: vec![0, 1, 2], shuffle: false })
+                        .num_workers(0)
+                        .build()
+                        .unwrap()
+                        .epoch(epoch),
+                );
+                assert_eq!(batches[0], clean[0]);
+                let bad = loader.bad_samples();
+                assert_eq!(bad.iter().map(|bad| bad.index).collect::<Vec<_>>(), [3, 4, 6]);
+                assert!(bad.iter().all(|bad| bad.epoch == epoch && bad.replaced_by.is_none()));
+                assert_eq!(bad[0].error.to_string(), "the data set panicked: it is three");
+                assert_eq!(bad[1].error.to_string(), "4 is bad");
+                assert_eq!(bad[1].origin.to_string(), " (`number 4`)");
+            }
+        }
+    });
+}
+
+#[test]
+fn more_than_may_be_skipped_is_an_error() {
+    within_half_a_minute(|| {
+        let builder = with_bad(12, |index| index % 4 == 1).batch_size(4).num_workers(2);
+        let mut loader = builder.on_error(OnError::Skip { max: 2 }).build().unwrap();
+        let mut epoch = loader.epoch(0);
+        assert_eq!(epoch.next().unwrap().unwrap().len(), 3);
+        assert_eq!(epoch.next().unwrap().unwrap().len(), 3);
+        let error = epoch.next().unwrap().unwrap_err();
+        let LoaderError::TooManyBad { max: 2, index: 9, source, .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert_eq!(source.to_string(), "9 is bad");
+        assert!(error.source().is_some());
+        assert!(epoch.next().is_none());
+        assert_eq!(loader.bad_samples().len(), 2);
+    });
+}
+
+#[test]
+fn a_batch_without_a_good_sample_is_an_error() {
+    within_half_a_minute(|| {
+        let builder = with_bad(9, |index| (4..6).contains(&index)).batch_size(2).num_workers(1);
+        let mut loader = builder.on_error(OnError::Skip { max: 100 }).build().unwrap();
+        let outcomes: Vec<_> = loader.epoch(5).collect();
+        let error = outcomes[2].as_ref().unwrap_err();
+        assert!(matches!(error, LoaderError::NoGoodSample { batch: 2, epoch: 5 }), "{error:?}");
+        assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 4);
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 16, ..Default::default() })]
+
+    /// Which sample replaces a bad one depends on nothing but seed, epoch and index.
+    #[test]
+    fn replaced_samples_are_the_same_for_all_workers(
+        samples in 8usize..60, bad in proptest::collection::hash_set(0usize..60, 1..5),
+        workers in 1usize..5, depth in 1usize..5, batch_size in 1usize..9, seed: u64,
+    ) {
+        prop_assume!(bad.iter().filter(|index| **index < samples).count() <= samples / 2);
+        let (got, expected, replaced, bad) = within_half_a_minute(move || {
+            let run = |workers, depth| {
+                let is_bad = bad.clone();
+                let mut loader = with_bad(samples, move |index| is_bad.contains(&index))
+                    .shuffle(true)
+                    .seed(seed)
+                    .batch_size(batch_size)
+                    .num_workers(workers)
+                    .prefetch_depth(depth)
+                    .on_error(OnError::Replace)
+                    .build()
+                    .unwrap();
+                let batches = contents(loader.epoch(1));
+                let replaced: Vec<_> =
+                    loader.bad_samples().iter().map(|bad| (bad.index, bad.replaced_by)).collect();
+                (batches, replaced)
+            };
+            let (expected, _) = run(0, 1);
+            let (got, replaced) = run(workers, depth);
+            (got, expected, replaced, bad)
+        });
+        prop_assert!(got == expected);
+        let bad: HashSet<usize> = bad.into_iter().filter(|index| *index < samples).collect();
+        prop_assert_eq!(replaced.iter().map(|(index, _)| *index).collect::<HashSet<_>>(), bad.clone());
+        prop_assert!(replaced.iter().all(|(_, by)| by.is_some_and(|by| !bad.contains(&by))));
+        let all = indices(&got).concat();
+        prop_assert_eq!(all.len(), samples);
+        prop_assert!(all.iter().all(|index| !bad.contains(index)));
+    }
+}
+
+#[test]
+fn where_nothing_can_replace_a_sample_it_is_an_error() {
+    within_half_a_minute(|| {
+        let builder = with_bad(4, |_| true).batch_size(4).num_workers(1);
+        let mut loader = builder.on_error(OnError::Replace).build().unwrap();
+        let error = loader.epoch(0).next().unwrap().unwrap_err();
+        assert!(matches!(error, LoaderError::Sample { index: 0, .. }), "{error:?}");
+    });
+}
+
+/// The numbers from 0, of which number 5 is not loaded before the flag is set.
+fn with_stuck(release: &Arc<AtomicBool>) -> LoaderBuilder {
+    let release = release.clone();
+    let load = move |index, _: &mut Begun| {
+        while index == 5 && !release.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    };
+    Loader::builder(Numbers { samples: 12, load }).batch_size(4)
+}
+
+#[test]
+fn a_stuck_sample_is_named_and_the_others_still_come() {
+    within_half_a_minute(|| {
+        for num_workers in [1, 2] {
+            let release = Arc::new(AtomicBool::new(false));
+            let builder = with_stuck(&release).num_workers(num_workers);
+            let mut loader = builder.timeout_s(0.05).build().unwrap();
+            let mut epoch = loader.epoch(0);
+            assert_eq!(epoch.next().unwrap().unwrap().indices(), [0, 1, 2, 3]);
+            let error = epoch.next().unwrap().unwrap_err();
+            assert!(matches!(error, LoaderError::Stuck { index: 5, .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(text.starts_with("sample 5 (`number 5`) is not loaded after 0.05 s"), "{text}");
+            // Another worker has taken the place of the one that is stuck.
+            assert_eq!(epoch.next().unwrap().unwrap().indices(), [8, 9, 10, 11]);
+            assert!(epoch.next().is_none());
+            // It may still wake up, and does no harm.
+            release.store(true, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(20));
+            assert_eq!(contents(loader.epoch(1)).len(), 3);
+            // On a busy machine a worker may be left behind here too.
+            warnings_of(|| drop(loader));
+        }
+    });
+}
+
+#[test]
+fn a_loader_with_a_stuck_sample_can_be_dropped() {
+    within_half_a_minute(|| {
+        let release = Arc::new(AtomicBool::new(false));
+        let loader = with_stuck(&release).num_workers(2).timeout_s(0.05).build();
+        let mut loader = loader.unwrap();
+        assert!(loader.epoch(0).next().unwrap().is_ok());
+        let ((), warning) = warnings_of(|| drop(loader));
+        assert!(warning.contains("`loader-worker-"), "{warning}");
+        assert!(warning.contains("was left behind"), "{warning}");
+        release.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_slow_sample_within_its_time_is_no_error() {
+    within_half_a_minute(|| {
+        let load = |_, _: &mut Begun| {
+            std::thread::sleep(Duration::from_millis(10));
+            Ok(())
+        };
+        let builder = Loader::builder(Numbers { samples: 100, load }).batch_size(100);
+        // The batch takes longer than a sample may.
+        let mut loader = builder.num_workers(2).timeout_s(0.3).build().unwrap();
+        let start = Instant::now();
+        assert!(loader.epoch(0).next().unwrap().is_ok());
+        assert!(start.elapsed() > Duration::from_millis(400));
+        warnings_of(|| drop(loader));
+    });
+}
+
+#[test]
+fn a_time_limit_that_makes_no_sense_is_refused() {
+    for timeout_s in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let error = Loader::builder(numbers(1)).timeout_s(timeout_s).build().unwrap_err();
+        assert!(error.to_string().starts_with("`timeout_s` is "), "{error}");
+    }
+}

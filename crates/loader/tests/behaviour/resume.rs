@@ -1,0 +1,136 @@
+//! A run goes on from a state as if it had never stopped.
+
+use loader::distributed::Uneven;
+use loader::sampler::{Listed, WithReplacement};
+use loader::state::StateError;
+use loader::{Loader, LoaderBuilder, LoaderError, LoaderState, Rank};
+use proptest::prelude::*;
+
+use crate::common::{Content, Noise, contents, numbers, within_half_a_minute};
+
+fn builder(samples: usize) -> LoaderBuilder {
+    Loader::builder(Noise { samples }).shuffle(true).seed(9).batch_size(4)
+}
+
+/// The batches of two epochs, with the state after each.
+fn whole_run(mut loader: Loader) -> Vec<(Content, LoaderState)> {
+    let mut run = Vec::new();
+    for epoch in [0, 1] {
+        for batch in loader.epoch(epoch) {
+            let batch = batch.unwrap();
+            run.push((Content::of(&batch), batch.state()));
+        }
+        assert_eq!(loader.state(), run.last().map(|(_, state)| *state));
+    }
+    run
+}
+
+/// What comes after `state`, to the end of epoch 1.
+fn rest(mut loader: Loader, state: &LoaderState) -> Vec<Content> {
+    let mut rest = contents(loader.resume(state).unwrap());
+    if state.epoch == 0 {
+        rest.extend(contents(loader.epoch(1)));
+    }
+    rest
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 32, max_shrink_iters: 16, ..Default::default() })]
+
+    #[test]
+    fn a_run_goes_on_with_any_workers_and_depth(
+        samples in 4usize..60, drop_last: bool, stop in 0usize..30,
+        workers in (0usize..4, 0usize..4), depth in (1usize..5, 1usize..5), repeats: bool,
+    ) {
+        let (whole, rest, stop) = within_half_a_minute(move || {
+            let build = |workers, depth| {
+                let mut builder = builder(samples).drop_last(drop_last);
+                if repeats {
+                    builder = builder.sampler(WithReplacement { samples, draws: samples });
+                }
+                builder.num_workers(workers).prefetch_depth(depth).build().unwrap()
+            };
+            let whole = whole_run(build(workers.0, depth.0));
+            let stop = stop % whole.len();
+            // By way of the text that a checkpoint holds.
+            let text = toml::to_string(&whole[stop].1).unwrap();
+            let state: LoaderState = toml::from_str(&text).unwrap();
+            let rest = rest(build(workers.1, depth.1), &state);
+            (whole, rest, stop)
+        });
+        let expected: Vec<Content> = whole.into_iter().skip(stop + 1).map(|(batch, _)| batch).collect();
+        prop_assert!(rest == expected);
+    }
+}
+
+#[test]
+fn a_run_goes_on_with_another_number_of_ranks() {
+    within_half_a_minute(|| {
+        const SAMPLES: usize = 50;
+        let build = |batch_size, rank, world_size| {
+            let rank = Rank::new(rank, world_size).unwrap();
+            let builder = Loader::builder(numbers(SAMPLES)).shuffle(true).batch_size(batch_size);
+            builder.num_workers(1).distributed(rank, Uneven::Pad).build().unwrap()
+        };
+        // The samples of each step, over all ranks.
+        let steps = |ranks: Vec<Vec<Vec<usize>>>| -> Vec<Vec<usize>> {
+            (0..ranks[0].len())
+                .map(|step| ranks.iter().flat_map(|rank| rank[step].clone()).collect())
+                .collect()
+        };
+        let indices = |epoch: loader::Epoch<'_>| -> Vec<Vec<usize>> {
+            epoch.map(|batch| batch.unwrap().indices().to_vec()).collect()
+        };
+        let whole = steps((0..4).map(|rank| indices(build(3, rank, 4).epoch(0))).collect());
+        let mut second_of_four = build(3, 1, 4);
+        let state = second_of_four.epoch(0).nth(1).unwrap().unwrap().state();
+        for (batch_size, world_size) in [(3, 4), (6, 2), (12, 1), (2, 6)] {
+            let rest = (0..world_size)
+                .map(|rank| indices(build(batch_size, rank, world_size).resume(&state).unwrap()));
+            let rest = steps(rest.collect());
+            assert_eq!(rest[..2], whole[2..4], "{world_size} ranks");
+            // The last step is padded for the ranks that there are.
+            let tail = SAMPLES % 12;
+            assert_eq!(rest[2][..tail], whole[4][..tail], "{world_size} ranks");
+        }
+    });
+}
+
+#[test]
+fn the_end_of_an_epoch_is_a_state_too() {
+    within_half_a_minute(|| {
+        let build = || builder(10).num_workers(1).build().unwrap();
+        let mut loader = build();
+        assert_eq!(loader.state(), None);
+        let state = loader.epoch(3).last().unwrap().unwrap().state();
+        assert_eq!((state.epoch, state.samples), (3, 10));
+        assert_eq!(build().resume(&state).unwrap().len(), 0);
+        let next = contents(build().epoch(4));
+        assert_eq!(contents(loader.epoch(4)), next);
+    });
+}
+
+#[test]
+fn a_state_of_another_run_is_refused() {
+    within_half_a_minute(|| {
+        let state =
+            builder(20).num_workers(0).build().unwrap().epoch(0).next().unwrap().unwrap().state();
+        let refusal = |builder: LoaderBuilder, state: LoaderState| {
+            let mut loader = builder.num_workers(0).build().unwrap();
+            match loader.resume(&state).map(|_| ()).unwrap_err() {
+                LoaderError::State(error) => error,
+                error => panic!("{error:?}"),
+            }
+        };
+        let seed = refusal(builder(20).seed(1), state);
+        assert_eq!(seed, StateError::Seed { expected: 9, got: 1 });
+        let size = refusal(builder(20).batch_size(5), state);
+        assert_eq!(size, StateError::GlobalBatchSize { expected: 4, got: 5 });
+        assert_eq!(refusal(builder(21), state), StateError::Fingerprint);
+        assert_eq!(refusal(builder(20).shuffle(false), state), StateError::Fingerprint);
+        let listed = Listed { indices: (0..20).collect(), shuffle: false };
+        assert_eq!(refusal(builder(20).sampler(listed), state), StateError::Fingerprint);
+        let between = LoaderState { samples: 5, ..state };
+        assert_eq!(refusal(builder(20), between), StateError::Position { epoch: 0, samples: 5 });
+    });
+}

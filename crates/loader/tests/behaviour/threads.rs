@@ -1,0 +1,149 @@
+//! Threads: their names, cores and OpenMP threads; readers ahead of the workers.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use loader::settings::SettingsFile;
+use loader::{Dataset, Dtype, Field, Loader, SampleError, Slot};
+use rustix::thread::{CpuSet, sched_getaffinity};
+
+use crate::common::{Begun, Numbers, within_half_a_minute};
+
+fn cores() -> Vec<usize> {
+    let set = sched_getaffinity(None).unwrap();
+    (0..CpuSet::MAX_CPU).filter(|core| set.is_set(*core)).collect()
+}
+
+/// What each worker says of itself.
+fn ask_workers<T: Send + 'static>(
+    num_workers: usize,
+    pin_workers: bool,
+    ask: impl Fn() -> T + Send + Sync + 'static,
+) -> Vec<T> {
+    let answers = Arc::new(Mutex::new(Vec::new()));
+    let load = {
+        let answers = answers.clone();
+        move |_, begun: &mut Begun| {
+            if begun.0 == 1 {
+                answers.lock().unwrap().push(ask());
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            Ok(())
+        }
+    };
+    let builder = Loader::builder(Numbers { samples: 40, load }).batch_size(40);
+    let mut loader = builder.num_workers(num_workers).pin_workers(pin_workers).build().unwrap();
+    loader.epoch(0).for_each(|batch| drop(batch.unwrap()));
+    drop(loader);
+    Arc::into_inner(answers).unwrap().into_inner().unwrap()
+}
+
+#[test]
+fn workers_stay_on_their_cores_if_asked() {
+    within_half_a_minute(|| {
+        let all = cores();
+        let free = ask_workers(2, false, cores);
+        assert!(free.iter().all(|cores| *cores == all));
+        let pinned = ask_workers(all.len(), true, cores);
+        assert!(pinned.iter().all(|cores| cores.len() == 1 && all.contains(&cores[0])));
+        assert_eq!(pinned.concat().into_iter().collect::<HashSet<_>>().len(), all.len());
+        assert_eq!(cores(), all);
+    });
+}
+
+/// A worker's libtorch operators take one thread; the training's, and a new thread's, as many as
+/// before.
+#[test]
+fn libtorch_computes_on_one_thread_in_workers_alone() {
+    within_half_a_minute(|| {
+        let here = tch::get_num_threads();
+        let elsewhere = || std::thread::spawn(tch::get_num_threads).join().unwrap();
+        let before = elsewhere();
+        let in_workers = ask_workers(2, false, tch::get_num_threads);
+        assert!(in_workers.iter().all(|threads| *threads == 1), "{in_workers:?}");
+        assert_eq!((tch::get_num_threads(), elsewhere()), (here, before));
+    });
+}
+
+/// Notes which samples were read ahead, and by whom.
+struct ReadAhead {
+    asked: Mutex<Vec<usize>>,
+    loaded_before: AtomicUsize,
+}
+
+impl Dataset for ReadAhead {
+    type Worker = ();
+
+    fn len(&self) -> usize {
+        64
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        vec![Field::new("index", [], Dtype::Int64)]
+    }
+
+    fn load(&self, index: usize, (): &mut (), slot: &mut Slot<'_>) -> Result<(), SampleError> {
+        std::thread::sleep(std::time::Duration::from_millis(2));
+        if !self.asked.lock().unwrap().contains(&index) {
+            self.loaded_before.fetch_add(1, Ordering::Relaxed);
+        }
+        slot.fields.get_mut::<i64>(0)[0] = index as i64;
+        Ok(())
+    }
+
+    fn readahead(&self, index: usize) {
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        assert!(name.starts_with("loader-io-"), "{name}");
+        self.asked.lock().unwrap().push(index);
+        if index == 7 {
+            panic!("a panic here says nothing");
+        }
+    }
+}
+
+#[test]
+fn readers_go_ahead_of_the_workers() {
+    within_half_a_minute(|| {
+        for io_threads in [1, 3] {
+            let data =
+                Arc::new(ReadAhead { asked: Mutex::default(), loaded_before: AtomicUsize::new(0) });
+            let builder = Loader::builder(data.clone()).batch_size(8).num_workers(1);
+            let mut loader = builder.prefetch_depth(4).io_threads(io_threads).build().unwrap();
+            let indices: Vec<_> =
+                loader.epoch(0).flat_map(|batch| batch.unwrap().indices().to_vec()).collect();
+            assert_eq!(indices, Vec::from_iter(0..64));
+            drop(loader);
+            let asked = data.asked.lock().unwrap();
+            // Each once; the next epoch's first batches are read ahead as well.
+            let before_next_epoch = &asked[..asked.iter().position(|i| *i == 63).unwrap()];
+            assert_eq!(
+                before_next_epoch.iter().collect::<HashSet<_>>().len(),
+                before_next_epoch.len()
+            );
+            // The first samples race with the workers.
+            let loaded_before = data.loaded_before.load(Ordering::Relaxed);
+            assert!(loaded_before <= 16, "{loaded_before} were loaded first");
+        }
+    });
+}
+
+#[test]
+fn a_settings_file_may_leave_the_number_of_workers_to_the_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings.toml");
+    let read = |num_workers: &str| {
+        let text = format!("schema = 1\n[loader]\nnum_workers = {num_workers}\nio_threads = 2\n");
+        std::fs::write(&path, text).unwrap();
+        SettingsFile::read(&path).map(|file| file.loader)
+    };
+    let auto = read("\"auto\"").unwrap();
+    assert_eq!(auto.num_workers, loader::Settings::default().num_workers);
+    assert_eq!(auto.io_threads, 2);
+    assert_eq!(read("3").unwrap().num_workers, 3);
+    for wrong in ["\"many\"", "-1", "1.5", "true"] {
+        let error = loader::error::Report(&read(wrong).unwrap_err()).to_string();
+        assert!(error.contains("a number from 0 or \"auto\""), "{error}");
+        assert!(error.contains("line 3"), "{error}");
+    }
+}
