@@ -2,7 +2,8 @@
 //!
 //! The data's way: a [`Dataset`] says how a sample is loaded, the order of an epoch says which one
 //! comes next, workers write samples into the slots of a batch, and a [`Loader`] gives the
-//! batches in order, as tensors. [`ImageFolder`] is the data set for images in class folders.
+//! batches in order, as tensors. The data sets that are there already are in [`datasets`]:
+//! images in folders, arrays in memory and in files, tokens, and ways to combine them.
 //!
 //! ```no_run
 //! use loader::{ImageFolder, Loader};
@@ -39,6 +40,7 @@ pub mod distributed;
 mod engine;
 pub mod error;
 mod ffi;
+mod fields;
 mod loader;
 mod open_batch;
 mod order;
@@ -59,13 +61,13 @@ pub use batch::Batch;
 pub use builder::LoaderBuilder;
 pub use collate::{Collate, ItemDataset};
 pub use dataset::{Dataset, Field, SampleError, Slot};
-pub use datasets::ImageFolder;
+pub use datasets::{Arrays, Cached, Concat, ImageFolder, Map, Subset, Synthetic, Tokens};
 pub use distributed::Rank;
 pub use error::LoaderError;
 pub use ffi::{Dtype, libtorch_version};
+pub use fields::{Bool8, Element, Fields, SampleBuffer};
 pub use loader::{Epoch, Loader};
 pub use sampler::{BatchSampler, Sampler};
 pub use settings::Settings;
-pub use slots::{Element, Fields};
 pub use state::LoaderState;
 pub use stats::Stats;
