@@ -34,7 +34,7 @@ fn costs_are_counted_where_they_belong() {
         .io_delay(Duration::from_millis(3));
     let mut loader = Loader::builder(data).batch_size(20).num_workers(0).build().unwrap();
     assert_eq!(loader.epoch(0).flatten().count(), 1);
-    let times = loader.times();
+    let times = loader.stats().stages;
     // At least: a busy machine may make it more.
     assert!(times.read_s >= 0.06, "{times:?}");
     assert!(times.transform_s >= 0.04, "{times:?}");
