@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::SampleError;
+pub use crate::datasets::error::{DatasetError, FileError};
 
 /// An error of the loader.
 #[derive(Debug, Error)]
@@ -77,6 +78,9 @@ pub enum LoaderError {
     /// A folder of images cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Other data cannot be used.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// A settings file cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),

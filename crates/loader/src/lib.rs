@@ -2,7 +2,8 @@
 //!
 //! The data's way: a [`Dataset`] says how a sample is loaded, the order of an epoch says which one
 //! comes next, workers write samples into the slots of a batch, and a [`Loader`] gives the
-//! batches in order, as tensors. [`ImageFolder`] is the data set for images in class folders.
+//! batches in order, as tensors. The data sets that are there already are in [`datasets`]:
+//! images in folders, arrays in memory and in files, tokens, and ways to combine them.
 //!
 //! ```no_run
 //! use loader::{ImageFolder, Loader};
@@ -35,6 +36,7 @@ pub mod datasets;
 mod engine;
 pub mod error;
 mod ffi;
+mod fields;
 mod loader;
 mod order;
 pub mod settings;
@@ -44,9 +46,9 @@ mod worker;
 
 pub use batch::Batch;
 pub use dataset::{Dataset, Field, SampleError, Slot};
-pub use datasets::ImageFolder;
+pub use datasets::{Arrays, Cached, Concat, ImageFolder, Map, Subset, Synthetic, Tokens};
 pub use error::LoaderError;
 pub use ffi::{Dtype, libtorch_version};
+pub use fields::{Bool8, Element, Fields, SampleBuffer};
 pub use loader::{Epoch, Loader, LoaderBuilder};
 pub use settings::Settings;
-pub use slots::{Element, Fields};
