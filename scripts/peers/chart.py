@@ -46,7 +46,7 @@ def draw(results, stem, label):
         )
         for axis, (workload, rows) in zip(axes[:, 0], panels, strict=True):
             panel(axis, results, workload, rows, label)
-        figure.get_layout_engine().set(hspace=0.06)
+        figure.get_layout_engine().set(hspace=0.06, h_pad=0.12, w_pad=0.12)
         figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
         figure.savefig(stem.with_suffix(".png"), dpi=160)
         plt.close(figure)
@@ -54,7 +54,7 @@ def draw(results, stem, label):
 
 def panel(axis, results, workload, rows, label):
     one = {c["name"]: c for c in summary.cells(results, workload, 1)}
-    end = max(row["high"] for row in rows)
+    end = max(row["high"] for row in [*rows, *one.values()] if row["rate"])
     for place, row in enumerate(rows):
         name = row["name"]
         colour = OURS if name == "tuner" else ALONE if row["alone"] else PEER
@@ -74,11 +74,12 @@ def panel(axis, results, workload, rows, label):
     axis.grid(axis="x", color="#e6e9ec", linewidth=0.8)
     axis.set_axisbelow(True)
     axis.set_title(TITLES[workload], loc="left", fontweight="bold", fontsize=11.5, pad=22)
+    rounds = max(row["runs"] for row in rows)
     axis.text(
         0,
         1.0,
-        f"median of {max(row['runs'] for row in rows)} rounds, the line is their range; "
-        "upper bar 2 workers, lower bar 1; grey: no loader, for reference",
+        (f"median and range of {rounds} rounds; " if rounds > 1 else "one round; ")
+        + "upper bar 2 workers, lower bar 1; grey: no loader, for reference",
         transform=axis.transAxes,
         fontsize=8.5,
         color=MUTED,

@@ -83,7 +83,10 @@ def main():
         tuner = [options.tuner, "bench", "--json", "--quiet"]
         for name, cost in costs.ALL.items():
             say(f"ours: {name}")
-            results[name] = cost(tuner, options, cpus)
+            try:
+                results[name] = cost(tuner, options, cpus)
+            except (LookupError, ValueError) as error:  # it printed something else
+                results[name] = {"error": repr(error)}
             keep()
     text = json.dumps(results, indent=1) + "\n"
     write_whole(path, text)
@@ -98,11 +101,20 @@ def arguments():
     parser.add_argument(
         "--quick", action="store_true", help="one round, to try it: not for quoting"
     )
-    parser.add_argument("--only", action="append", default=[], metavar="NAME",
-                        help="only who has this in the name, and ours; may be repeated")  # fmt: skip
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only ours and who has this in the name; may be repeated",
+    )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds [default: 3]")
-    parser.add_argument("--out", type=Path, metavar="DIR",
-                        help="where to write [default: the repository; a try: target/bench]")  # fmt: skip
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="where to write [default: the repository; a try: target/bench]",
+    )
     parser.add_argument(
         "--render", action="store_true", help="only write the page and the chart again"
     )
@@ -196,7 +208,8 @@ def commit():
 
 
 def size_of(folder):
-    paths = [path for path in folder.rglob("*") if path.suffix in (".jpg", ".bin")]
+    kinds = (".jpg", ".jpeg", ".bin")
+    paths = [path for path in folder.rglob("*") if path.suffix.lower() in kinds]
     return {"files": len(paths), "bytes": sum(path.stat().st_size for path in paths)}
 
 

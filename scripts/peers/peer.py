@@ -13,6 +13,8 @@ import time
 from importlib import metadata
 from pathlib import Path
 
+import numpy
+
 SIZE = 224
 SCALE = (0.08, 1.0)
 RATIO = (3 / 4, 4 / 3)
@@ -46,8 +48,6 @@ def files(root):
 
 def small(root):
     """All images `[N, 3, 32, 32]` and labels `[N]` of CIFAR-10's binary files, as uint8."""
-    import numpy
-
     parts = [numpy.fromfile(path, numpy.uint8) for path in sorted(root.glob("data_batch_*.bin"))]
     records = numpy.concatenate(parts).reshape(-1, 1 + 3 * 32 * 32)
     images = numpy.ascontiguousarray(records[:, 1:]).reshape(-1, *SMALL)
@@ -102,8 +102,6 @@ def check(images, labels, shape):
     if len(labels) != shape[0]:
         sys.exit(f"error: {len(labels)} labels for {shape[0]} images")
     if shape[1:] == (3, SIZE, SIZE):
-        import numpy
-
         pixels = numpy.asarray(images)
         mean, std = float(pixels.mean()), float(pixels.std())
         if not (abs(mean) < 1.5 and 0.4 < std < 2):

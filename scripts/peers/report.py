@@ -27,6 +27,8 @@ LABELS = {
     },
 }
 
+BUSY = 0.1  # the share of the cores that others may take before the page warns of it
+
 TEMPLATE = """# Benchmarks
 
 `tuner bench` beside its peers: the same files, the same work, the same two cores, in turn. Written
@@ -73,9 +75,9 @@ import of libraries and the reading of the list of files.
 - **tf.data**: `decode_and_crop_jpeg` decodes part of the image as well; a private pool of as many
   threads as workers; order of batches not deterministic, which is faster. `tf.image.resize` with
   `antialias=True`, the same work, is slow; without it is **less work**, and aliases.
-- **PyTorch**: persistent worker processes, `prefetch_factor` {jpeg_depth} for each of them. With PIL
-  and torchvision's transforms; on tensors with `decode_jpeg` and the v2 transforms; with
-  Albumentations on OpenCV, which takes the mean of areas to reduce: its bilinear filter would alias.
+- **PyTorch**: persistent worker processes, `prefetch_factor` {jpeg_depth} for each of them. With
+  PIL and torchvision's transforms; on tensors with `decode_jpeg` and the v2 transforms; with
+  Albumentations on OpenCV, which takes the mean of areas to reduce: its bilinear one would alias.
 - **SPDL**: FFmpeg decodes, crops, scales and flips on threads. It scales the YUV planes before it
   converts to RGB, which is **less work**, and crops at even positions of halved colour planes.
 - Small samples: `samples` is the usual way, each sample by itself; `batches` the fastest known one,
@@ -125,6 +127,11 @@ def page(results):
     warning = "\nThis is a try with few rounds: not for quoting.\n" if results["quick"] else ""
     if results["only"]:
         warning += f"\nOnly some were run: {', '.join(results['only'])}.\n"
+    if other > BUSY:
+        warning += (
+            f"\n**The machine was busy: other processes took {other:.0%} of its cores, so that rates and "
+            "their ratios mean little.** CPU time for each sample is the figure that suffers least.\n"
+        )
     rounds = "One round" if results["rounds"] == 1 else f"{results['rounds']} rounds"
     return TEMPLATE.format(
         warning=warning,
