@@ -129,8 +129,8 @@ def page(results):
         warning += f"\nOnly some were run: {', '.join(results['only'])}.\n"
     if other > BUSY:
         warning += (
-            f"\n**The machine was busy: other processes took {other:.0%} of its cores, so that rates and "
-            "their ratios mean little.** CPU time for each sample is the figure that suffers least.\n"
+            f"\n**The machine was busy: other processes took {other:.0%} of its cores, so that"
+            "\nrates and their ratios mean little.** CPU time for each sample suffers least.\n"
         )
     rounds = "One round" if results["rounds"] == 1 else f"{results['rounds']} rounds"
     return TEMPLATE.format(
