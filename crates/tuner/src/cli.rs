@@ -3,6 +3,8 @@
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use crossbeam::channel::{Receiver, bounded};
@@ -114,6 +116,9 @@ struct BenchArgs {
     /// Epochs to measure, after one for warming up.
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     epochs: u64,
+    /// Wait so long after each batch, as if training on it.
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    step_ms: u64,
     /// Measure instead how fast libjpeg-turbo alone decodes the same files in full, on as many
     /// threads as there are workers.
     #[arg(long)]
@@ -338,7 +343,11 @@ fn bench(args: BenchArgs) -> Result<(), TunerError> {
         ));
     }
     let bar = dataset::spinner(args.source.quiet);
-    let report = bench::run(&config, settings, args.epochs, || bar.inc(1))?;
+    let on_batch = || {
+        bar.inc(1);
+        thread::sleep(Duration::from_millis(args.step_ms));
+    };
+    let report = bench::run(&config, settings, args.epochs, on_batch)?;
     bar.finish_and_clear();
     if args.source.json {
         return print_json(&report);

@@ -1,0 +1,95 @@
+"""Costs of ours that have an aim of their own: the engine, waiting for I/O, memory."""
+
+import json
+import re
+import subprocess
+import tempfile
+from pathlib import Path
+
+import processes
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+UNITS = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
+# Samples of one measurement of `crates/loader/benches/engine.rs`, in batches of 256 and of 1.
+EMPTY_SAMPLES, EMPTY_BATCHES = 1 << 18, 1 << 14
+IO_DELAY_S = 0.005
+SYNTHETIC = """
+[dataset]
+kind = "synthetic"
+samples = {samples}
+io_delay_s = {io_delay_s}
+
+[[dataset.fields]]
+name = "x"
+shape = [16]
+dtype = "float32"
+"""
+
+
+def engine(_tuner, _options, cpus):
+    """Seconds of the engine for an empty sample and a batch, by number of workers: medians."""
+    command = ["cargo", "bench", "--quiet", "--manifest-path", ROOT / "Cargo.toml"]
+    command += ["--package", "loader", "--bench", "engine"]
+    # Built before it is measured, which may take longer than any run.
+    built = subprocess.run([*command, "--no-run"], cwd=ROOT, capture_output=True, text=True)
+    if built.returncode != 0:
+        return {"error": built.stderr.strip().splitlines()[-1]}
+    seen = processes.run([*command, "--", "empty"], cpus, cwd=ROOT)
+    found = {"sample_s": {}, "batch_s": {}}
+    kind = None
+    for line in seen["stdout"].splitlines():
+        if "empty_batches" in line:
+            kind, items = "batch_s", EMPTY_BATCHES
+        elif "empty_samples" in line:
+            kind, items = "sample_s", EMPTY_SAMPLES
+        elif kind and (row := re.match(r"[│ ]*[├╰]─ (\d+) (.*)", line)):
+            median, unit = row[2].split("│")[2].split()
+            found[kind][row[1]] = float(median) * UNITS[unit] / items
+    if not (found["sample_s"] and found["batch_s"]):
+        return {"error": seen["error"] or "no figures in what it printed"}
+    return found
+
+
+def io_delay(tuner, options, cpus):
+    """Samples a second where each sample waits 5 ms, by number of workers."""
+    rates = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for workers in (1, 4, 64) if options.quick else (1, 2, 4, 8, 16, 32, 64):
+            config = Path(folder, "config.toml")
+            config.write_text(SYNTHETIC.format(samples=256 * workers, io_delay_s=IO_DELAY_S))
+            command = [*tuner, "--config", config, "--batch-size", 64, "--prefetch-depth", 4]
+            seen = processes.run([*command, "--num-workers", workers, "--epochs", 3], cpus)
+            if seen["error"]:
+                return {"error": seen["error"]}
+            rates[workers] = json.loads(seen["stdout"])["samples_per_s"]
+    return {"delay_s": IO_DELAY_S, "samples_per_s": rates}
+
+
+def memory(tuner, options, cpus):
+    """Anonymous and shared memory by prefetch depth, and early and late in 2,000 batches."""
+    jpegs = [*tuner, "--config", ROOT / "configs/imagenet.toml", "--root", options.jpegs]
+    found = {"batch_bytes": 64 * (3 * 224 * 224 * 4 + 8), "peak_bytes": {}}
+    for workers in (1, 4):
+        for depth in (2, 10):
+            command = [*jpegs, "--batch-size", 64, "--num-workers", workers]
+            # The consumer is the slower one: all batches that may wait for it do.
+            command += ["--prefetch-depth", depth, "--epochs", 1, "--step-ms", 150]
+            seen = processes.run(command, cpus)
+            if seen["error"]:
+                return {"error": seen["error"]}
+            found["peak_bytes"].setdefault(workers, {})[depth] = seen["peak_own_bytes"]
+    command = [*jpegs, "--batch-size", 8, "--num-workers", 2, "--prefetch-depth", 2]
+    seen = processes.run([*command, "--epochs", 8], cpus)
+    if seen["error"]:
+        return {"error": seen["error"]}
+    figures = json.loads(seen["stdout"])
+    # By time before the end: what comes before the measured batches warms up.
+    end = seen["process_wall_s"]
+    first = [own for at, own in seen["own_bytes"] if 0.75 < (end - at) / figures["wall_s"] <= 1]
+    last = [own for at, own in seen["own_bytes"] if (end - at) / figures["wall_s"] <= 0.25]
+    found["batches"] = figures["samples"] // 8
+    found["first_quarter_bytes"], found["last_quarter_bytes"] = max(first), max(last[:-1])
+    return found
+
+
+ALL = {"engine": engine, "io_delay": io_delay, "memory": memory}
