@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use siphasher::sip::SipHasher13;
+use tch::Device;
 
 use crate::bad_samples::OnError;
 use crate::distributed::{Rank, Uneven};
@@ -15,6 +16,7 @@ use crate::order::{Batching, Ordering};
 use crate::sampler::{BatchSampler, Sampler, Sequential, Shuffled};
 use crate::settings::{BatchSizeSettings, MachineTable, Settings, SettingsFile};
 use crate::threads::ThreadsConfig;
+use crate::transfer::Transfer;
 use crate::worker::Source;
 use crate::{Field, LoaderError, cuda};
 
@@ -36,6 +38,8 @@ pub struct LoaderBuilder {
     uneven: Uneven,
     on_error: OnError,
     timeout_s: Option<f64>,
+    device: Device,
+    ahead: usize,
     progress: bool,
 }
 
@@ -57,6 +61,8 @@ impl LoaderBuilder {
             uneven: Uneven::default(),
             on_error: OnError::default(),
             timeout_s: None,
+            device: Device::Cpu,
+            ahead: 0,
             progress: false,
         }
     }
@@ -178,6 +184,16 @@ impl LoaderBuilder {
         self
     }
 
+    /// Where batches are to be. For a GPU, each batch is copied there on a stream of its own, that
+    /// of up to `ahead` batches while the training loop still works on the one before them, if
+    /// they are filled by then. Use [`pin_memory`](Self::pin_memory) with it: other memory cannot
+    /// be copied without waiting. Default: the CPU.
+    pub fn to_device(mut self, device: Device, ahead: usize) -> Self {
+        self.device = device;
+        self.ahead = ahead;
+        self
+    }
+
     /// Whether each epoch shows its progress on stderr, where that is a terminal: rate, time left
     /// and the share of time that the training loop waited for data. Default: false.
     pub fn progress(mut self, progress: bool) -> Self {
@@ -237,12 +253,14 @@ impl LoaderBuilder {
                 timeout,
             },
         };
+        let transfer = Transfer::new(self.device, self.ahead)?;
         let engine = Engine::start(self.source, config)?;
         Ok(Loader {
             fields: self.fields.into(),
             batches,
             global_batch_size: global_batch_size as u64,
             engine,
+            transfer,
             state: None,
             delivered: Delivered::default(),
             progress: self.progress,

@@ -26,6 +26,7 @@ use crate::worker::{Source, Worker};
 use crate::{Field, LoaderError};
 
 /// A filled batch.
+#[derive(Debug)]
 pub(crate) struct Filled {
     pub(crate) names: Arc<[String]>,
     pub(crate) tensors: Vec<Tensor>,
@@ -154,6 +155,13 @@ impl Engine {
             self.plan = Some(Plan { epoch, batch, order: order.clone() });
         }
         self.fill_queue()
+    }
+
+    /// Whether batch number `batch` of `epoch` can be taken at once.
+    pub(crate) fn is_ready(&self, epoch: u64, batch: usize) -> bool {
+        self.shared.queue.head().is_some_and(|head| {
+            (head.epoch, head.number) == (epoch, batch) && head.tickets().is_complete()
+        })
     }
 
     /// Batch number `batch` of `epoch`, in `order`, or the error of its first bad sample. Workers

@@ -122,6 +122,18 @@ pub enum LoaderError {
     /// A batch was asked for where none is planned: a bug in this crate.
     #[error("no batch is planned")]
     NoBatch,
+    /// There is no GPU to copy batches to.
+    #[error("batches cannot be copied to a GPU")]
+    NoCuda {
+        /// Why.
+        source: &'static crate::cuda::NoCuda,
+    },
+    /// A device that batches cannot be copied to ahead.
+    #[error("batches are copied ahead to a CUDA device only, not to {device}")]
+    Device {
+        /// The device.
+        device: String,
+    },
     /// The order of samples makes no sense.
     #[error(transparent)]
     Sampler(#[from] SamplerError),

@@ -23,6 +23,21 @@ unsafe extern "C" {
         capacity: usize,
     ) -> *mut C_tensor;
     fn loader_pinned(bytes: i64, message: *mut c_char, capacity: usize) -> *mut C_tensor;
+    fn loader_side_stream(
+        device: i8,
+        stream: *mut i64,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
+    fn loader_copy_begin(
+        source: *const C_tensor,
+        device: i8,
+        stream: i64,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> *mut c_void;
+    fn loader_copy_end(copy: *mut c_void, message: *mut c_char, capacity: usize) -> *mut C_tensor;
+    fn loader_copy_drop(copy: *mut c_void);
     fn loader_libtorch_version() -> *const c_char;
     fn loader_compute_on_one_thread();
 }
@@ -183,17 +198,86 @@ pub(crate) fn pinned(bytes: usize) -> Result<Tensor, LoaderError> {
     from_shim(tensor, &message)
 }
 
-fn from_shim(tensor: *mut C_tensor, message: &[c_char; 512]) -> Result<Tensor, LoaderError> {
+fn from_shim(tensor: *mut C_tensor, message: &Message) -> Result<Tensor, LoaderError> {
     if tensor.is_null() {
-        // SAFETY: the shim ends what it writes with NUL, and the array began as NULs.
-        let message = unsafe { CStr::from_ptr(message.as_ptr()) };
-        let message = message.to_string_lossy();
-        // libtorch appends a C++ backtrace to the first line.
-        let message = message.lines().next().unwrap_or_default().to_owned();
-        return Err(LoaderError::Libtorch { message });
+        return Err(refusal(message));
     }
     // SAFETY: the shim returns a new `at::Tensor`, which is what tch owns and frees.
     Ok(unsafe { Tensor::from_ptr(tensor) })
+}
+
+/// Where the shim leaves what went wrong.
+type Message = [c_char; 512];
+
+fn refusal(message: &Message) -> LoaderError {
+    // SAFETY: the shim ends what it writes with NUL, and the array began as NULs.
+    let message = unsafe { CStr::from_ptr(message.as_ptr()) };
+    let message = message.to_string_lossy();
+    // libtorch appends a C++ backtrace to the first line.
+    let message = message.lines().next().unwrap_or_default().to_owned();
+    LoaderError::Libtorch { message }
+}
+
+/// A stream of a GPU beside the one that a program computes on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SideStream {
+    device: i8,
+    stream: i64,
+}
+
+impl SideStream {
+    /// One of GPU number `device`.
+    ///
+    /// # Errors
+    /// If there is no such GPU.
+    pub(crate) fn new(device: usize) -> Result<Self, LoaderError> {
+        let (mut stream, mut message) = (0, [0; 512]);
+        let device = i8::try_from(device).unwrap_or(i8::MAX);
+        // SAFETY: the shim writes one number, and at most `capacity` bytes to `message`.
+        let found =
+            unsafe { loader_side_stream(device, &mut stream, message.as_mut_ptr(), message.len()) };
+        if found { Ok(Self { device, stream }) } else { Err(refusal(&message)) }
+    }
+
+    /// Begins to copy `source` there. From pinned memory it does not wait, and libtorch keeps that
+    /// memory until the copy is done, even if `source` is dropped.
+    ///
+    /// # Errors
+    /// If there is no memory on the device.
+    pub(crate) fn copy(self, source: &Tensor) -> Result<CopyUnderWay, LoaderError> {
+        let mut message = [0; 512];
+        // SAFETY: `source` is a tensor; the shim writes at most `capacity` bytes to `message`.
+        let copy = unsafe {
+            let Self { device, stream } = self;
+            loader_copy_begin(source.as_ptr(), device, stream, message.as_mut_ptr(), message.len())
+        };
+        if copy.is_null() { Err(refusal(&message)) } else { Ok(CopyUnderWay(copy)) }
+    }
+}
+
+/// A tensor on its way to a device.
+#[derive(Debug)]
+pub(crate) struct CopyUnderWay(*mut c_void);
+
+impl CopyUnderWay {
+    /// The tensor there. What the current stream does next waits for it; the caller does not.
+    ///
+    /// # Errors
+    /// If the device reports one.
+    pub(crate) fn finish(self) -> Result<Tensor, LoaderError> {
+        let mut message = [0; 512];
+        let copy = std::mem::ManuallyDrop::new(self);
+        // SAFETY: the shim made it and frees it here, once; it writes at most `capacity` bytes.
+        let tensor = unsafe { loader_copy_end(copy.0, message.as_mut_ptr(), message.len()) };
+        from_shim(tensor, &message)
+    }
+}
+
+impl Drop for CopyUnderWay {
+    fn drop(&mut self) {
+        // SAFETY: the shim made it; it has not been finished.
+        unsafe { loader_copy_drop(self.0) }
+    }
 }
 
 /// The version of the libtorch that this program was built against, such as `2.11.0`.

@@ -54,6 +54,7 @@ mod stats;
 mod sync;
 mod threads;
 mod tickets;
+mod transfer;
 mod worker;
 
 pub use bad_samples::{BadSample, OnError};

@@ -1,5 +1,6 @@
 //! The loader and its epochs.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use crate::order::Order;
 use crate::settings::Settings;
 use crate::state::{LoaderState, StateError};
 use crate::stats::Stats;
+use crate::transfer::{Transfer, UnderWay};
 use crate::{Batch, Dataset, Field, LoaderError};
 
 /// Loads batches of a data set, epoch by epoch.
@@ -26,6 +28,7 @@ pub struct Loader {
     pub(crate) batches: usize,
     pub(crate) global_batch_size: u64,
     pub(crate) engine: Engine,
+    pub(crate) transfer: Option<Transfer>,
     /// After the last batch.
     pub(crate) state: Option<LoaderState>,
     pub(crate) delivered: Delivered,
@@ -146,9 +149,12 @@ impl Loader {
 pub struct Epoch<'a> {
     loader: &'a mut Loader,
     epoch: u64,
+    /// The next batch to take from the engine.
     next: usize,
     /// `None` when its error has been given.
     order: Option<Result<Arc<Order>, LoaderError>>,
+    /// Batches taken from the engine and perhaps on their way to a device.
+    under_way: VecDeque<(Result<UnderWay, LoaderError>, LoaderState)>,
     bar: Option<Bar>,
 }
 
@@ -161,7 +167,8 @@ impl<'a> Epoch<'a> {
     ) -> Self {
         let length = order.as_ref().map_or(0, |order| order.batches());
         let bar = loader.progress.then(|| Bar::new(epoch, next, length, loader.stats()));
-        let this = Self { loader, epoch, next, order: Some(order), bar };
+        let under_way = VecDeque::new();
+        let this = Self { loader, epoch, next, order: Some(order), under_way, bar };
         if let Some(Ok(order)) = &this.order
             && next < order.batches()
         {
@@ -176,6 +183,22 @@ impl<'a> Epoch<'a> {
     pub fn stats(&self) -> Stats {
         self.loader.stats()
     }
+
+    /// Takes the next batch from the engine and begins its transfer.
+    fn take(&mut self, order: &Arc<Order>) {
+        let Loader { engine, transfer, settings, global_batch_size, .. } = &mut *self.loader;
+        let filled = engine.take(self.epoch, self.next, order);
+        self.next += 1;
+        let state = LoaderState {
+            seed: settings.seed,
+            epoch: self.epoch,
+            samples: order.samples_in(self.next) as u64,
+            global_batch_size: *global_batch_size,
+            fingerprint: order.fingerprint(),
+        };
+        let under_way = filled.and_then(|filled| UnderWay::new(filled, transfer.as_ref()));
+        self.under_way.push_back((under_way, state));
+    }
 }
 
 impl Iterator for Epoch<'_> {
@@ -187,34 +210,29 @@ impl Iterator for Epoch<'_> {
             Some(Err(_)) => return self.order.take()?.err().map(Err),
             None => return None,
         };
-        if self.next >= order.batches() {
-            return None;
+        if self.under_way.is_empty() && self.next < order.batches() {
+            self.take(&order);
         }
-        let loader = &mut *self.loader;
-        let filled = loader.engine.take(self.epoch, self.next, &order);
-        self.next += 1;
-        let state = LoaderState {
-            seed: loader.settings.seed,
-            epoch: self.epoch,
-            samples: order.samples_in(self.next) as u64,
-            global_batch_size: loader.global_batch_size,
-            fingerprint: order.fingerprint(),
-        };
-        loader.state = Some(state);
-        let batch = filled.map(|filled| Batch::new(filled, state));
+        let ahead = self.loader.transfer.as_ref().map_or(0, Transfer::ahead);
+        while self.under_way.len() <= ahead && self.loader.engine.is_ready(self.epoch, self.next) {
+            self.take(&order);
+        }
+        let (under_way, state) = self.under_way.pop_front()?;
+        let batch = under_way.and_then(UnderWay::finish).map(|filled| Batch::new(filled, state));
+        self.loader.state = Some(state);
         if let Ok(batch) = &batch {
-            loader.delivered.batches += 1;
-            loader.delivered.samples += batch.len() as u64;
+            self.loader.delivered.batches += 1;
+            self.loader.delivered.samples += batch.len() as u64;
         }
         if let Some(bar) = &self.bar {
-            bar.advance(&loader.stats());
+            bar.advance(&self.loader.stats());
         }
         Some(batch)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
         let left = match &self.order {
-            Some(Ok(order)) => order.batches().saturating_sub(self.next),
+            Some(Ok(order)) => order.batches().saturating_sub(self.next) + self.under_way.len(),
             Some(Err(_)) => 1,
             None => 0,
         };

@@ -1,17 +1,22 @@
 // What tch lacks: a tensor over foreign memory that says when it is done with it, an empty pinned
-// tensor, a thread count for one thread. What returns a tensor returns null on failure and leaves
-// a message for the caller.
+// tensor, a thread count for one thread, copies on a side stream. What returns a pointer returns
+// null on failure and leaves a message for the caller.
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/core/Event.h>
+#include <c10/core/Stream.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 #include <torch/headeronly/version.h>
 
 #include <dlfcn.h>
 
 #include <cstring>
 #include <exception>
+#include <memory>
 
 namespace {
 void leave(char *message, size_t capacity, const char *what) {
@@ -20,6 +25,12 @@ void leave(char *message, size_t capacity, const char *what) {
   message[capacity - 1] = '\0';
 }
 }  // namespace
+
+// A tensor on its way to a device, and the event of its arrival.
+struct Copy {
+  at::Tensor tensor;
+  c10::Event event;
+};
 
 extern "C" {
 
@@ -59,6 +70,53 @@ void loader_compute_on_one_thread() {
   using Set = void (*)(int);
   if (auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"))) set(1);
 }
+
+// A stream beside the current one; only its number, as `c10::Stream` packs it. Through c10's table
+// of devices, so that nothing of CUDA need be linked. False on failure.
+bool loader_side_stream(int8_t device, int64_t *stream, char *message, size_t capacity) {
+  try {
+    c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+    *stream = cuda.getStreamFromGlobalPool({c10::DeviceType::CUDA, device}).id();
+    return true;
+  } catch (const std::exception &error) {
+    leave(message, capacity, error.what());
+    return false;
+  }
+}
+
+// Begins to copy `source` to `device` on `stream`, without waiting for it.
+Copy *loader_copy_begin(const at::Tensor *source, int8_t device, int64_t stream, char *message,
+                        size_t capacity) {
+  try {
+    auto side = c10::Stream::unpack3(stream, device, c10::DeviceType::CUDA);
+    c10::StreamGuard guard(side);
+    auto tensor = source->to(side.device(), source->scalar_type(), /*non_blocking=*/true);
+    auto copy = std::make_unique<Copy>(Copy{tensor, c10::Event(c10::DeviceType::CUDA)});
+    copy->event.record(side);
+    return copy.release();
+  } catch (const std::exception &error) {
+    leave(message, capacity, error.what());
+    return nullptr;
+  }
+}
+
+// The copy, for use on the current stream: what runs there next waits for it, on the device. Its
+// memory is not given out again before what runs there then is done.
+at::Tensor *loader_copy_end(Copy *copy, char *message, size_t capacity) {
+  std::unique_ptr<Copy> owned(copy);
+  try {
+    c10::impl::VirtualGuardImpl cuda(c10::DeviceType::CUDA);
+    auto current = cuda.getStream(owned->tensor.device());
+    owned->event.block(current);
+    owned->tensor.record_stream(current);
+    return new at::Tensor(owned->tensor);
+  } catch (const std::exception &error) {
+    leave(message, capacity, error.what());
+    return nullptr;
+  }
+}
+
+void loader_copy_drop(Copy *copy) { delete copy; }
 
 const char *loader_libtorch_version() { return TORCH_VERSION; }
 }

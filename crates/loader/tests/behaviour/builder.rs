@@ -2,7 +2,7 @@
 
 use loader::{Loader, LoaderBuilder, LoaderError};
 
-use crate::common::{contents, numbers, within_half_a_minute};
+use crate::common::{chain, contents, numbers, within_half_a_minute};
 
 fn refused(builder: LoaderBuilder) -> LoaderError {
     builder.build().expect_err("these settings make no sense")
@@ -95,4 +95,17 @@ fn the_settings_in_effect_can_be_asked_for() {
         assert!(settings.shuffle && settings.drop_last && !settings.pin_memory);
         assert_eq!(settings.seed, 5);
     });
+}
+
+#[test]
+fn where_there_is_no_gpu_batches_cannot_be_copied_to_one() {
+    // Elsewhere `tests/gpu.rs` has the tests.
+    let Err(reason) = loader::cuda::load() else { return };
+    let builder = || Loader::builder(numbers(4)).batch_size(2).num_workers(1);
+    let error = builder().to_device(tch::Device::Cuda(0), 1).build().unwrap_err();
+    assert_eq!(chain(&error), format!("batches cannot be copied to a GPU: {reason}"));
+    let mut loader = builder().to_device(loader::cuda::device(), 1).build().unwrap();
+    for batch in loader.epoch(0) {
+        assert_eq!(batch.unwrap()["index"].device(), tch::Device::Cpu);
+    }
 }
