@@ -11,6 +11,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::SampleError;
+pub use crate::datasets::files::FilesError;
+pub use crate::datasets::tar::{LabelError, TarError};
 
 /// An error of the loader.
 #[derive(Debug, Error)]
@@ -77,6 +79,9 @@ pub enum LoaderError {
     /// A folder of images cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Tar shards cannot be used.
+    #[error(transparent)]
+    Tar(#[from] TarError),
     /// A settings file cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),

@@ -2,7 +2,8 @@
 //!
 //! The data's way: a [`Dataset`] says how a sample is loaded, the order of an epoch says which one
 //! comes next, workers write samples into the slots of a batch, and a [`Loader`] gives the
-//! batches in order, as tensors. [`ImageFolder`] is the data set for images in class folders.
+//! batches in order, as tensors. Data sets for images in class folders
+//! and other ways that data lies on disk are in [`datasets`].
 //!
 //! ```no_run
 //! use loader::{ImageFolder, Loader};
@@ -38,15 +39,17 @@ mod ffi;
 mod loader;
 mod order;
 pub mod settings;
+mod shuffle_buffer;
 mod slab;
 mod slots;
 mod worker;
 
 pub use batch::Batch;
 pub use dataset::{Dataset, Field, SampleError, Slot};
-pub use datasets::ImageFolder;
+pub use datasets::{ImageFolder, TarShards};
 pub use error::LoaderError;
 pub use ffi::{Dtype, libtorch_version};
 pub use loader::{Epoch, Loader, LoaderBuilder};
 pub use settings::Settings;
+pub use shuffle_buffer::shuffle_buffer;
 pub use slots::{Element, Fields};
