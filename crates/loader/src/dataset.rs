@@ -6,7 +6,7 @@ use preproc::SampleRng;
 use profiler::stage::StageClock;
 
 use crate::ffi::Dtype;
-use crate::slots::Fields;
+use crate::fields::Fields;
 
 /// Samples of one shape, found by index.
 ///

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::SampleError;
+pub use crate::datasets::error::{DatasetError, FileError};
 pub use crate::datasets::files::FilesError;
+pub use crate::datasets::parquet::ParquetError;
 pub use crate::datasets::tar::{LabelError, TarError};
 
 /// An error of the loader.
@@ -82,6 +84,12 @@ pub enum LoaderError {
     /// Tar shards cannot be used.
     #[error(transparent)]
     Tar(#[from] TarError),
+    /// Parquet files cannot be used.
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
+    /// Other data cannot be used.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// A settings file cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),

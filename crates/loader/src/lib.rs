@@ -2,8 +2,9 @@
 //!
 //! The data's way: a [`Dataset`] says how a sample is loaded, the order of an epoch says which one
 //! comes next, workers write samples into the slots of a batch, and a [`Loader`] gives the
-//! batches in order, as tensors. Data sets for images in class folders
-//! and other ways that data lies on disk are in [`datasets`].
+//! batches in order, as tensors. The data sets that are there already are in [`datasets`]:
+//! images in folders, tar shards and Parquet, arrays in memory and in files, tokens, and ways to
+//! combine them.
 //!
 //! ```no_run
 //! use loader::{ImageFolder, Loader};
@@ -36,6 +37,7 @@ pub mod datasets;
 mod engine;
 pub mod error;
 mod ffi;
+mod fields;
 mod loader;
 mod order;
 pub mod settings;
@@ -46,10 +48,12 @@ mod worker;
 
 pub use batch::Batch;
 pub use dataset::{Dataset, Field, SampleError, Slot};
-pub use datasets::{ImageFolder, TarShards};
+pub use datasets::{
+    Arrays, Cached, Concat, ImageFolder, Map, ParquetImages, Subset, Synthetic, TarShards, Tokens,
+};
 pub use error::LoaderError;
 pub use ffi::{Dtype, libtorch_version};
+pub use fields::{Bool8, Element, Fields, SampleBuffer};
 pub use loader::{Epoch, Loader, LoaderBuilder};
 pub use settings::Settings;
 pub use shuffle_buffer::shuffle_buffer;
-pub use slots::{Element, Fields};

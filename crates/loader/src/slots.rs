@@ -7,15 +7,13 @@
 
 #![expect(unsafe_code, reason = "several threads write to one allocation, each to its own part")]
 
-use std::marker::PhantomData;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam::utils::CachePadded;
 use tch::Tensor;
 
-use crate::ffi::Dtype;
+use crate::fields::{FieldMemory, Fields};
 use crate::slab::{Lease, SlabPool};
 use crate::{Field, LoaderError};
 
@@ -30,18 +28,6 @@ pub(crate) struct Slots {
     /// Slots not finished yet.
     unfinished: CachePadded<AtomicUsize>,
 }
-
-struct FieldMemory {
-    base: NonNull<u8>,
-    elements: usize,
-    dtype: Dtype,
-}
-
-// SAFETY: `base` points into memory that a lease keeps alive, and which is written through
-// claims alone: no two of them cover the same bytes.
-unsafe impl Send for FieldMemory {}
-// SAFETY: as above.
-unsafe impl Sync for FieldMemory {}
 
 impl Slots {
     /// Memory for `len` samples of `fields`, taken from `pools`, one for each field.
@@ -128,7 +114,10 @@ impl Claim<'_> {
 
     /// The slot's memory.
     pub(crate) fn fields(&mut self) -> Fields<'_> {
-        Fields { slots: self.slots, slot: self.slot, claim: PhantomData }
+        // SAFETY: the slabs have room for `len` slots of each field, and slot < len; they are
+        // initialised and page-aligned; this slot was claimed once, its claim is borrowed, and
+        // tensors are made only after the claim is gone.
+        unsafe { Fields::new(&self.slots.fields, self.slot) }
     }
 
     /// Gives the slot back, written; true if it was the last of its batch.
@@ -138,64 +127,10 @@ impl Claim<'_> {
     }
 }
 
-/// The memory of one sample: a slice for each [`Field`] of the data set.
-///
-/// It holds whatever an earlier batch left: every element must be written.
-pub struct Fields<'a> {
-    slots: &'a Slots,
-    slot: usize,
-    claim: PhantomData<&'a mut ()>,
-}
-
-impl Fields<'_> {
-    /// The elements of the data set's field number `field`, in row-major order.
-    ///
-    /// # Panics
-    /// If there is no such field, or its type is not `T`.
-    pub fn get_mut<T: Element>(&mut self, field: usize) -> &mut [T] {
-        let Some(FieldMemory { base, elements, dtype }) = self.slots.fields.get(field) else {
-            panic!("there is no field {field}");
-        };
-        assert!(*dtype == T::DTYPE, "field {field} holds {dtype:?}, not {:?}", T::DTYPE);
-        // SAFETY: the slab has room for `len` slots of `elements` of this type, and slot < len;
-        // slabs are initialised and page-aligned; this slot was claimed once, its claim is
-        // borrowed, and tensors are made only after the claim is gone.
-        unsafe {
-            let first = base.cast::<T>().add(self.slot * elements);
-            std::slice::from_raw_parts_mut(first.as_ptr(), *elements)
-        }
-    }
-}
-
-/// A Rust type that a field's elements may have.
-pub trait Element: Copy + sealed::Plain {
-    /// Its libtorch type.
-    const DTYPE: Dtype;
-}
-
-impl Element for u8 {
-    const DTYPE: Dtype = Dtype::Uint8;
-}
-
-impl Element for i64 {
-    const DTYPE: Dtype = Dtype::Int64;
-}
-
-impl Element for f32 {
-    const DTYPE: Dtype = Dtype::Float32;
-}
-
-mod sealed {
-    /// Types of which every bit pattern is a value.
-    pub trait Plain {}
-    impl Plain for u8 {}
-    impl Plain for i64 {}
-    impl Plain for f32 {}
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Dtype;
 
     fn slots(len: usize) -> (Vec<Field>, Slots) {
         let fields = vec![Field::new("x", [2], Dtype::Float32), Field::new("y", [], Dtype::Int64)];

@@ -27,6 +27,11 @@ impl SampleRng {
         Self::keyed(seed, epoch, 0, 1)
     }
 
+    /// Whether anything was drawn from it, or from the one it was cloned from before.
+    pub fn has_drawn(&self) -> bool {
+        self.chacha.is_some()
+    }
+
     fn keyed(seed: u64, epoch: u64, index: u64, purpose: u64) -> Self {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&seed.to_le_bytes());
@@ -70,6 +75,14 @@ mod tests {
         for (i, a) in others.iter().enumerate() {
             assert!(others[i + 1..].iter().all(|b| a != b));
         }
+    }
+
+    #[test]
+    fn it_knows_whether_it_was_drawn_from() {
+        let mut rng = SampleRng::new(0, 0, 0);
+        assert!(!rng.has_drawn());
+        let _: bool = rng.random();
+        assert!(rng.has_drawn() && rng.clone().has_drawn());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use loader::{Loader, Settings};
+use loader::Settings;
 use preproc::decode::Decoder;
 use preproc::{DecodeOptions, Pixels, Region};
 use profiler::machine;
@@ -12,6 +12,7 @@ use profiler::monitor::{peak_rss_bytes, process_cpu};
 use profiler::stage::StageTimes;
 use serde::Serialize;
 
+use crate::config::DatasetConfig;
 use crate::{Config, TunerError, dataset};
 
 /// What `tuner bench` prints.
@@ -58,7 +59,7 @@ pub fn run(
 ) -> Result<BenchReport, TunerError> {
     let data = dataset::open(config)?;
     let start = Instant::now();
-    let mut loader = Loader::builder(data).settings(settings).build()?;
+    let mut loader = data.builder.settings(settings).build()?;
     let mut first_batch_s = None;
     for batch in loader.epoch(0) {
         batch?;
@@ -125,7 +126,11 @@ pub fn decode_only(
     num_workers: usize,
     epochs: u64,
 ) -> Result<DecodeReport, TunerError> {
-    let data = dataset::open(config)?;
+    let DatasetConfig::ImageFolder(folder) = &config.dataset else {
+        let what = "there are no files to decode alone";
+        return Err(TunerError::NoImages { what, expected: "data of kind `image-folder`" });
+    };
+    let data = dataset::open_folder(folder)?;
     let mut files = Vec::new();
     let mut bytes = 0;
     for (path, _) in data.images() {
@@ -139,13 +144,13 @@ pub fn decode_only(
         }
     }
     if files.is_empty() {
-        return Err(TunerError::NoJpegs { root: config.dataset.root.clone() });
+        return Err(TunerError::NoJpegs { root: folder.root.clone() });
     }
     let threads = match num_workers {
         0 => (machine::usable_cores() as usize).max(1),
         threads => threads,
     };
-    let options = &config.dataset.decode;
+    let options = &folder.decode;
     decode_pass(&files, options, threads)?;
     let (start, cpu) = (Instant::now(), process_cpu());
     for _ in 0..epochs {

@@ -220,9 +220,7 @@ impl SourceArgs {
     fn read(&self) -> Result<Config, TunerError> {
         let mut config = Config::read(&self.config)?;
         if let Some(root) = &self.root {
-            config.dataset.root = root.clone();
-            // The stand-in is for the configuration's own folder.
-            config.dataset.stand_in = None;
+            config.dataset.set_root(root.clone())?;
         }
         config.validate()?;
         Ok(config)
@@ -377,7 +375,14 @@ fn show_batch(args: ShowBatchArgs) -> Result<(), TunerError> {
     if args.source.json {
         return print_json(&shown);
     }
-    let mut text = format!("{}: images {:?}, labels, indices", shown.out.display(), shown.shape);
+    let mut text = format!("{}:", shown.out.display());
+    for (number, field) in shown.fields.iter().enumerate() {
+        text += &match number {
+            0 => format!(" {field} {:?},", shown.shape),
+            _ => format!(" {field},"),
+        };
+    }
+    text += " indices";
     if let Some(png) = shown.png {
         text += &format!("\n{}: the images, in rows", png.display());
     }

@@ -1,88 +1,31 @@
 //! The configuration: data, loader, sweep. Read once, changed by flags, checked before any work.
 
-use std::path::{Path, PathBuf};
+mod dataset;
+
+use std::path::Path;
 
 use loader::Settings;
 use loader::settings::parse_toml;
-use preproc::{Compose, DecodeOptions, Transform};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
+
+pub use self::dataset::{
+    Cifar10Config, Cifar10StandIn, Cifar10StandInKind, DatasetConfig, DatasetKind, FieldConfig,
+    ImageFolderConfig, NpyConfig, SafetensorsConfig, SplitConfig, StandIn, StandInKind,
+    SyntheticConfig, TokensConfig,
+};
 
 use crate::TunerError;
 
 /// A configuration file such as `configs/imagenet.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Config {
     /// What to load.
     pub dataset: DatasetConfig,
     /// How, where the sweep does not say otherwise.
-    #[serde(default)]
     pub loader: Settings,
     /// What to try.
-    #[serde(default)]
     pub sweep: SweepConfig,
-}
-
-/// The `[dataset]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DatasetConfig {
-    /// How the data lies on disk.
-    pub kind: DatasetKind,
-    /// The folder that holds it, from where the program is run.
-    pub root: PathBuf,
-    /// What to make there if it is missing.
-    pub stand_in: Option<StandIn>,
-    /// How files are decoded.
-    #[serde(default)]
-    pub decode: DecodeOptions,
-    /// From a file's bytes to a sample.
-    pub transforms: Vec<Transform>,
-}
-
-/// The known kinds of data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DatasetKind {
-    /// Images in a folder for each class: [`loader::ImageFolder`].
-    ImageFolder,
-}
-
-/// Data that can be made where the real data is missing: the `[dataset.stand_in]` table.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct StandIn {
-    /// Which recipe.
-    pub kind: StandInKind,
-    /// How many images.
-    #[serde(default = "StandIn::default_images")]
-    pub images: usize,
-    /// What they are drawn from.
-    #[serde(default)]
-    pub seed: u64,
-    /// The folder of the photographs they are cut from.
-    #[serde(default = "StandIn::default_photos")]
-    pub photos: PathBuf,
-}
-
-/// The known recipes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StandInKind {
-    /// JPEG files with the sizes of ImageNet's: [`crate::data::ImagenetLike`].
-    ImagenetLike,
-}
-
-impl StandIn {
-    /// Images, if not said otherwise.
-    pub fn default_images() -> usize {
-        2_000
-    }
-
-    /// Where the photographs lie in this project.
-    pub fn default_photos() -> PathBuf {
-        "datasets/photos".into()
-    }
 }
 
 /// The `[sweep]` table.
@@ -129,7 +72,19 @@ impl Config {
     /// If it cannot be read or is not valid TOML; if a key is unknown, with its line and column.
     pub fn read(path: &Path) -> Result<Self, TunerError> {
         let text = std::fs::read_to_string(path).map_err(TunerError::file("read", path))?;
-        Ok(parse_toml(path, &text)?)
+        // Which table `[dataset]` is decides its kind. Each is then read as itself, since errors in
+        // an enum of tables would not know their lines.
+        let Outline { dataset: KindOnly { kind }, .. } = parse_toml(path, &text)?;
+        match kind {
+            DatasetKind::ImageFolder => read_as(path, &text, DatasetConfig::ImageFolder),
+            DatasetKind::Cifar10 => read_as(path, &text, DatasetConfig::Cifar10),
+            DatasetKind::Cifar100 => read_as(path, &text, DatasetConfig::Cifar100),
+            DatasetKind::Mnist => read_as(path, &text, DatasetConfig::Mnist),
+            DatasetKind::Npy => read_as(path, &text, DatasetConfig::Npy),
+            DatasetKind::Safetensors => read_as(path, &text, DatasetConfig::Safetensors),
+            DatasetKind::Tokens => read_as(path, &text, DatasetConfig::Tokens),
+            DatasetKind::Synthetic => read_as(path, &text, DatasetConfig::Synthetic),
+        }
     }
 
     /// Checks what the types do not.
@@ -137,17 +92,45 @@ impl Config {
     /// # Errors
     /// If a value is out of range or the transforms make no sense.
     pub fn validate(&self) -> Result<(), TunerError> {
-        self.compose()?;
+        self.dataset.validate()?;
         self.sweep.validate()
     }
+}
 
-    /// The transforms, planned.
-    ///
-    /// # Errors
-    /// If they make no sense.
-    pub fn compose(&self) -> Result<Compose, TunerError> {
-        Ok(Compose::new(self.dataset.transforms.clone(), self.dataset.decode.clone())?)
-    }
+/// A configuration of which nothing but the kind of data is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outline {
+    dataset: KindOnly,
+    #[serde(default, rename = "loader")]
+    _loader: IgnoredAny,
+    #[serde(default, rename = "sweep")]
+    _sweep: IgnoredAny,
+}
+
+#[derive(Deserialize)]
+struct KindOnly {
+    kind: DatasetKind,
+}
+
+/// A configuration whose `[dataset]` table is a `T`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigOf<T> {
+    dataset: T,
+    #[serde(default)]
+    loader: Settings,
+    #[serde(default)]
+    sweep: SweepConfig,
+}
+
+fn read_as<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    dataset: fn(T) -> DatasetConfig,
+) -> Result<Config, TunerError> {
+    let ConfigOf { dataset: table, loader, sweep } = parse_toml(path, text)?;
+    Ok(Config { dataset: dataset(table), loader, sweep })
 }
 
 impl SweepConfig {

@@ -1,10 +1,21 @@
 //! From a configuration to a data set; made first, if it is missing and there is a stand-in.
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loader::ImageFolder;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::config::{DatasetConfig, DatasetKind, StandIn, StandInKind};
-use crate::data::{ImagenetLike, Made};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use loader::datasets::{Array, ToFloat32};
+use loader::error::DatasetError;
+use loader::{Arrays, Dataset, Field, ImageFolder, Loader, LoaderBuilder, Synthetic, Tokens};
+use sha2::{Digest, Sha256};
+
+use crate::config::{
+    Cifar10Config, Cifar10StandIn, Cifar10StandInKind, DatasetConfig, FieldConfig,
+    ImageFolderConfig, NpyConfig, SafetensorsConfig, SplitConfig, StandIn, StandInKind,
+    SyntheticConfig, TokensConfig,
+};
+use crate::data::{Cifar10Like, Cifar10Made, ImagenetLike, Made};
 use crate::{Config, TunerError};
 
 /// Sees to it that the data is there; says on stderr when it is, or becomes, a stand-in.
@@ -12,38 +23,63 @@ use crate::{Config, TunerError};
 /// # Errors
 /// If the data is missing and cannot be made.
 pub fn prepare(config: &DatasetConfig, quiet: bool) -> Result<(), TunerError> {
-    let DatasetConfig { root, stand_in, .. } = config;
-    if root.is_dir() {
-        let made = Made::read(root)?;
-        if let (Some(made), false) = (made, quiet) {
+    let Some(root) = config.root() else { return Ok(()) };
+    let note = |what: &str| {
+        if !quiet {
             eprintln!(
-                "note: the data in `{}` is a stand-in, {} images cut from {} photographs; for \
-                 real data give its folder by `--root` or in the configuration",
-                root.display(),
-                made.images,
-                made.photos.len()
+                "note: {what}; for real data give its folder by `--root` or in the configuration"
             );
+        }
+    };
+    let shown = root.display();
+    if root.is_dir() {
+        if let Some(made) = stand_in(config)? {
+            note(&format!("the data in `{shown}` is a stand-in, {made}"));
         }
         return Ok(());
     }
-    let Some(stand_in) = stand_in else {
-        let hint = "give the folder that holds the class folders by `--root`, or as `root` in \
-                    the configuration";
-        return Err(TunerError::NoData { root: root.clone(), hint: hint.to_owned() });
-    };
-    if !quiet {
-        eprintln!(
-            "note: there is no data in `{}`: making a stand-in there, {} images; for real data \
-             give its folder by `--root` or in the configuration",
-            root.display(),
-            stand_in.images
-        );
+    match config {
+        DatasetConfig::ImageFolder(ImageFolderConfig { stand_in: Some(stand_in), .. }) => {
+            let StandIn { kind: StandInKind::ImagenetLike, images, seed, photos } = stand_in;
+            note(&format!(
+                "there is no data in `{shown}`: making a stand-in there, {images} images"
+            ));
+            let (out, photos) = (root.to_owned(), photos.clone());
+            make(&ImagenetLike { images: *images, seed: *seed, out, photos }, quiet)?;
+            Ok(())
+        }
+        DatasetConfig::Cifar10(Cifar10Config { stand_in: Some(stand_in), .. }) => {
+            let Cifar10StandIn { kind: Cifar10StandInKind::Cifar10Like, seed } = stand_in;
+            note(&format!("there is no data in `{shown}`: making a stand-in there, random pixels"));
+            Cifar10Like { seed: *seed, out: root.to_owned() }.make()?;
+            Ok(())
+        }
+        _ => {
+            let hint = match config {
+                DatasetConfig::ImageFolder(_) => "the folder that holds the class folders",
+                _ => "the folder that holds the files",
+            };
+            let hint = format!("give {hint} by `--root`, or as `root` in the configuration");
+            Err(TunerError::NoData { root: root.to_owned(), hint })
+        }
     }
-    let StandIn { kind: StandInKind::ImagenetLike, images, seed, photos } = stand_in;
-    let recipe =
-        ImagenetLike { images: *images, seed: *seed, out: root.clone(), photos: photos.clone() };
-    make(&recipe, quiet)?;
-    Ok(())
+}
+
+/// What was made in the folder of the data to stand in for real data; `None` if that is real.
+///
+/// # Errors
+/// If the description of what was made cannot be read.
+pub fn stand_in(config: &DatasetConfig) -> Result<Option<String>, TunerError> {
+    let Some(root) = config.root() else { return Ok(None) };
+    Ok(match config {
+        DatasetConfig::ImageFolder(_) => Made::read(root)?.map(|made| {
+            format!("{} images cut from {} photographs", made.images, made.photos.len())
+        }),
+        DatasetConfig::Cifar10(_) => {
+            Cifar10Made::read(root)?.map(|made| format!("{} images of random pixels", made.images))
+        }
+        _ => None,
+    })
 }
 
 /// Makes a data set under a progress bar.
@@ -58,14 +94,116 @@ pub fn make(recipe: &ImagenetLike, quiet: bool) -> Result<Made, TunerError> {
     Ok(made?)
 }
 
+/// A data set that is open, its type forgotten.
+pub struct Opened {
+    /// To load it.
+    pub builder: LoaderBuilder,
+    /// Number of samples.
+    pub samples: usize,
+    /// What a sample consists of.
+    pub fields: Vec<Field>,
+    /// Names of the classes, where they are known; a label is a place in this list.
+    pub classes: Vec<String>,
+}
+
+impl Opened {
+    fn new(data: impl Dataset) -> Self {
+        let (samples, fields) = (data.len(), data.fields());
+        Self { builder: Loader::builder(data), samples, fields, classes: Vec::new() }
+    }
+}
+
 /// Opens the data set of a configuration.
 ///
 /// # Errors
-/// If the transforms make no sense or the data cannot be listed.
-pub fn open(config: &Config) -> Result<ImageFolder, TunerError> {
-    match config.dataset.kind {
-        DatasetKind::ImageFolder => Ok(ImageFolder::open(&config.dataset.root, config.compose()?)?),
+/// If the data is not there or is not what the configuration says, or the transforms make no
+/// sense.
+pub fn open(config: &Config) -> Result<Opened, TunerError> {
+    match &config.dataset {
+        DatasetConfig::ImageFolder(config) => {
+            let data = open_folder(config)?;
+            let classes = data.classes().to_vec();
+            Ok(Opened { classes, ..Opened::new(data) })
+        }
+        DatasetConfig::Cifar10(Cifar10Config { root, split, to_float32, .. }) => {
+            arrays(Arrays::cifar10(root, *split)?, to_float32)
+        }
+        DatasetConfig::Cifar100(SplitConfig { root, split, to_float32, .. }) => {
+            arrays(Arrays::cifar100(root, *split)?, to_float32)
+        }
+        DatasetConfig::Mnist(SplitConfig { root, split, to_float32, .. }) => {
+            arrays(Arrays::mnist(root, *split)?, to_float32)
+        }
+        DatasetConfig::Npy(NpyConfig { root, files, to_float32, .. }) => {
+            let files = files.iter().map(|(name, file)| Ok((name, Array::npy(root.join(file))?)));
+            arrays(Arrays::new(files.collect::<Result<Vec<_>, DatasetError>>()?)?, to_float32)
+        }
+        DatasetConfig::Safetensors(SafetensorsConfig { root, file, names, to_float32, .. }) => {
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            arrays(Arrays::safetensors(root.join(file), &names)?, to_float32)
+        }
+        DatasetConfig::Tokens(TokensConfig { root, file, width, length, stride, .. }) => {
+            let data = Tokens::open(root.join(file), *width, *length)?;
+            Ok(Opened::new(data.stride(stride.unwrap_or(*length))?))
+        }
+        DatasetConfig::Synthetic(SyntheticConfig {
+            samples, fields, cpu_s, io_delay_s, ..
+        }) => {
+            let fields = fields
+                .iter()
+                .map(|FieldConfig { name, shape, dtype }| Field::new(name, shape.clone(), *dtype));
+            let data = Synthetic::new(fields.collect::<Vec<_>>(), *samples)
+                .cpu(Duration::from_secs_f64(*cpu_s))
+                .io_delay(Duration::from_secs_f64(*io_delay_s));
+            Ok(Opened::new(data))
+        }
     }
+}
+
+fn arrays(
+    mut data: Arrays,
+    to_float32: &BTreeMap<String, ToFloat32>,
+) -> Result<Opened, TunerError> {
+    for (name, conversion) in to_float32 {
+        data = data.to_float32(name, conversion)?;
+    }
+    Ok(Opened::new(data))
+}
+
+/// Opens images in class folders.
+///
+/// # Errors
+/// If the transforms make no sense or the data cannot be listed.
+pub fn open_folder(config: &ImageFolderConfig) -> Result<ImageFolder, TunerError> {
+    Ok(ImageFolder::open(&config.root, config.compose()?)?)
+}
+
+/// SHA-256 of what the samples are, as far as it can be told without loading them: the
+/// configuration but for its root, and the paths and classes of images in folders.
+///
+/// # Errors
+/// As [`open`].
+pub fn fingerprint(config: &Config, data: &Opened) -> Result<String, TunerError> {
+    let mut hash = Sha256::new();
+    if let DatasetConfig::ImageFolder(folder) = &config.dataset {
+        let transforms = serde_json::to_vec(&folder.transforms);
+        hash.update(transforms.map_err(|error| TunerError::Bug(error.to_string()))?);
+        for (path, class) in open_folder(folder)?.images() {
+            let path = path.strip_prefix(&folder.root).unwrap_or(path);
+            hash.update(path.as_os_str().as_encoded_bytes());
+            hash.update(class.to_le_bytes());
+        }
+    } else {
+        let mut table = config.dataset.clone();
+        if table.root().is_some() {
+            table.set_root(PathBuf::new())?;
+        }
+        let table = serde_json::to_vec(&table);
+        hash.update(table.map_err(|error| TunerError::Bug(error.to_string()))?);
+        hash.update((data.samples as u64).to_le_bytes());
+        hash.update(format!("{:?}", data.fields));
+    }
+    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A progress bar on stderr; hidden where that is no terminal or `quiet` is asked for.

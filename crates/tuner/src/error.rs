@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use loader::LoaderError;
-use loader::error::{FolderError, SettingsError};
+use loader::error::{DatasetError, FolderError, SettingsError};
 use preproc::ComposeError;
 use profiler::monitor::MonitorError;
 use thiserror::Error;
@@ -49,6 +49,9 @@ pub enum TunerError {
     /// The data cannot be listed.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// The data cannot be used.
+    #[error(transparent)]
+    Dataset(#[from] DatasetError),
     /// The list of transforms makes no sense.
     #[error("`dataset.transforms` makes no sense")]
     Transforms(#[from] ComposeError),
@@ -71,6 +74,14 @@ pub enum TunerError {
         path: PathBuf,
         /// Why.
         source: preproc::ImageError,
+    },
+    /// A command that shows or decodes images was asked for other data.
+    #[error("{what}\nhint: it takes {expected}")]
+    NoImages {
+        /// What cannot be done.
+        what: &'static str,
+        /// What it can be done with.
+        expected: &'static str,
     },
     /// No file of the data set is a JPEG.
     #[error("no JPEG files to decode in `{root}`")]

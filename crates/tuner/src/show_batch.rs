@@ -1,15 +1,19 @@
 //! What training would get, to look at: `tuner show-batch`.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use image::{Rgb, RgbImage};
-use loader::{Loader, Settings};
+use loader::Settings;
+use loader::datasets::ToFloat32;
 use preproc::Transform;
 use preproc::transform::Normalize;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
+use crate::config::{Cifar10Config, DatasetConfig, NpyConfig, SafetensorsConfig, SplitConfig};
+use crate::dataset::Opened;
 use crate::{Config, TunerError, dataset, files};
 
 /// What `tuner show-batch` prints.
@@ -19,20 +23,23 @@ pub struct ShownBatches {
     pub out: PathBuf,
     /// The contact sheet.
     pub png: Option<PathBuf>,
-    /// Shape of `images`: `[N, 3, H, W]`.
+    /// Shape of the first field: of images, `[N, 3, H, W]`.
     pub shape: Vec<i64>,
-    /// Names of the classes; a label is a place in this list.
+    /// Names of the fields.
+    pub fields: Vec<String>,
+    /// Names of the classes, where they are known; a label is a place in this list.
     pub classes: Vec<String>,
-    /// Label of each sample.
+    /// Label of each sample, where there are labels.
     pub labels: Vec<i64>,
 }
 
-/// Writes the first `batches` batches of epoch 0 to `out`, as safetensors: `images` float32
-/// `[N, 3, H, W]`, `labels` and `indices` int64 `[N]`. With `png`, a contact sheet of the images
-/// before normalisation too.
+/// Writes the first `batches` batches of epoch 0 to `out`, as safetensors: each field `[N, ...]`,
+/// such as `images` float32 `[N, 3, H, W]` and `labels` int64 `[N]`, and `indices` int64 `[N]`.
+/// With `png`, a contact sheet of the images before normalisation too.
 ///
 /// # Errors
-/// If the data set cannot be opened, a sample cannot be loaded, or a file not be written.
+/// If the data set cannot be opened, a sample cannot be loaded, there are no images to show, or a
+/// file cannot be written.
 pub fn run(
     config: &Config,
     settings: Settings,
@@ -40,45 +47,98 @@ pub fn run(
     out: &Path,
     png: Option<&Path>,
 ) -> Result<ShownBatches, TunerError> {
-    let data = dataset::open(config)?;
-    let classes = data.classes().to_vec();
-    let mut loader = Loader::builder(data).settings(settings).build()?;
-    let (mut images, mut labels, mut indices) = (Vec::new(), Vec::new(), Vec::new());
+    let Opened { builder, fields, classes, .. } = dataset::open(config)?;
+    let mut loader = builder.settings(settings).build()?;
+    let mut indices = Vec::new();
+    let mut parts: Vec<Vec<Tensor>> = fields.iter().map(|_| Vec::new()).collect();
     for batch in loader.epoch(0).take(batches) {
         let batch = batch?;
         indices.extend(batch.indices().iter().map(|index| *index as i64));
-        images.push(batch["images"].shallow_clone());
-        labels.push(batch["labels"].shallow_clone());
+        for (part, (_, tensor)) in parts.iter_mut().zip(batch.iter()) {
+            part.push(tensor.shallow_clone());
+        }
     }
-    let images = Tensor::f_cat(&images, 0)?;
-    let labels = Tensor::f_cat(&labels, 0)?;
-    let tensors =
-        [("images", &images), ("labels", &labels), ("indices", &Tensor::from_slice(&indices))];
+    let names: Vec<String> = fields.into_iter().map(|field| field.name).collect();
+    let tensors = parts.iter().map(|part| Tensor::f_cat(part, 0));
+    let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+    let find = |name: &str| names.iter().position(|n| n == name).map(|field| &tensors[field]);
 
+    let sheet = match png {
+        None => None,
+        Some(png) => {
+            let images =
+                find("images").filter(|images| matches!(images.size()[..], [_, 1 | 3, _, _]));
+            let what = "there are no images to draw";
+            let expected = "a field `images` of shape [1, H, W] or [3, H, W]; leave out `--png`";
+            let images = images.ok_or(TunerError::NoImages { what, expected })?;
+            Some((png, contact_sheet(&visible(images, &config.dataset)?)?))
+        }
+    };
+    let mut named: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&tensors).collect();
+    let indices = Tensor::from_slice(&indices);
+    named.push(("indices", &indices));
     files::write_with(out, |path| {
-        Tensor::write_safetensors(&tensors, path).map_err(io::Error::other)
+        Tensor::write_safetensors(&named, path).map_err(io::Error::other)
     })?;
-    if let Some(png) = png {
-        let sheet = contact_sheet(&images, &normalization(config))?;
+    if let Some((png, sheet)) = sheet {
         files::write_with(png, |path| {
             sheet.save_with_format(path, image::ImageFormat::Png).map_err(io::Error::other)
         })?;
     }
+    let labels = find("labels").filter(|labels| labels.dim() == 1 && labels.kind() == Kind::Int64);
     Ok(ShownBatches {
         out: out.to_owned(),
         png: png.map(Path::to_owned),
-        shape: images.size(),
+        shape: tensors.first().map(Tensor::size).unwrap_or_default(),
         classes,
-        labels: Vec::try_from(&labels)?,
+        labels: labels.map(Vec::try_from).transpose()?.unwrap_or_default(),
+        fields: names,
     })
 }
 
-fn normalization(config: &Config) -> Normalize {
-    let found = config.dataset.transforms.iter().find_map(|transform| match transform {
-        Transform::Normalize(normalize) => Some(normalize.clone()),
-        _ => None,
-    });
-    found.unwrap_or(Normalize::IDENTITY)
+/// The images `[N, C, H, W]` as bytes `[N, 3, H, W]`, their normalisation undone.
+fn visible(images: &Tensor, config: &DatasetConfig) -> Result<Tensor, TunerError> {
+    let images = match undo(config) {
+        _ if images.kind() == Kind::Uint8 => images.shallow_clone(),
+        Undo { scale, mean, std } => {
+            let column = |values: &[f32]| Tensor::from_slice(values).f_view([-1, 1, 1]);
+            ((images * column(&std)? + column(&mean)?) / f64::from(scale))
+                .f_round()?
+                .f_clamp(0.0, 255.0)?
+                .f_to_kind(Kind::Uint8)?
+        }
+    };
+    let (count, _, height, width) = images.size4()?;
+    Ok(images.f_expand([count, 3, height, width], false)?)
+}
+
+/// What was done to bytes: `(byte * scale - mean) / std`.
+struct Undo {
+    scale: f32,
+    mean: Vec<f32>,
+    std: Vec<f32>,
+}
+
+fn undo(config: &DatasetConfig) -> Undo {
+    let conversions = match config {
+        DatasetConfig::ImageFolder(folder) => {
+            let found = folder.transforms.iter().find_map(|transform| match transform {
+                Transform::Normalize(normalize) => Some(normalize.clone()),
+                _ => None,
+            });
+            let Normalize { mean, std } = found.unwrap_or(Normalize::IDENTITY);
+            return Undo { scale: 1.0 / 255.0, mean: mean.to_vec(), std: std.to_vec() };
+        }
+        DatasetConfig::Cifar10(Cifar10Config { to_float32, .. })
+        | DatasetConfig::Cifar100(SplitConfig { to_float32, .. })
+        | DatasetConfig::Mnist(SplitConfig { to_float32, .. })
+        | DatasetConfig::Npy(NpyConfig { to_float32, .. })
+        | DatasetConfig::Safetensors(SafetensorsConfig { to_float32, .. }) => to_float32,
+        DatasetConfig::Tokens(_) | DatasetConfig::Synthetic(_) => &BTreeMap::new(),
+    };
+    let ToFloat32 { scale, mean, std } = conversions.get("images").cloned().unwrap_or_default();
+    let or = |values: Vec<f32>, default| if values.is_empty() { vec![default] } else { values };
+    Undo { scale: scale.unwrap_or(1.0 / 255.0), mean: or(mean, 0.0), std: or(std, 1.0) }
 }
 
 /// Images beside a contact sheet's widest row.
@@ -86,15 +146,9 @@ const COLUMNS: u32 = 8;
 /// White between images, in pixels.
 const GAP: u32 = 4;
 
-/// The images `[N, 3, H, W]` in rows, made visible again.
-fn contact_sheet(images: &Tensor, normalize: &Normalize) -> Result<RgbImage, TunerError> {
-    let column = |values: [f32; 3]| Tensor::from_slice(&values).f_view([3, 1, 1]);
-    let bytes = ((images * column(normalize.std)? + column(normalize.mean)?) * 255.0)
-        .f_round()?
-        .f_clamp(0.0, 255.0)?
-        .f_to_kind(Kind::Uint8)?
-        .f_permute([0, 2, 3, 1])?
-        .f_contiguous()?;
+/// The images, bytes `[N, 3, H, W]`, in rows.
+fn contact_sheet(images: &Tensor) -> Result<RgbImage, TunerError> {
+    let bytes = images.f_permute([0, 2, 3, 1])?.f_contiguous()?;
     let (count, height, width, _) = bytes.size4()?;
     let (count, height, width) = (count as u32, height as u32, width as u32);
     let bytes = Vec::<u8>::try_from(bytes.f_flatten(0, -1)?)?;

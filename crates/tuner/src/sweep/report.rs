@@ -160,8 +160,8 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
     text += "\n## How it was measured\n\n";
     let _ = writeln!(
         text,
-        "`{}`\n\n- {} to {} UTC\n- {}, {} usable cores, {}{}\n- libtorch {}\n- {} samples in {} \
-         classes{}\n- repeats of each setting: {}, each in a process of its own, in random order \
+        "`{}`\n\n- {} to {} UTC\n- {}, {} usable cores, {}{}\n- libtorch {}\n- {} samples{}{}\n\
+         - repeats of each setting: {}, each in a process of its own, in random order \
          within blocks of one repeat each; at least {} s after warming up; page cache as it was\n\
          - ranges are of the repeats; settings whose score lies within the range of the leader's, \
          and at most 5% below it, are its equals: of these fewer workers win, then less memory, \
@@ -179,7 +179,10 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
         },
         machine.libtorch,
         data.samples,
-        data.classes,
+        match data.classes {
+            0 => String::new(),
+            classes => format!(" in {classes} classes"),
+        },
         if data.stand_in { " (a stand-in for real data)" } else { "" },
         summary.repeats,
         summary.measure_s,

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crossbeam::channel::Receiver;
 use indicatif::ProgressBar;
+use loader::LoaderError;
 use loader::settings::MachineTable;
-use loader::{Dataset, ImageFolder, LoaderError};
 use profiler::machine;
-use sha2::{Digest, Sha256};
 
 use super::grid::{self, Cell, Planned};
 use super::journal::{Journal, Status, TrialRecord};
@@ -16,7 +15,7 @@ use super::output::{self, Output, Plan};
 use super::summary::{self, DataTable, Summary};
 use super::trial::{self, TrialFailure, TrialSpec};
 use super::{charts, recommend, report};
-use crate::data::Made;
+use crate::dataset::Opened;
 use crate::{Config, TunerError, dataset, files};
 
 /// What the command line adds to the configuration.
@@ -57,7 +56,7 @@ pub fn run(
     config.validate()?;
     let data = dataset::open(config)?;
     let cells = grid::cells(&config.sweep);
-    check_batch_sizes(config, &cells, data.len())?;
+    check_batch_sizes(config, &cells, data.samples)?;
 
     let path = match &options.out {
         Some(path) => path.clone(),
@@ -88,7 +87,7 @@ fn check_batch_sizes(config: &Config, cells: &[Cell], samples: usize) -> Result<
 /// Runs the trials that have no figures yet.
 fn measure(
     plan: &Plan,
-    data: &ImageFolder,
+    data: &Opened,
     journal: &mut Journal,
     path: &Path,
     options: &Options,
@@ -128,8 +127,8 @@ fn measure(
 const BASE_BYTES: u64 = 300 << 20;
 
 /// Why a setting cannot be tried on this machine, if its batches do not fit in memory.
-fn over_memory(cell: Cell, data: &ImageFolder) -> Option<String> {
-    let sample: usize = data.fields().iter().map(loader::Field::bytes).sum();
+fn over_memory(cell: Cell, data: &Opened) -> Option<String> {
+    let sample: usize = data.fields.iter().map(loader::Field::bytes).sum();
     let batches = if cell.num_workers == 0 { 1 } else { cell.prefetch_depth + 1 };
     let batches =
         (cell.batch_size as u64).saturating_mul(sample as u64).saturating_mul(batches as u64);
@@ -145,7 +144,7 @@ fn over_memory(cell: Cell, data: &ImageFolder) -> Option<String> {
 
 fn summarize(
     plan: &Plan,
-    data: &ImageFolder,
+    data: &Opened,
     records: &[TrialRecord],
     options: &Options,
 ) -> Result<Summary, TunerError> {
@@ -177,21 +176,14 @@ fn summarize(
     })
 }
 
-fn data_table(config: &Config, data: &ImageFolder) -> Result<DataTable, TunerError> {
-    let root = &config.dataset.root;
-    let mut hash = Sha256::new();
-    let transforms = serde_json::to_vec(&config.dataset.transforms);
-    hash.update(transforms.map_err(|error| TunerError::Bug(error.to_string()))?);
-    for (path, class) in data.images() {
-        hash.update(path.strip_prefix(root).unwrap_or(path).as_os_str().as_encoded_bytes());
-        hash.update(class.to_le_bytes());
-    }
+fn data_table(config: &Config, data: &Opened) -> Result<DataTable, TunerError> {
+    let root = config.dataset.root().map(|root| root.display().to_string());
     Ok(DataTable {
-        root: root.display().to_string(),
-        samples: data.len(),
-        classes: data.classes().len(),
-        fingerprint: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
-        stand_in: Made::read(root)?.is_some(),
+        root: root.unwrap_or_default(),
+        samples: data.samples,
+        classes: data.classes.len(),
+        fingerprint: dataset::fingerprint(config, data)?,
+        stand_in: dataset::stand_in(&config.dataset)?.is_some(),
     })
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, after, bounded, never};
 use crossbeam::select;
-use loader::{Loader, Settings};
+use loader::Settings;
 use profiler::monitor::{Monitor, Window};
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
@@ -213,7 +213,7 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
     let data = dataset::open(config)?;
     let monitor = Monitor::start(SAMPLING)?;
     let start = Instant::now();
-    let mut loader = Loader::builder(data).settings(settings).build()?;
+    let mut loader = data.builder.settings(settings).build()?;
     let pin_memory = loader.settings().pin_memory;
 
     // What is ready or half-ready when the first batch comes was made by idle workers.
