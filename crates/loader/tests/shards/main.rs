@@ -6,6 +6,8 @@ mod common;
 #[cfg(test)]
 mod damaged;
 #[cfg(test)]
+mod parquet;
+#[cfg(test)]
 mod tar_errors;
 #[cfg(test)]
 mod tar_shards;
