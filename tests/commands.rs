@@ -262,3 +262,128 @@ fn the_readme_shows_the_training_example_as_it_is() {
     assert!(readme.contains(example.trim()), "copy crates/loader/examples/train.rs to README.md");
     assert!(example.lines().count() <= 80);
 }
+
+/// A configuration of `dataset` that loads all of it in batches of `batch_size`.
+fn config_of(folder: &Path, dataset: &str, batch_size: usize) -> PathBuf {
+    let path = folder.join("config.toml");
+    let loader = format!("[loader]\nbatch_size = {batch_size}\nnum_workers = 1\n");
+    fs::write(&path, format!("[dataset]\n{dataset}\n{loader}")).unwrap();
+    path
+}
+
+#[test]
+fn every_kind_of_data_is_measured_and_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.safetensors");
+    let shown = |dataset: &str, batch_size: usize| {
+        let config = config_of(folder.path(), dataset, batch_size);
+        let bench = tuner().args(["bench", "--json", "--quiet", "--config"]).arg(&config).output();
+        let bench = bench.unwrap();
+        assert_success(&bench);
+        let report: serde_json::Value = serde_json::from_slice(&bench.stdout).unwrap();
+        assert!(report["samples"].as_u64().unwrap() >= batch_size as u64, "{report}");
+        let show = tuner()
+            .args(["show-batch", "--json", "--quiet", "--config"])
+            .arg(&config)
+            .arg("--out")
+            .arg(&out)
+            .output()
+            .unwrap();
+        assert_success(&show);
+        let bytes = fs::read(&out).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let mut shapes: Vec<_> = tensors
+            .iter()
+            .map(|(name, tensor)| format!("{name} {:?} {:?}", tensor.dtype(), tensor.shape()))
+            .collect();
+        shapes.sort_unstable();
+        shapes
+    };
+    let root = |name: &str| format!("root = \"tests/reference/arrays/{name}\"");
+    let cifar10 = shown(
+        &format!(
+            "kind = \"cifar10\"\n{}\nto_float32.images = {{ mean = [0.5, 0.4, 0.3] }}",
+            root("cifar-10-batches-bin")
+        ),
+        5,
+    );
+    assert_eq!(cifar10, ["images F32 [5, 3, 32, 32]", "indices I64 [5]", "labels I64 [5]"]);
+    let cifar100 = format!("kind = \"cifar100\"\n{}\nsplit = \"test\"", root("cifar-100-binary"));
+    assert_eq!(
+        shown(&cifar100, 1),
+        ["coarse_labels I64 [1]", "images U8 [1, 3, 32, 32]", "indices I64 [1]", "labels I64 [1]"]
+    );
+    let mnist = shown(&format!("kind = \"mnist\"\n{}", root("mnist")), 3);
+    assert_eq!(mnist, ["images U8 [3, 1, 28, 28]", "indices I64 [3]", "labels I64 [3]"]);
+    let npy = format!(
+        "kind = \"npy\"\n{}\nfiles = {{ a = \"int16.npy\", b = \"bool.npy\" }}\n\
+         to_float32 = {{ a = {{ scale = 0.5 }} }}",
+        root("npy")
+    );
+    assert_eq!(shown(&npy, 4), ["a F32 [4, 2, 3]", "b BOOL [4, 2, 3]", "indices I64 [4]"]);
+    let tensors = format!(
+        "kind = \"safetensors\"\n{}\nfile = \"all.safetensors\"\nnames = [\"bfloat16\"]",
+        root("")
+    );
+    assert_eq!(shown(&tensors, 4), ["bfloat16 BF16 [4, 2, 3]", "indices I64 [4]"]);
+    let tokens = format!(
+        "kind = \"tokens\"\n{}\nfile = \"tokens_u32.bin\"\nwidth = \"u32\"\nlength = 20\n\
+         stride = 10",
+        root("")
+    );
+    assert_eq!(shown(&tokens, 8), ["indices I64 [8]", "inputs I64 [8, 20]", "targets I64 [8, 20]"]);
+    let synthetic = "kind = \"synthetic\"\nsamples = 10\ncpu_s = 0.0001\nio_delay_s = 0.001\n\
+                     fields = [{ name = \"x\", shape = [2], dtype = \"float16\" }, \
+                     { name = \"y\", dtype = \"int64\" }]";
+    assert_eq!(shown(synthetic, 10), ["indices I64 [10]", "x F16 [10, 2]", "y I64 [10]"]);
+}
+
+#[test]
+fn a_key_of_another_kind_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |dataset: &str, args: &[&str], parts: &[&str]| {
+        let config = config_of(folder.path(), dataset, 1);
+        let bench = tuner().args(["bench", "--quiet", "--config"]).arg(&config).args(args).output();
+        assert_refused(&bench.unwrap(), parts);
+    };
+    let mnist = "kind = \"mnist\"\nroot = \"tests/reference/arrays/mnist\"\n";
+    refused(&format!("{mnist}length = 3"), &[], &["line 4", "`length`", "`to_float32`"]);
+    refused(&format!("{mnist}splitt = \"test\""), &[], &["line 4", "did you mean `split`?"]);
+    refused(&format!("{mnist}split = \"tes\""), &[], &["line 4", "`test`"]);
+    refused(&format!("{mnist}to_float32.image = {{}}"), &[], &["no array `image`", "images"]);
+    refused(&format!("{mnist}to_float32.images.mean = [1, 2]"), &[], &["`mean`", "2 values"]);
+    refused("kind = \"tokens\"\nroot = \".\"\nfile = \"x\"", &[], &["`length`"]);
+    refused("root = \".\"", &[], &["line 1", "`kind`"]);
+    refused("kind = \"cifar11\"", &[], &["line 2", "did you mean `cifar10`?"]);
+    let synthetic = "kind = \"synthetic\"\nsamples = 1\nfields = []";
+    refused(synthetic, &["--root", "x"], &["`root`", "no folder"]);
+    refused(&format!("{synthetic}\ncpu_s = -1.0"), &[], &["`dataset.cpu_s`"]);
+    refused(mnist, &["--decode-only"], &["no files to decode", "`image-folder`"]);
+    refused(mnist, &["--root", "/nowhere/at/all"], &["no data in", "`--root`"]);
+}
+
+#[test]
+fn cifar10_has_a_stand_in_that_is_named_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("made");
+    let dataset = format!(
+        "kind = \"cifar10\"\nroot = \"{}\"\nstand_in = {{ kind = \"cifar10-like\", seed = 3 }}",
+        root.display()
+    );
+    let config = config_of(folder.path(), &dataset, 16);
+    for what in ["making a stand-in there", "is a stand-in, 50000 images of random pixels"] {
+        let png = folder.path().join("sheet.png");
+        let show = tuner()
+            .args(["show-batch", "--config"])
+            .arg(&config)
+            .arg("--out")
+            .arg(folder.path().join("out.safetensors"))
+            .arg("--png")
+            .arg(&png)
+            .output()
+            .unwrap();
+        assert_success(&show);
+        assert!(stderr(&show).contains(what), "{}", stderr(&show));
+        assert!(fs::metadata(png).unwrap().len() > 0);
+    }
+}

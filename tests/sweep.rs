@@ -15,6 +15,7 @@ use preproc::Compose;
 use serde_json::Value;
 use tch::{Device, nn, nn::OptimizerConfig};
 use tuner::Config;
+use tuner::config::DatasetConfig;
 
 /// The lines of `trials.jsonl`.
 fn trials(out: &Path) -> Vec<Value> {
@@ -68,8 +69,9 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     let config = Config::read(&folder.path().join("small.toml")).unwrap();
     let settings = out.join("recommended.toml");
     let open = || {
-        let compose = Compose::new(config.dataset.transforms.clone(), Default::default()).unwrap();
-        ImageFolder::open(&config.dataset.root, compose).unwrap()
+        let DatasetConfig::ImageFolder(folder) = &config.dataset else { panic!("{config:?}") };
+        let compose = Compose::new(folder.transforms.clone(), Default::default()).unwrap();
+        ImageFolder::open(&folder.root, compose).unwrap()
     };
     let classes = open().classes().len() as i64;
     let mut loader = Loader::from_settings(&settings, open()).unwrap().build().unwrap();
