@@ -332,6 +332,14 @@ fn every_kind_of_data_is_measured_and_shown() {
         root("")
     );
     assert_eq!(shown(&tokens, 8), ["indices I64 [8]", "inputs I64 [8, 20]", "targets I64 [8, 20]"]);
+    let transforms =
+        "transforms = [\"decode\", { random_resized_crop = { size = 32 } }, \"to_tensor\"]";
+    let images = ["images F32 [8, 3, 32, 32]", "indices I64 [8]", "labels I64 [8]"];
+    let shards = "root = \"tests/reference/shards/train-{000000..000001}.tar\"";
+    let tar = format!("kind = \"tar\"\n{shards}\njson_label = \"meta.a.b\"\n{transforms}");
+    assert_eq!(shown(&tar, 8), images);
+    let table = "root = \"tests/reference/shards/images-huggingface.parquet\"";
+    assert_eq!(shown(&format!("kind = \"parquet\"\n{table}\n{transforms}"), 8), images);
     let synthetic = "kind = \"synthetic\"\nsamples = 10\ncpu_s = 0.0001\nio_delay_s = 0.001\n\
                      fields = [{ name = \"x\", shape = [2], dtype = \"float16\" }, \
                      { name = \"y\", dtype = \"int64\" }]";
@@ -354,6 +362,10 @@ fn a_key_of_another_kind_is_refused_by_name() {
     refused(&format!("{mnist}to_float32.images.mean = [1, 2]"), &[], &["`mean`", "2 values"]);
     refused("kind = \"tokens\"\nroot = \".\"\nfile = \"x\"", &[], &["`length`"]);
     refused("root = \".\"", &[], &["line 1", "`kind`"]);
+    let tar = "kind = \"tar\"\nroot = \"nowhere/{0..3}.tar\"\ntransforms = ";
+    refused(&format!("{tar}[]"), &[], &["`decode` must be the first"]);
+    let transforms = "[\"decode\", { random_resized_crop = { size = 8 } }, \"to_tensor\"]";
+    refused(&format!("{tar}{transforms}"), &[], &["`nowhere/0.tar`, the first of 4 of 4"]);
     refused("kind = \"cifar11\"", &[], &["line 2", "did you mean `cifar10`?"]);
     let synthetic = "kind = \"synthetic\"\nsamples = 1\nfields = []";
     refused(synthetic, &["--root", "x"], &["`root`", "no folder"]);

@@ -12,6 +12,9 @@ use thiserror::Error;
 
 use crate::SampleError;
 pub use crate::datasets::error::{DatasetError, FileError};
+pub use crate::datasets::files::FilesError;
+pub use crate::datasets::parquet::ParquetError;
+pub use crate::datasets::tar::{LabelError, TarError};
 use crate::distributed::RankError;
 use crate::sampler::SamplerError;
 use crate::state::StateError;
@@ -146,6 +149,12 @@ pub enum LoaderError {
     /// A folder of images cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// Tar shards cannot be used.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// Parquet files cannot be used.
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
     /// Other data cannot be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),

@@ -3,7 +3,8 @@
 //! The data's way: a [`Dataset`] says how a sample is loaded, the order of an epoch says which one
 //! comes next, workers write samples into the slots of a batch, and a [`Loader`] gives the
 //! batches in order, as tensors. The data sets that are there already are in [`datasets`]:
-//! images in folders, arrays in memory and in files, tokens, and ways to combine them.
+//! images in folders, tar shards and Parquet, arrays in memory and in files, tokens, and ways to
+//! combine them.
 //!
 //! ```no_run
 //! use loader::{ImageFolder, Loader};
@@ -62,7 +63,9 @@ pub use batch::Batch;
 pub use builder::LoaderBuilder;
 pub use collate::{Collate, ItemDataset};
 pub use dataset::{Dataset, Field, SampleError, Slot};
-pub use datasets::{Arrays, Cached, Concat, ImageFolder, Map, Subset, Synthetic, Tokens};
+pub use datasets::{
+    Arrays, Cached, Concat, ImageFolder, Map, ParquetImages, Subset, Synthetic, TarShards, Tokens,
+};
 pub use distributed::Rank;
 pub use error::LoaderError;
 pub use ffi::{Dtype, libtorch_version};

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::dataset::{
     Cifar10Config, Cifar10StandIn, Cifar10StandInKind, DatasetConfig, DatasetKind, FieldConfig,
-    ImageFolderConfig, NpyConfig, SafetensorsConfig, SplitConfig, StandIn, StandInKind,
-    SyntheticConfig, TokensConfig,
+    ImageFolderConfig, NpyConfig, ParquetConfig, SafetensorsConfig, SplitConfig, StandIn,
+    StandInKind, SyntheticConfig, TarConfig, TokensConfig,
 };
 
 use crate::TunerError;
@@ -77,6 +77,8 @@ impl Config {
         let Outline { dataset: KindOnly { kind }, .. } = parse_toml(path, &text)?;
         match kind {
             DatasetKind::ImageFolder => read_as(path, &text, DatasetConfig::ImageFolder),
+            DatasetKind::Tar => read_as(path, &text, DatasetConfig::Tar),
+            DatasetKind::Parquet => read_as(path, &text, DatasetConfig::Parquet),
             DatasetKind::Cifar10 => read_as(path, &text, DatasetConfig::Cifar10),
             DatasetKind::Cifar100 => read_as(path, &text, DatasetConfig::Cifar100),
             DatasetKind::Mnist => read_as(path, &text, DatasetConfig::Mnist),

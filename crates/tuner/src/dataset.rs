@@ -1,19 +1,22 @@
 //! From a configuration to a data set; made first, if it is missing and there is a stand-in.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use loader::datasets::{Array, ToFloat32};
+use loader::datasets::{Array, Files, ToFloat32};
 use loader::error::DatasetError;
-use loader::{Arrays, Dataset, Field, ImageFolder, Loader, LoaderBuilder, Synthetic, Tokens};
+use loader::{
+    Arrays, Dataset, Field, ImageFolder, Loader, LoaderBuilder, ParquetImages, Synthetic,
+    TarShards, Tokens,
+};
 use sha2::{Digest, Sha256};
 
 use crate::config::{
     Cifar10Config, Cifar10StandIn, Cifar10StandInKind, DatasetConfig, FieldConfig,
-    ImageFolderConfig, NpyConfig, SafetensorsConfig, SplitConfig, StandIn, StandInKind,
-    SyntheticConfig, TokensConfig,
+    ImageFolderConfig, NpyConfig, ParquetConfig, SafetensorsConfig, SplitConfig, StandIn,
+    StandInKind, SyntheticConfig, TokensConfig,
 };
 use crate::data::{Cifar10Like, Cifar10Made, ImagenetLike, Made};
 use crate::{Config, TunerError};
@@ -32,6 +35,10 @@ pub fn prepare(config: &DatasetConfig, quiet: bool) -> Result<(), TunerError> {
         }
     };
     let shown = root.display();
+    if let DatasetConfig::Tar(_) | DatasetConfig::Parquet(_) = config {
+        // It may be a pattern; what is missing is said when the data is opened.
+        return Ok(());
+    }
     if root.is_dir() {
         if let Some(made) = stand_in(config)? {
             note(&format!("the data in `{shown}` is a stand-in, {made}"));
@@ -125,6 +132,16 @@ pub fn open(config: &Config) -> Result<Opened, TunerError> {
             let classes = data.classes().to_vec();
             Ok(Opened { classes, ..Opened::new(data) })
         }
+        DatasetConfig::Tar(tar) => {
+            let shards = files(&tar.root);
+            let data = TarShards::open_with(shards, &tar.options(), config.dataset.compose()?)?;
+            Ok(Opened::new(data))
+        }
+        DatasetConfig::Parquet(ParquetConfig { root, image_column, label_column, .. }) => {
+            let compose = config.dataset.compose()?;
+            let data = ParquetImages::open(files(root), image_column, label_column, compose)?;
+            Ok(Opened::new(data))
+        }
         DatasetConfig::Cifar10(Cifar10Config { root, split, to_float32, .. }) => {
             arrays(Arrays::cifar10(root, *split)?, to_float32)
         }
@@ -168,6 +185,11 @@ fn arrays(
         data = data.to_float32(name, conversion)?;
     }
     Ok(Opened::new(data))
+}
+
+/// What a `root` names: a folder, a file or a pattern.
+fn files(root: &Path) -> Files {
+    root.to_str().map_or_else(|| Files::from(root), Files::from)
 }
 
 /// Opens images in class folders.

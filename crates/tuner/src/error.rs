@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use loader::LoaderError;
-use loader::error::{DatasetError, FolderError, SettingsError};
+use loader::error::{DatasetError, FolderError, ParquetError, SettingsError, TarError};
 use preproc::ComposeError;
 use profiler::monitor::MonitorError;
 use thiserror::Error;
@@ -52,6 +52,12 @@ pub enum TunerError {
     /// The data cannot be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// Tar shards cannot be used.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// Parquet files cannot be used.
+    #[error(transparent)]
+    Parquet(#[from] ParquetError),
     /// The list of transforms makes no sense.
     #[error("`dataset.transforms` makes no sense")]
     Transforms(#[from] ComposeError),

@@ -121,8 +121,9 @@ struct Undo {
 
 fn undo(config: &DatasetConfig) -> Undo {
     let conversions = match config {
-        DatasetConfig::ImageFolder(folder) => {
-            let found = folder.transforms.iter().find_map(|transform| match transform {
+        DatasetConfig::ImageFolder(_) | DatasetConfig::Tar(_) | DatasetConfig::Parquet(_) => {
+            let transforms = config.transforms().map_or(&[][..], |(transforms, _)| transforms);
+            let found = transforms.iter().find_map(|transform| match transform {
                 Transform::Normalize(normalize) => Some(normalize.clone()),
                 _ => None,
             });

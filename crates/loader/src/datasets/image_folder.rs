@@ -4,12 +4,14 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use preproc::{Compose, Worker};
+use preproc::Compose;
 use profiler::stage::Stage;
 use rayon::prelude::*;
 
+use super::labelled;
+pub use super::labelled::ImageWorker;
 use crate::error::FolderError;
-use crate::{Dataset, Dtype, Field, SampleError, Slot};
+use crate::{Dataset, Field, SampleError, Slot};
 
 /// Extensions of the files taken for images, in any case. What a file really is, its first bytes
 /// tell.
@@ -68,13 +70,6 @@ impl ImageFolder {
     }
 }
 
-/// What a worker of [`ImageFolder`] keeps: the file's bytes, decoder and images.
-#[derive(Default)]
-pub struct ImageWorker {
-    bytes: Vec<u8>,
-    transforms: Worker,
-}
-
 impl Dataset for ImageFolder {
     type Worker = ImageWorker;
 
@@ -83,10 +78,7 @@ impl Dataset for ImageFolder {
     }
 
     fn fields(&self) -> Vec<Field> {
-        vec![
-            Field::new("images", self.compose.shape(), Dtype::Float32),
-            Field::new("labels", [], Dtype::Int64),
-        ]
+        labelled::fields(&self.compose)
     }
 
     fn load(
@@ -99,16 +91,8 @@ impl Dataset for ImageFolder {
         slot.clock.enter(Stage::Read);
         worker.bytes.clear();
         File::open(path)?.read_to_end(&mut worker.bytes)?;
-        let image = slot.fields.get_mut::<f32>(0);
-        self.compose.apply(
-            &worker.bytes,
-            &mut slot.rng,
-            &mut worker.transforms,
-            slot.clock,
-            image,
-        )?;
-        slot.fields.get_mut::<i64>(1)[0] = i64::from(*class);
-        Ok(())
+        let ImageWorker { bytes, transforms } = worker;
+        labelled::write(&self.compose, bytes, i64::from(*class), transforms, slot)
     }
 
     fn origin(&self, index: usize) -> Option<String> {

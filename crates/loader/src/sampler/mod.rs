@@ -7,6 +7,7 @@
 //! Any of them works on several machines: see [`distributed`](crate::distributed).
 
 mod length_buckets;
+mod shuffle_buffer;
 
 use preproc::SampleRng;
 use rand::RngExt;
@@ -16,6 +17,7 @@ use rand::seq::{SliceRandom, index};
 use thiserror::Error;
 
 pub use length_buckets::LengthBuckets;
+pub use shuffle_buffer::ShuffleBuffer;
 
 /// An order for each epoch.
 pub trait Sampler: Send + Sync + 'static {

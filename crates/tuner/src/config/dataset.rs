@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use loader::Dtype;
+use loader::datasets::tar::{Label, TarOptions};
 use loader::datasets::{Split, ToFloat32, TokenWidth};
 use preproc::{Compose, DecodeOptions, Transform};
 use serde::de::IgnoredAny;
@@ -17,6 +18,10 @@ use crate::TunerError;
 pub enum DatasetConfig {
     /// Images in a folder for each class: [`loader::ImageFolder`].
     ImageFolder(ImageFolderConfig),
+    /// Images in tar shards: [`loader::TarShards`].
+    Tar(TarConfig),
+    /// Images in a column of Parquet files: [`loader::ParquetImages`].
+    Parquet(ParquetConfig),
     /// [`loader::Arrays::cifar10`].
     Cifar10(Cifar10Config),
     /// [`loader::Arrays::cifar100`].
@@ -39,6 +44,8 @@ pub enum DatasetConfig {
 #[expect(missing_docs, reason = "they are those of `DatasetConfig`")]
 pub enum DatasetKind {
     ImageFolder,
+    Tar,
+    Parquet,
     Cifar10,
     Cifar100,
     Mnist,
@@ -82,6 +89,67 @@ impl ImageFolderConfig {
     /// If they make no sense.
     pub fn compose(&self) -> Result<Compose, TunerError> {
         Ok(Compose::new(self.transforms.clone(), self.decode.clone())?)
+    }
+}
+
+/// `kind = "tar"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TarConfig {
+    #[serde(default, skip_serializing, rename = "kind")]
+    _kind: KindKey,
+    /// The shards, a pattern as `train-{000000..000146}.tar`, or the folder that holds them.
+    pub root: PathBuf,
+    /// The key under which the label stands in `.json`; if not given, it is the number in `.cls`.
+    pub json_label: Option<String>,
+    /// The extension of the image, where a sample has several.
+    pub image: Option<String>,
+    /// How images are decoded.
+    #[serde(default)]
+    pub decode: DecodeOptions,
+    /// From an image's bytes to a sample.
+    pub transforms: Vec<Transform>,
+}
+
+impl TarConfig {
+    /// Where the parts of a sample stand.
+    pub fn options(&self) -> TarOptions {
+        let label = self.json_label.clone().map_or(Label::Cls, Label::Json);
+        TarOptions { label, image: self.image.clone() }
+    }
+}
+
+/// `kind = "parquet"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ParquetConfig {
+    #[serde(default, skip_serializing, rename = "kind")]
+    _kind: KindKey,
+    /// The files, a pattern as `train-{00000..00293}-of-00294.parquet`, or the folder that holds
+    /// them.
+    pub root: PathBuf,
+    /// The column of the images.
+    #[serde(default = "ParquetConfig::default_image_column")]
+    pub image_column: String,
+    /// The column of the labels.
+    #[serde(default = "ParquetConfig::default_label_column")]
+    pub label_column: String,
+    /// How images are decoded.
+    #[serde(default)]
+    pub decode: DecodeOptions,
+    /// From an image's bytes to a sample.
+    pub transforms: Vec<Transform>,
+}
+
+impl ParquetConfig {
+    /// What HuggingFace calls it.
+    pub fn default_image_column() -> String {
+        "image".to_owned()
+    }
+
+    /// What HuggingFace calls it.
+    pub fn default_label_column() -> String {
+        "label".to_owned()
     }
 }
 
@@ -264,6 +332,8 @@ impl DatasetConfig {
     pub fn root(&self) -> Option<&Path> {
         match self {
             Self::ImageFolder(ImageFolderConfig { root, .. })
+            | Self::Tar(TarConfig { root, .. })
+            | Self::Parquet(ParquetConfig { root, .. })
             | Self::Cifar10(Cifar10Config { root, .. })
             | Self::Cifar100(SplitConfig { root, .. })
             | Self::Mnist(SplitConfig { root, .. })
@@ -272,6 +342,28 @@ impl DatasetConfig {
             | Self::Tokens(TokensConfig { root, .. }) => Some(root),
             Self::Synthetic(_) => None,
         }
+    }
+
+    /// The transforms of images and how they are decoded; `None` for other kinds of data.
+    pub fn transforms(&self) -> Option<(&[Transform], &DecodeOptions)> {
+        match self {
+            Self::ImageFolder(ImageFolderConfig { transforms, decode, .. })
+            | Self::Tar(TarConfig { transforms, decode, .. })
+            | Self::Parquet(ParquetConfig { transforms, decode, .. }) => Some((transforms, decode)),
+            _ => None,
+        }
+    }
+
+    /// The transforms, planned.
+    ///
+    /// # Errors
+    /// If they make no sense, or this kind of data has none.
+    pub fn compose(&self) -> Result<Compose, TunerError> {
+        let (transforms, decode) = match self.transforms() {
+            Some((transforms, decode)) => (transforms.to_vec(), decode.clone()),
+            None => (Vec::new(), DecodeOptions::default()),
+        };
+        Ok(Compose::new(transforms, decode)?)
     }
 
     /// Takes the data in another folder, and no stand-in, which is for the configuration's own.
@@ -288,7 +380,9 @@ impl DatasetConfig {
                 *root = new;
                 *stand_in = None;
             }
-            Self::Cifar100(SplitConfig { root, .. })
+            Self::Tar(TarConfig { root, .. })
+            | Self::Parquet(ParquetConfig { root, .. })
+            | Self::Cifar100(SplitConfig { root, .. })
             | Self::Mnist(SplitConfig { root, .. })
             | Self::Npy(NpyConfig { root, .. })
             | Self::Safetensors(SafetensorsConfig { root, .. })
@@ -311,7 +405,7 @@ impl DatasetConfig {
     /// If a value is out of range or the transforms make no sense.
     pub(super) fn validate(&self) -> Result<(), TunerError> {
         match self {
-            Self::ImageFolder(folder) => folder.compose().map(drop),
+            Self::ImageFolder(_) | Self::Tar(_) | Self::Parquet(_) => self.compose().map(drop),
             Self::Synthetic(SyntheticConfig { cpu_s, io_delay_s, .. }) => {
                 let seconds = |key, value: f64| {
                     let good = (0.0..=3600.0).contains(&value);

@@ -94,7 +94,11 @@ impl Array {
         Self::from_bytes(bytes, shape, dtype)
     }
 
-    fn from_bytes(bytes: Vec<u8>, shape: Vec<usize>, dtype: Dtype) -> Result<Self, FileError> {
+    pub(super) fn from_bytes(
+        bytes: Vec<u8>,
+        shape: Vec<usize>,
+        dtype: Dtype,
+    ) -> Result<Self, FileError> {
         Self::new(Bytes::Owned(Arc::new(bytes)), 0, shape, dtype)
     }
 
@@ -129,6 +133,24 @@ impl Array {
     /// Type of its elements.
     pub fn dtype(&self) -> Dtype {
         self.dtype
+    }
+
+    /// The values as int64, if they are integers, one for each sample.
+    pub(super) fn integers(&self) -> Option<Vec<i64>> {
+        let [_] = self.shape[..] else { return None };
+        let bytes = &self.bytes.get()[self.start..];
+        let bytes = &bytes[..self.len() * self.dtype.bytes()];
+        fn read<const N: usize>(bytes: &[u8], number: fn([u8; N]) -> i64) -> Option<Vec<i64>> {
+            Some(bytes.as_chunks().0.iter().map(|bytes| number(*bytes)).collect())
+        }
+        match self.dtype {
+            Dtype::Uint8 | Dtype::Bool => read(bytes, |[n]| i64::from(n)),
+            Dtype::Int8 => read(bytes, |n| i64::from(i8::from_le_bytes(n))),
+            Dtype::Int16 => read(bytes, |n| i64::from(i16::from_le_bytes(n))),
+            Dtype::Int32 => read(bytes, |n| i64::from(i32::from_le_bytes(n))),
+            Dtype::Int64 => read(bytes, i64::from_le_bytes),
+            _ => None,
+        }
     }
 
     fn is_mapped(&self) -> bool {

@@ -1,0 +1,312 @@
+//! Rows of Parquet files: [images in a column](ParquetImages), or
+//! [numeric columns](crate::Arrays::parquet).
+
+mod cache;
+mod error;
+mod numbers;
+mod pages;
+mod source;
+
+use std::ops::Range;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, ArrayRef};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ParquetRecordBatchReaderBuilder, RowSelection, RowSelectionPolicy,
+    RowSelector,
+};
+use parquet::basic::{ConvertedType, LogicalType, Type};
+use parquet::schema::types::SchemaDescriptor;
+use preproc::Compose;
+use profiler::stage::Stage;
+use rayon::prelude::*;
+use thiserror::Error;
+
+pub use error::ParquetError;
+
+use self::cache::{BATCH, Cache, Rows};
+use self::numbers::Opened;
+use self::source::{Source, guarded, no_column, of, schema};
+use super::handles::Handles;
+use super::{Files, ImageWorker, labelled};
+use crate::{Dataset, Field, SampleError, Slot};
+
+/// Bytes of decoded pages that are kept, if not said otherwise: 256 MiB.
+pub const CACHE_BYTES: usize = 256 << 20;
+
+/// Images in a column of Parquet files, with labels in another: `images`, float32 `[3, H, W]` as
+/// the transforms leave it, and `labels`, int64.
+///
+/// The column holds the bytes of image files, by themselves or in a struct with a member `bytes` as
+/// HuggingFace's data sets have it. Labels are integers, and read at opening.
+///
+/// **What order costs.** The least that can be decoded alone is a page, a megabyte in most files:
+/// about ten photographs. Opening finds all pages, by the file's index or else by their headers;
+/// decoded pages are shared by the workers and kept up to [`cache_bytes`](Self::cache_bytes).
+/// In order, a page is decoded once. Shuffled as a whole, nearly every image costs the decoding of
+/// a page. Between the two lies [`ShuffleBuffer`](crate::sampler::ShuffleBuffer) over
+/// [`row_groups`](Self::row_groups): it is cheap as long as the pages of a buffer's images fit into
+/// the cache. Pages of a file written with `data_page_size` of one image, or `compression="none"`,
+/// cost less.
+///
+/// Of a damaged file, no more is read at a time than it holds; a page may claim to be 2 GiB when
+/// decompressed.
+///
+/// ```
+/// use loader::{Loader, ParquetImages};
+/// use preproc::transform::{Resize, ResizeSize};
+/// use preproc::{Compose, DecodeOptions, Transform};
+///
+/// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference/shards/images-huggingface.parquet");
+/// # /*
+/// let file = "images-huggingface.parquet";
+/// # */
+/// let resize = Transform::Resize(Resize { size: ResizeSize::Exact([64, 64]) });
+/// let transforms = vec![Transform::Decode, resize, Transform::ToTensor];
+/// let compose = Compose::new(transforms, DecodeOptions::default())?;
+/// let dataset = ParquetImages::open(file, "image", "label", compose)?;
+/// let mut loader = Loader::builder(dataset).batch_size(4).num_workers(1).build()?;
+/// let batch = loader.epoch(0).next().unwrap()?;
+/// assert_eq!(batch["images"].size(), [4, 3, 64, 64]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ParquetImages {
+    handles: Handles,
+    files: Vec<Columns>,
+    pages: Vec<Page>,
+    row_groups: Vec<Range<usize>>,
+    labels: Vec<i64>,
+    column: String,
+    cache: Cache,
+    compose: Compose,
+}
+
+/// A file with the places of its pages, and the leaf column of its images.
+#[derive(Debug)]
+struct Columns {
+    metadata: ArrowReaderMetadata,
+    leaf: usize,
+    /// Number of its first row in the data set.
+    start: usize,
+}
+
+/// Rows of one page.
+#[derive(Debug)]
+struct Page {
+    /// Number of its first row in the data set.
+    start: usize,
+    file: u32,
+    group: u32,
+    /// First row in the row group, and how many.
+    first: usize,
+    rows: usize,
+}
+
+impl ParquetImages {
+    /// Finds the images in the column `images` of `files`, and reads the column `labels`.
+    ///
+    /// # Errors
+    /// If a file is missing, damaged or no Parquet file, or a column is not there or holds something
+    /// else.
+    pub fn open(
+        files: impl Into<Files>,
+        images: &str,
+        labels: &str,
+        compose: Compose,
+    ) -> Result<Self, ParquetError> {
+        let handles = Handles::new(files.into().resolve("parquet")?);
+        let opened = Opened::all(&handles)?;
+        let found: Vec<_> = opened
+            .par_iter()
+            .map(|Opened { path, source, metadata }| {
+                guarded(path, || {
+                    let leaf = leaf(path, schema(metadata.metadata()), images)?;
+                    let (metadata, rows) = pages::with_pages(path, source, metadata, leaf)?;
+                    Ok((metadata, leaf, rows))
+                })
+            })
+            .collect::<Result<_, ParquetError>>()?;
+        let labels = numbers::labels(&opened, labels)?;
+        let (mut files, mut pages, mut row_groups, mut start) = (vec![], vec![], vec![], 0);
+        for (file, (metadata, leaf, groups)) in found.into_iter().enumerate() {
+            files.push(Columns { metadata, leaf, start });
+            for (group, rows) in groups.into_iter().enumerate() {
+                let group_start = start;
+                for (first, rows) in rows.into_iter().filter(|(_, rows)| *rows > 0) {
+                    let (file, group) = (file as u32, group as u32);
+                    pages.push(Page { start, file, group, first, rows });
+                    start += rows;
+                }
+                row_groups.push(group_start..start);
+            }
+        }
+        if start != labels.len() {
+            return Err(ParquetError::Rows {
+                path: handles.path(0).to_owned(),
+                group: 0,
+                expected: labels.len() as i64,
+                got: start as u64,
+            });
+        }
+        let (cache, column) = (Cache::new(CACHE_BYTES), images.to_owned());
+        Ok(Self { handles, files, pages, row_groups, labels, column, cache, compose })
+    }
+
+    /// Keeps up to `bytes` of decoded pages, and at least one, instead of [`CACHE_BYTES`].
+    #[must_use]
+    pub fn cache_bytes(mut self, bytes: usize) -> Self {
+        self.cache.limit = bytes;
+        self
+    }
+
+    /// The range of the rows of each row group.
+    pub fn row_groups(&self) -> &[Range<usize>] {
+        &self.row_groups
+    }
+
+    /// The files.
+    pub fn paths(&self) -> &[PathBuf] {
+        self.handles.paths()
+    }
+
+    /// The label of each row.
+    pub fn labels(&self) -> &[i64] {
+        &self.labels
+    }
+
+    /// The transforms.
+    pub fn compose(&self) -> &Compose {
+        &self.compose
+    }
+
+    fn decode(&self, page: &Page) -> Result<Rows, ParquetError> {
+        let path = self.handles.path(page.file as usize);
+        let Columns { metadata, leaf, .. } = &self.files[page.file as usize];
+        let read = |source| ParquetError::Read { path: path.to_owned(), source };
+        let file = self.handles.get(page.file as usize).map_err(read)?;
+        let source = Source::new(file).map_err(read)?;
+        guarded(path, || {
+            let mask = ProjectionMask::leaves(schema(metadata.metadata()), [*leaf]);
+            let rows = vec![RowSelector::skip(page.first), RowSelector::select(page.rows)];
+            let reader =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(source, metadata.clone())
+                    .with_projection(mask)
+                    .with_row_groups(vec![page.group as usize])
+                    .with_row_selection(RowSelection::from(rows))
+                    .with_row_selection_policy(RowSelectionPolicy::Selectors)
+                    .with_batch_size(BATCH)
+                    .build()
+                    .map_err(|cause| of(path, cause))?;
+            let batches = reader.map(|batch| Ok(batch?.column(0).clone()));
+            let batches = batches.collect::<Result<Rows, arrow_schema::ArrowError>>();
+            let batches = batches.map_err(|cause| of(path, cause.into()))?;
+            let got = batches.iter().map(|batch| batch.len()).sum::<usize>();
+            if got != page.rows {
+                return Err(ParquetError::Rows {
+                    path: path.to_owned(),
+                    group: page.group as usize,
+                    expected: page.rows as i64,
+                    got: got as u64,
+                });
+            }
+            Ok(batches)
+        })
+    }
+}
+
+/// Why a row gives no image.
+#[derive(Debug, Error)]
+enum RowError {
+    #[error("the column `{column}` has no value there")]
+    Null { column: String },
+    #[error(transparent)]
+    Parquet(Arc<ParquetError>),
+}
+
+impl Dataset for ParquetImages {
+    type Worker = ImageWorker;
+
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    fn fields(&self) -> Vec<Field> {
+        labelled::fields(&self.compose)
+    }
+
+    fn load(
+        &self,
+        index: usize,
+        worker: &mut ImageWorker,
+        slot: &mut Slot<'_>,
+    ) -> Result<(), SampleError> {
+        slot.clock.enter(Stage::Read);
+        let number = self.pages.partition_point(|page| page.start <= index) - 1;
+        let page = &self.pages[number];
+        let row = index - page.start;
+        let write = |rows: &Rows| {
+            let null = || RowError::Null { column: self.column.clone() };
+            let bytes = binary(&rows[row / BATCH], row % BATCH).ok_or_else(null)?;
+            let transforms = &mut worker.transforms;
+            labelled::write(&self.compose, bytes, self.labels[index], transforms, slot)
+        };
+        self.cache.with(number, || self.decode(page), write).map_err(RowError::Parquet)?
+    }
+
+    fn origin(&self, index: usize) -> Option<String> {
+        let after = self.pages.partition_point(|page| page.start <= index);
+        let page = self.pages[..after].last().filter(|page| index < page.start + page.rows)?;
+        let row = index - self.files[page.file as usize].start;
+        Some(format!("{}: row {row}", self.handles.path(page.file as usize).display()))
+    }
+}
+
+/// The bytes of a row, which may lie in structs.
+fn binary(values: &ArrayRef, row: usize) -> Option<&[u8]> {
+    if values.is_null(row) {
+        return None;
+    }
+    match values.as_struct_opt() {
+        Some(parts) => binary(parts.columns().first()?, row),
+        None => values.as_binary_opt::<i32>().map(|values| values.value(row)),
+    }
+}
+
+/// The leaf column of the images: `column` itself or its member `bytes`.
+fn leaf(
+    path: &std::path::Path,
+    schema: &SchemaDescriptor,
+    column: &str,
+) -> Result<usize, ParquetError> {
+    let member = format!("{column}.bytes");
+    let leaf = schema.columns().iter().position(|leaf| {
+        let name = leaf.path().string();
+        name == column || name == member
+    });
+    let wrong = |got: String| ParquetError::Type {
+        path: path.to_owned(),
+        column: column.to_owned(),
+        got,
+        expected: "the bytes of image files, alone or as the member `bytes` of a struct",
+    };
+    let Some(leaf) = leaf else {
+        let fields = schema.root_schema().get_fields();
+        return Err(match fields.iter().find(|field| field.name() == column) {
+            Some(_) => wrong("a struct or a list".to_owned()),
+            None => no_column(path, schema, column),
+        });
+    };
+    let descriptor = schema.column(leaf);
+    let text = matches!(descriptor.logical_type_ref(), Some(LogicalType::String))
+        || descriptor.converted_type() == ConvertedType::UTF8;
+    match descriptor.physical_type() {
+        _ if descriptor.max_rep_level() > 0 => Err(wrong("lists".to_owned())),
+        _ if text => Err(wrong("text".to_owned())),
+        Type::BYTE_ARRAY => Ok(leaf),
+        other => Err(wrong(other.to_string())),
+    }
+}
