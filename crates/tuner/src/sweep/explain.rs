@@ -209,7 +209,8 @@ mod tests {
     fn small_batches_are_the_reason_only_where_they_are() {
         let winner = with_batches(32, [200.0, -2.0], 640.0);
         let larger = with_batches(64, [120.0, -3.0], 768.0);
-        let same = with_batches(32, [201.0, -60.0], 650.0);
+        let mut same = with_batches(32, [201.0, -60.0], 650.0);
+        same.cell.prefetch_depth = 4;
         let both = summary(vec![winner.clone(), same.clone(), larger.clone()]);
         let reason = |cell| why_not_fastest(cell, &winner, &both).unwrap_or_default();
         assert_eq!(

@@ -69,7 +69,8 @@ pub fn run(
     let output = Output::open(&path, options.resume)?;
     let data_table = DataTable::new(config, &data)?;
     let mut journal = Journal::open(&output.file("trials.jsonl"))?;
-    let mended = journal.records().last().is_some_and(|trial| trial.bad_sample.is_some());
+    let mut trials = summary::latest(journal.records()).into_iter();
+    let mended = trials.any(|trial| trial.bad_sample.is_some());
     let plan = Plan {
         config: config.clone(),
         cells,
