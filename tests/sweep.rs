@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,7 @@ use serde_json::Value;
 use tch::{Device, nn, nn::OptimizerConfig};
 use tuner::Config;
 use tuner::config::DatasetConfig;
+use tuner::sweep::fingerprint::DataTable;
 
 /// The lines of `trials.jsonl`.
 fn trials(out: &Path) -> Vec<Value> {
@@ -37,7 +38,8 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     let out = folder.path().join("out");
     let output = sweep(folder.path(), "out", &["--json"]).output().unwrap();
     assert_success(&output);
-    let summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    let mut summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(summary.as_object_mut().unwrap().remove("out"), Some(out.to_str().into()));
     let on_disk = fs::read(out.join("summary.json")).unwrap();
     assert_eq!(summary, serde_json::from_slice::<Value>(&on_disk).unwrap());
 
@@ -61,7 +63,10 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     assert_eq!(summary["cells"].as_array().unwrap().len(), 6);
 
     let report = fs::read_to_string(out.join("report.md")).unwrap();
-    assert!(report.contains("heatmap.png"));
+    assert!(report.contains("heatmap.png") && !report.contains("Z UTC"));
+    let starred = |line: &str| line.starts_with('|') && line.contains("* ");
+    // In the table of batch sizes and in that of all.
+    assert_eq!(report.lines().filter(|line| starred(line)).count(), 2, "{report}");
     let picture = image::open(out.join("heatmap.png")).unwrap();
     assert!(picture.width() > 400 && picture.height() > 200);
     assert!(fs::read_to_string(out.join("heatmap.svg")).unwrap().starts_with("<svg"));
@@ -154,14 +159,157 @@ fn failed_trials_are_rows_and_the_sweep_goes_on() {
     assert!(!folder.path().join("out/recommended.toml").exists());
 }
 
+/// An image of the data set in a [`workspace`].
+fn some_image(folder: &Path) -> PathBuf {
+    let mut classes =
+        fs::read_dir(folder.join("train")).unwrap().map(|entry| entry.unwrap().path());
+    let class = classes.find(|path| path.is_dir()).unwrap();
+    fs::read_dir(class).unwrap().next().unwrap().unwrap().path()
+}
+
 #[test]
-fn a_bad_image_is_named() {
+fn a_bad_image_stops_the_sweep_which_goes_on_when_it_is_mended() {
     let folder = workspace(20);
-    let class = fs::read_dir(folder.path().join("train")).unwrap().map(Result::unwrap);
-    let class = class.filter(|entry| entry.path().is_dir()).map(|entry| entry.path()).next();
-    fs::write(class.unwrap().join("broken.jpg"), b"").unwrap();
-    let output = sweep(folder.path(), "out", &["--quiet", "--repeats", "1"]).output().unwrap();
-    assert_refused(&output, &["broken.jpg", "empty"]);
+    // What a trial says is not cut at these words.
+    let root = folder.path().join("my error: photos");
+    fs::rename(folder.path().join("train"), &root).unwrap();
+    std::os::unix::fs::symlink(&root, folder.path().join("train")).unwrap();
+    let good = fs::canonicalize(some_image(folder.path())).unwrap();
+    let broken = good.with_file_name("broken.jpg");
+    fs::write(&broken, b"").unwrap();
+    let out = folder.path().join("out");
+    let more = ["--root", root.to_str().unwrap(), "--batch-size", "4", "--repeats", "1"];
+    let run = |resume: &[&str]| sweep(folder.path(), "out", &[&more, resume].concat()).output();
+
+    // Some settings may be done before they come to it.
+    let output = run(&["--quiet"]).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+    for part in [broken.to_str().unwrap(), "empty", "hint: replace or remove", "--resume"] {
+        assert!(stderr(&output).contains(part), "`{part}` is not in: {}", stderr(&output));
+    }
+    assert!(!out.join("recommended.toml").exists());
+    let (last, before) = trials(&out).split_last().map(|(l, b)| (l.clone(), b.to_vec())).unwrap();
+    assert_eq!(last["status"], "failed");
+    assert_eq!(last["bad_sample"], broken.to_str().unwrap());
+    let start = format!("sample {}", last["error"].as_str().unwrap().split(' ').nth(1).unwrap());
+    assert!(last["error"].as_str().unwrap().starts_with(&start));
+    assert!(last["error"].as_str().unwrap().contains("my error: photos"));
+    assert!(before.iter().all(|trial| trial["status"] == "ok"), "{before:?}");
+
+    // Not yet mended.
+    assert_eq!(run(&["--resume"]).unwrap().status.code(), Some(1));
+    let failed_again = trials(&out).len();
+    fs::copy(&good, &broken).unwrap();
+    assert_success(&run(&["--resume"]).unwrap());
+    let after = trials(&out);
+    assert_eq!(after[..before.len()], before);
+    assert_eq!(after.len(), failed_again + 3 - before.len());
+    assert!(after[failed_again..].iter().all(|trial| trial["status"] == "ok"));
+    assert!(out.join("recommended.toml").exists());
+
+    // Mended once, it is the data of this sweep.
+    fs::remove_file(&broken).unwrap();
+    let output = run(&["--resume", "--quiet"]).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("the files of the data differ"), "{}", stderr(&output));
+}
+
+#[test]
+fn a_setting_that_crashed_and_could_have_won_is_named() {
+    let folder = workspace(20);
+    let out = folder.path().join("out");
+    let more = ["--batch-size", "4", "--repeats", "1", "--measure-s", "1"];
+    let mut command = sweep(folder.path(), "out", &more);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut trial = None;
+    wait_for("trial process", || {
+        trial = trial_of(child.id());
+        trial.is_some()
+    });
+    let pid = rustix::process::Pid::from_raw(trial.unwrap() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_success(&output);
+    let rows = trials(&out);
+    assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0]["status"], "failed");
+    assert_eq!(rows[0]["bad_sample"], Value::Null);
+    assert!(rows[0]["error"].as_str().unwrap().contains("SIGKILL"), "{}", rows[0]["error"]);
+    let said = "1 setting could have won, but trials of it failed";
+    assert!(stdout(&output).contains(said), "{}", stdout(&output));
+    assert!(stdout(&output).contains("1 trial gave no figures"), "{}", stdout(&output));
+    let read = |file: &str| fs::read_to_string(out.join(file)).unwrap();
+    assert!(read("report.md").contains(said));
+    assert!(read("recommended.toml").contains(&format!("# WARNING: {said}")));
+    assert!(read("recommended.toml").contains("could_have_won = ["));
+    loader::settings::SettingsFile::read(out.join("recommended.toml")).unwrap();
+
+    // Given another try, it is measured like the others.
+    let again = sweep(folder.path(), "out", &[&more[..], &["--resume"]].concat()).output().unwrap();
+    assert_success(&again);
+    assert!(!stdout(&again).contains(said));
+    assert!(!read("recommended.toml").contains("could_have_won = ["));
+    assert_eq!(trials(&out).len(), 4);
+}
+
+#[test]
+fn pinning_that_has_no_effect_is_said_once() {
+    let folder = workspace(20);
+    let config = folder.path().join("small.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("[loader]", "[loader]\npin_memory = true")).unwrap();
+    let output = sweep(folder.path(), "out", &["--batch-size", "4", "--repeats", "1"]);
+    let output = { output }.output().unwrap();
+    assert_success(&output);
+    let pinned = trials(&folder.path().join("out"))[0]["pin_memory"] == true;
+    let warnings = stderr(&output).matches("`pin_memory = true` has no effect").count();
+    assert_eq!(warnings, usize::from(!pinned), "{}", stderr(&output));
+}
+
+/// The table that a sweep has for the data at `root` with `config`.
+fn data_table(config: &Config, root: &Path) -> DataTable {
+    let mut config = config.clone();
+    config.dataset.root = root.to_owned();
+    DataTable::new(&config, &tuner::dataset::open(&config).unwrap()).unwrap()
+}
+
+#[test]
+fn other_data_has_another_fingerprint() {
+    let (folder, other) = (workspace(20), tempfile::tempdir().unwrap());
+    let root = folder.path().join("train");
+    let config = Config::read(&folder.path().join("small.toml")).unwrap();
+    let print = || data_table(&config, &root).fingerprint;
+    let before = print();
+    assert_eq!(print(), before);
+
+    // It does not depend on where the data lies.
+    let moved = other.path().join("elsewhere");
+    fs::rename(&root, &moved).unwrap();
+    assert_eq!(data_table(&config, &moved).fingerprint, before);
+    fs::rename(&moved, &root).unwrap();
+
+    // The names of seed 8 are those of seed 7; the files are not.
+    let made = tuner()
+        .args(["data", "make", "imagenet-like", "--quiet", "--seed", "8", "--images", "20"])
+        .arg("--out")
+        .arg(&moved)
+        .output()
+        .unwrap();
+    assert_success(&made);
+    assert_ne!(data_table(&config, &moved).fingerprint, before);
+
+    let mut changed = config.clone();
+    changed.dataset.decode.max_pixels -= 1;
+    assert_ne!(data_table(&changed, &root).fingerprint, before);
+
+    let image = some_image(folder.path());
+    fs::rename(&image, image.with_file_name("renamed.jpg")).unwrap();
+    assert_ne!(print(), before);
+    fs::rename(image.with_file_name("renamed.jpg"), &image).unwrap();
+    assert_eq!(print(), before);
+    let bytes = fs::read(&image).unwrap();
+    fs::write(&image, [&bytes[..], b"more"].concat()).unwrap();
+    assert_ne!(print(), before);
 }
 
 fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
@@ -212,9 +360,64 @@ fn ctrl_c_leaves_what_was_measured_and_a_second_sweep_is_kept_apart() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130));
-    assert!(stderr(&output).contains("--resume"), "{}", stderr(&output));
     let kept = trials(&out);
     assert!(kept.len() >= 2 && kept.iter().all(|trial| trial["status"] == "ok"), "{kept:?}");
+
+    // The command that it names goes on.
+    let said = stderr(&output);
+    let command = said.split("go on with `tuner ").nth(1).and_then(|rest| rest.split('`').next());
+    let mut shell = std::process::Command::new("sh");
+    let command = format!("exec {} {}", env!("CARGO_BIN_EXE_tuner"), command.unwrap());
+    shell.current_dir(common::repository()).args(["-c", &command]);
+    let mut child = shell.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    wait_for("trial of the resumed sweep", || trials(&out).len() > kept.len());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(trials(&out)[..kept.len()], kept);
+}
+
+#[test]
+fn default_folders_are_of_one_configuration_and_latest_is_finished() {
+    let folder = workspace(20);
+    let here = fs::canonicalize(folder.path()).unwrap();
+    for name in ["a", "b"] {
+        fs::create_dir(here.join(name)).unwrap();
+        fs::copy(here.join("small.toml"), here.join(name).join("small.toml")).unwrap();
+    }
+    let run = |config: &str, more: &[&str]| {
+        let mut command = tuner();
+        command.current_dir(&here).args(["sweep", "--quiet", "--config", config]);
+        command.args(["--batch-size", "4", "--repeats", "1"]).args(more);
+        command
+    };
+    assert_success(&run("a/small.toml", &[]).output().unwrap());
+    let first = fs::read_link(here.join("sweeps/small/latest")).unwrap();
+    assert_success(&run("b/small.toml", &[]).output().unwrap());
+    assert_eq!(fs::read_link(here.join("sweeps/small/latest")).unwrap(), first);
+    assert!(here.join("sweeps/small-2/latest/recommended.toml").exists());
+
+    // Killed after a trial, it is gone on with; till then the settings before it can be read.
+    let folders = || {
+        let entries = fs::read_dir(here.join("sweeps/small")).unwrap().map(Result::unwrap);
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.retain(|name| name != "latest");
+        names.sort_unstable();
+        names
+    };
+    let mut child = run("a/small.toml", &["--measure-s", "1"]).spawn().unwrap();
+    wait_for("a second folder", || folders().len() == 2);
+    let second = here.join("sweeps/small").join(&folders()[1]);
+    wait_for("trial", || !trials(&second).is_empty());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(fs::read_link(here.join("sweeps/small/latest")).unwrap(), first);
+    assert!(here.join("sweeps/small/latest/recommended.toml").exists());
+    let kept = trials(&second);
+    assert_success(&run("./a/small.toml", &["--measure-s", "1", "--resume"]).output().unwrap());
+    assert_eq!(trials(&second)[..kept.len()], kept);
+    let latest = fs::read_link(here.join("sweeps/small/latest")).unwrap();
+    assert_eq!(second.file_name(), Some(latest.as_os_str()));
+    assert_eq!(folders().len(), 2);
 }
 
 #[test]

@@ -181,6 +181,13 @@ impl From<Option<String>> for Origin {
     }
 }
 
+impl Origin {
+    /// What the data set says: a path, mostly.
+    pub fn path(&self) -> Option<&str> {
+        self.0.as_deref()
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {

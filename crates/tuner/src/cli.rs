@@ -273,20 +273,11 @@ fn sweep(args: SweepArgs) -> Result<(), TunerError> {
     // From here on Ctrl-C ends a trial, not the program at once.
     let finished = sweep::run(&config, &options, &on_interrupt()?)?;
     if args.source.json {
-        return print_json(&finished.summary);
+        return print_json(&finished);
     }
     let mut text = String::new();
     if !args.source.quiet {
-        let summary = &finished.summary;
-        text += &format!("{}\n\n", sweep::report::table(summary.cells.iter().take(12)));
-        if let Some(failed) = summary.failed.last() {
-            text += &format!(
-                "{} trials gave no figures; the last said: {}\n\n",
-                summary.failed.len(),
-                failed.error.as_deref().unwrap_or("nothing")
-            );
-        }
-        text += &format!("{}\n", sweep::report::verdict(summary)?);
+        text += &format!("{}\n", sweep::report::terminal(&finished.summary)?);
     }
     print(&(text + &show(&finished.path)))
 }

@@ -1,7 +1,9 @@
 //! From a configuration to a data set; made first, if it is missing and there is a stand-in.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::hash::Hasher;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -11,7 +13,6 @@ use loader::{
     Arrays, Dataset, Field, ImageFolder, Loader, LoaderBuilder, ParquetImages, Synthetic,
     TarShards, Tokens,
 };
-use sha2::{Digest, Sha256};
 
 use crate::config::{
     Cifar10Config, Cifar10StandIn, Cifar10StandInKind, DatasetConfig, FieldConfig,
@@ -111,12 +112,33 @@ pub struct Opened {
     pub fields: Vec<Field>,
     /// Names of the classes, where they are known; a label is a place in this list.
     pub classes: Vec<String>,
+    /// To tell it from others.
+    pub data: Arc<dyn Identity>,
+}
+
+/// What a data set says of itself.
+pub trait Identity: Send + Sync {
+    /// See [`Dataset::fingerprint`].
+    fn fingerprint(&self, hasher: &mut dyn Hasher);
+    /// See [`Dataset::origin`].
+    fn origin(&self, index: usize) -> Option<String>;
+}
+
+impl<D: Dataset> Identity for D {
+    fn fingerprint(&self, hasher: &mut dyn Hasher) {
+        Dataset::fingerprint(self, hasher);
+    }
+
+    fn origin(&self, index: usize) -> Option<String> {
+        Dataset::origin(self, index)
+    }
 }
 
 impl Opened {
     fn new(data: impl Dataset) -> Self {
-        let (samples, fields) = (data.len(), data.fields());
-        Self { builder: Loader::builder(data), samples, fields, classes: Vec::new() }
+        let (samples, fields, data) = (data.len(), data.fields(), Arc::new(data));
+        let builder = Loader::builder(data.clone());
+        Self { builder, samples, fields, classes: Vec::new(), data }
     }
 }
 
@@ -198,34 +220,6 @@ fn files(root: &Path) -> Files {
 /// If the transforms make no sense or the data cannot be listed.
 pub fn open_folder(config: &ImageFolderConfig) -> Result<ImageFolder, TunerError> {
     Ok(ImageFolder::open(&config.root, config.compose()?)?)
-}
-
-/// SHA-256 of what the samples are, as far as it can be told without loading them: the
-/// configuration but for its root, and the paths and classes of images in folders.
-///
-/// # Errors
-/// As [`open`].
-pub fn fingerprint(config: &Config, data: &Opened) -> Result<String, TunerError> {
-    let mut hash = Sha256::new();
-    if let DatasetConfig::ImageFolder(folder) = &config.dataset {
-        let transforms = serde_json::to_vec(&folder.transforms);
-        hash.update(transforms.map_err(|error| TunerError::Bug(error.to_string()))?);
-        for (path, class) in open_folder(folder)?.images() {
-            let path = path.strip_prefix(&folder.root).unwrap_or(path);
-            hash.update(path.as_os_str().as_encoded_bytes());
-            hash.update(class.to_le_bytes());
-        }
-    } else {
-        let mut table = config.dataset.clone();
-        if table.root().is_some() {
-            table.set_root(PathBuf::new())?;
-        }
-        let table = serde_json::to_vec(&table);
-        hash.update(table.map_err(|error| TunerError::Bug(error.to_string()))?);
-        hash.update((data.samples as u64).to_le_bytes());
-        hash.update(format!("{:?}", data.fields));
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// A progress bar on stderr; hidden where that is no terminal or `quiet` is asked for.

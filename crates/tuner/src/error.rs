@@ -141,10 +141,22 @@ pub enum TunerError {
         /// The error of the last trial.
         last: String,
     },
-    /// Ctrl-C.
+    /// A sample that a trial came to could not be loaded.
     #[error(
-        "stopped: {done} of {planned} trials are in `{path}`\nhint: go on with `--resume --out {path}`"
+        "{error}\nhint: replace or remove it, then go on with `{resume}`: {done} of {planned} trials are kept"
     )]
+    BadSample {
+        /// The sample and what is wrong with it.
+        error: String,
+        /// Trials with figures.
+        done: usize,
+        /// Trials planned.
+        planned: usize,
+        /// The command that goes on.
+        resume: String,
+    },
+    /// Ctrl-C.
+    #[error("stopped: {done} of {planned} trials are in `{path}`\nhint: go on with `{resume}`")]
     Interrupted {
         /// Trials on record.
         done: usize,
@@ -152,6 +164,8 @@ pub enum TunerError {
         planned: usize,
         /// The output folder.
         path: PathBuf,
+        /// The command that goes on.
+        resume: String,
     },
     /// A picture could not be drawn.
     #[error("cannot draw `{path}`: {message}")]

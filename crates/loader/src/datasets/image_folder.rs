@@ -1,12 +1,14 @@
 //! Images in class folders, as torchvision's `ImageFolder`.
 
 use std::fs::{self, File};
+use std::hash::{Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use preproc::Compose;
 use profiler::stage::Stage;
 use rayon::prelude::*;
+use siphasher::sip::SipHasher13;
 
 use super::labelled;
 pub use super::labelled::ImageWorker;
@@ -27,6 +29,8 @@ pub struct ImageFolder {
     classes: Vec<String>,
     /// Each with the number of its class.
     images: Vec<(PathBuf, u32)>,
+    /// Of the names of classes and images below the root.
+    fingerprint: u64,
     compose: Compose,
 }
 
@@ -45,13 +49,18 @@ impl ImageFolder {
         }
         let images: Vec<Vec<PathBuf>> =
             folders.par_iter().map(|folder| images_below(folder)).collect::<Result<_, _>>()?;
+        // Here and not when it is asked for: it takes long for a million, and here are threads.
+        let names: Vec<u64> =
+            folders.par_iter().zip(&images).map(|(class, images)| hash(class, images)).collect();
         let classes = folders.iter().map(|folder| name(folder)).collect();
         let images = images
             .into_iter()
             .enumerate()
             .flat_map(|(class, images)| images.into_iter().map(move |path| (path, class as u32)))
             .collect();
-        Ok(Self { classes, images, compose })
+        let mut hasher = SipHasher13::new();
+        names.hash(&mut hasher);
+        Ok(Self { classes, images, fingerprint: hasher.finish(), compose })
     }
 
     /// Names of the classes; a label is a place in this list.
@@ -98,6 +107,22 @@ impl Dataset for ImageFolder {
     fn origin(&self, index: usize) -> Option<String> {
         self.images.get(index).map(|(path, _)| path.display().to_string())
     }
+
+    /// By names, not by contents: a file that is mended makes no other data of it.
+    fn fingerprint(&self, hasher: &mut dyn Hasher) {
+        hasher.write_u64(self.fingerprint);
+    }
+}
+
+/// Of the name of a class folder and of the paths of its images below it.
+fn hash(class: &Path, images: &[PathBuf]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    class.file_name().hash(&mut hasher);
+    let folder = class.as_os_str().len();
+    for image in images {
+        image.as_os_str().as_encoded_bytes()[folder..].hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {

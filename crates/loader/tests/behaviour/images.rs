@@ -216,3 +216,30 @@ fn files_that_vanish_or_are_folders_are_named() {
         assert!(text.contains("3.jpg`) could not be loaded: Is a directory"), "{text}");
     });
 }
+
+#[test]
+fn a_state_is_good_for_a_folder_of_the_same_names_only() {
+    let image = reference("jpeg_1x1.jpg");
+    let files = [("a/1.jpg", &image[..]), ("a/2.jpg", &image[..]), ("b/3.jpg", &image[..])];
+    let root = folder(&files);
+    let state = || {
+        let data = ImageFolder::open(root.path(), compose()).unwrap();
+        let mut loader = Loader::builder(data).batch_size(1).num_workers(0).build().unwrap();
+        loader.epoch(0).next().unwrap().unwrap();
+        loader.state().unwrap()
+    };
+    let before = state();
+    // Mended files are the same data; renamed ones and those of another class are not.
+    fs::write(root.path().join("a/1.jpg"), [&image[..], b"more"].concat()).unwrap();
+    assert_eq!(state(), before);
+    let elsewhere = folder(&files);
+    let data = ImageFolder::open(elsewhere.path(), compose()).unwrap();
+    let mut loader = Loader::builder(data).batch_size(1).num_workers(0).build().unwrap();
+    loader.resume(&before).unwrap();
+    for (from, to) in [("a/1.jpg", "a/0.jpg"), ("a/2.jpg", "b/2.jpg"), ("b", "c")] {
+        fs::rename(root.path().join(from), root.path().join(to)).unwrap();
+        assert_ne!(state(), before, "{from}");
+        fs::rename(root.path().join(to), root.path().join(from)).unwrap();
+    }
+    assert_eq!(state(), before);
+}

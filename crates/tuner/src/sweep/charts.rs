@@ -73,8 +73,9 @@ pub fn heat_map(cells: &[CellSummary], folder: &Path) -> Result<(), TunerError> 
     ];
     let columns = heats[0].batch_sizes.len() as u32;
     let rows = heats[0].num_workers.len() as u32;
-    // Two panels side by side; room for axes and titles around cells of a readable size.
-    let (width, height) = (2 * (110 + columns.max(3) * 90), 150 + rows.max(2) * 70);
+    // Two panels side by side, with cells of a readable size and room for the titles.
+    let width = 2 * ((LEFT + RIGHT) as u32 + columns.max(3) * 90);
+    let height = (TOP + BOTTOM) as u32 + rows.max(2) * 70;
     use_own_font();
 
     let path = folder.join("heatmap.svg");
@@ -116,53 +117,108 @@ fn draw<DB: DrawingBackend>(backend: DB, heats: &[Heat; 2]) -> Result<(), String
     area.present().map_err(|e| e.to_string())
 }
 
+/// Around the cells of a panel: titles and labels.
+const LEFT: i32 = 70;
+const RIGHT: i32 = 20;
+const TOP: i32 = 55;
+const BOTTOM: i32 = 65;
+
+/// Drawn in pixels: the axes are lists of names, of one name maybe, and have no scale.
 fn panel<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, heat: &Heat) -> Result<(), String> {
-    let text = |error: &dyn std::fmt::Display| error.to_string();
-    let (columns, rows) = (heat.batch_sizes.len(), heat.num_workers.len());
-    let mut chart = ChartBuilder::on(area)
-        .caption(heat.title, ("sans-serif", 22))
-        .margin(14)
-        .x_label_area_size(50)
-        .y_label_area_size(55)
-        .build_cartesian_2d((0..columns - 1).into_segmented(), (0..rows - 1).into_segmented())
-        .map_err(|e| text(&e))?;
-    let label = |list: &[usize], at: &SegmentValue<usize>| match at {
-        SegmentValue::CenterOf(at) | SegmentValue::Exact(at) => {
-            list.get(*at).map(usize::to_string).unwrap_or_default()
-        }
-        SegmentValue::Last => String::new(),
+    let (width, height) = area.dim_in_pixel();
+    let (columns, rows) = (heat.batch_sizes.len() as i32, heat.num_workers.len() as i32);
+    let (right, bottom) = (width as i32 - RIGHT, height as i32 - BOTTOM);
+    // Rows go up. The left edge of a column, the lower edge of a row:
+    let x = |column: i32| LEFT + column * (right - LEFT) / columns.max(1);
+    let y = |row: i32| bottom - row * (bottom - TOP) / rows.max(1);
+    let (middle_x, middle_y) = ((LEFT + right) / 2, (TOP + bottom) / 2);
+
+    let style = |size: u32, colour: &'static RGBColor| {
+        let style = TextStyle::from(("sans-serif", size).into_font());
+        style.color(colour).pos(Pos::new(HPos::Center, VPos::Center))
     };
-    chart
-        .configure_mesh()
-        .disable_mesh()
-        .x_labels(columns)
-        .y_labels(rows)
-        .x_desc("batch size")
-        .y_desc("num_workers")
-        .x_label_formatter(&|at| label(&heat.batch_sizes, at))
-        .y_label_formatter(&|at| label(&heat.num_workers, at))
-        .label_style(("sans-serif", 16))
-        .draw()
-        .map_err(|e| text(&e))?;
-    for (&(across, up), &value) in &heat.values {
-        let height = heat.height(value);
-        let colour = ViridisRGB.get_color(height);
-        let corner = |at: usize| {
-            move |list: usize| if at < list { SegmentValue::Exact(at) } else { SegmentValue::Last }
-        };
-        let corners = [
-            (corner(across)(columns), corner(up)(rows)),
-            (corner(across + 1)(columns), corner(up + 1)(rows)),
-        ];
-        chart.draw_series([Rectangle::new(corners, colour.filled())]).map_err(|e| text(&e))?;
-        // Viridis is dark at its low end.
-        let ink = if height < 0.6 { WHITE } else { BLACK };
-        let style = TextStyle::from(("sans-serif", 18).into_font())
-            .color(&ink)
-            .pos(Pos::new(HPos::Center, VPos::Center));
-        let middle = (SegmentValue::CenterOf(across), SegmentValue::CenterOf(up));
-        let number = format!("{value:.*}", heat.decimals);
-        chart.draw_series([Text::new(number, middle, style)]).map_err(|e| text(&e))?;
+    let write = |text: &str, at: (i32, i32), style: TextStyle<'_>| {
+        area.draw(&Text::new(text.to_owned(), at, style)).map_err(|e| e.to_string())
+    };
+    write(heat.title, (middle_x, TOP / 2), style(22, &BLACK))?;
+    write("batch size", (middle_x, bottom + 44), style(16, &BLACK))?;
+    let upwards = style(16, &BLACK).transform(FontTransform::Rotate270);
+    write("num_workers", (18, middle_y), upwards)?;
+    for (column, batch_size) in (0..).zip(&heat.batch_sizes) {
+        let at = ((x(column) + x(column + 1)) / 2, bottom + 18);
+        write(&batch_size.to_string(), at, style(16, &BLACK))?;
     }
-    Ok(())
+    for (row, num_workers) in (0..).zip(&heat.num_workers) {
+        let at = (LEFT - 20, (y(row) + y(row + 1)) / 2);
+        write(&num_workers.to_string(), at, style(16, &BLACK))?;
+    }
+    for (&(across, up), &value) in &heat.values {
+        let (column, row) = (across as i32, up as i32);
+        let height = heat.height(value);
+        let corners = [(x(column), y(row + 1)), (x(column + 1), y(row))];
+        let colour = ViridisRGB.get_color(height);
+        area.draw(&Rectangle::new(corners, colour.filled())).map_err(|e| e.to_string())?;
+        // Viridis is dark at its low end.
+        let ink = if height < 0.6 { &WHITE } else { &BLACK };
+        let middle = ((corners[0].0 + corners[1].0) / 2, (corners[0].1 + corners[1].1) / 2);
+        write(&format!("{value:.*}", heat.decimals), middle, style(18, ink))?;
+    }
+    let frame = Rectangle::new([(LEFT, TOP), (right, bottom)], BLACK.stroke_width(1));
+    area.draw(&frame).map_err(|e| e.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::summary::tests::cell;
+    use super::*;
+
+    fn is_dark(image: &RgbImage, across: std::ops::Range<u32>, up: std::ops::Range<u32>) -> bool {
+        let mut places = across.flat_map(|x| up.clone().map(move |y| (x, y)));
+        places.any(|(x, y)| image.get_pixel(x, y).0.iter().all(|channel| *channel < 90))
+    }
+
+    #[test]
+    fn every_cell_lies_between_its_labels_in_grids_of_any_shape() {
+        for (columns, rows) in [(1, 1), (1, 3), (4, 1), (3, 2)] {
+            let cells: Vec<CellSummary> = (0..columns * rows)
+                .map(|at| {
+                    let mut cell = cell(at / columns, 1, f64::from(at as u32));
+                    cell.cell.batch_size = 8 + at % columns;
+                    cell
+                })
+                .collect();
+            let folder = tempfile::tempdir().unwrap();
+            heat_map(&cells, folder.path()).unwrap();
+            let image = image::open(folder.path().join("heatmap.png")).unwrap().to_rgb8();
+            let (panel, bottom) = (image.width() / 2, image.height() - BOTTOM as u32);
+            let (left, top) = (LEFT as u32, TOP as u32);
+            let width = (panel - left - RIGHT as u32) / columns as u32;
+            let height = (bottom - top) / rows as u32;
+            for first in [0, panel] {
+                assert!(is_dark(&image, first..first + panel, 0..top - 5), "title");
+                assert!(is_dark(&image, first..first + 30, top..bottom), "name of the rows");
+                assert!(
+                    is_dark(&image, first + left..first + panel, bottom + 32..image.height()),
+                    "name of the columns"
+                );
+                for at in 0..columns * rows {
+                    let (column, row) = ((at % columns) as u32, (at / columns) as u32);
+                    let (x, y) = (first + left + column * width, bottom - (row + 1) * height);
+                    assert!(is_dark(&image, x..x + width, bottom + 5..bottom + 32), "column");
+                    assert!(
+                        is_dark(&image, first + 35..first + left - 2, y..y + height),
+                        "label of a row"
+                    );
+                    // Beside the number, which is in the middle.
+                    let share = match columns * rows {
+                        1 => 1.0,
+                        cells => at as f64 / (cells - 1) as f64,
+                    };
+                    let RGBColor(r, g, b) = ViridisRGB.get_color(share);
+                    let beside = image.get_pixel(x + 6, y + 6).0;
+                    assert_eq!(beside, [r, g, b], "{columns}x{rows}, cell {at}");
+                }
+            }
+        }
+    }
 }

@@ -1,6 +1,8 @@
-//! What limits a setting, in words, from what was measured.
+//! What was measured, in words: what limits a setting, and why it is preferred to another.
 
-use super::summary::CellSummary;
+use super::grid::Cell;
+use super::score::ScoreTerms;
+use super::summary::{CellSummary, Summary, equals, preferred_for};
 
 /// CPU use in percent from which the cores count as all busy.
 const BUSY_PERCENT: f64 = 90.0;
@@ -53,8 +55,8 @@ pub fn limit(summary: &CellSummary, usable_cores: f64) -> Limit {
         )
     } else if summary.cell.num_workers == 0 {
         format!(
-            "one thread does all the work, `{stage}` {percent} of it, while {:.0}% of the cores' \
-             time is free: workers would use it",
+            "one thread does all the work, `{stage}` {percent} of it, and leaves {:.0}% of the \
+             cores' time: workers would use what other programs leave of that",
             100.0 - cpu
         )
     } else if waiting >= WAITING_SHARE {
@@ -71,16 +73,166 @@ pub fn limit(summary: &CellSummary, usable_cores: f64) -> Limit {
     } else if summary.cell.num_workers as f64 >= usable_cores {
         format!(
             "there is a worker for each core, and `{stage}` takes {percent} of their work: more \
-             workers cannot help, a cheaper `{stage}` or more cores would ({:.0}% of the cores' \
-             time was free or other programs')",
+             workers cannot help, a cheaper `{stage}` or more cores would (they leave {:.0}% \
+             of the cores' time, which is free or other programs')",
             100.0 - cpu
         )
     } else {
         format!(
-            "the workers are busy, with `{stage}` {percent} of the time, and {:.0}% of the cores' \
-             time is free: more workers would use it",
+            "the workers are busy, with `{stage}` {percent} of the time, and leave {:.0}% of the \
+             cores' time: more workers would use what other programs leave of that",
             100.0 - cpu
         )
     };
     Limit { stage, share, sentence }
+}
+
+/// Why `winner` is recommended although another setting has a higher score, if one has.
+pub fn equal_to_leader(winner: &CellSummary, summary: &Summary) -> Option<String> {
+    let leader = summary.cells.first().filter(|leader| leader.cell != winner.cell)?;
+    Some(format!(
+        "{} scores higher, {:.1}, but by less than its own repeats differ ({:.1} to {:.1}): of \
+         such equals the one with {} is recommended",
+        leader.cell,
+        leader.score.median,
+        leader.score.min,
+        leader.score.max,
+        preferred_for(winner, leader)
+    ))
+}
+
+/// Why the setting with the most samples a second is not recommended, if it is not `winner`.
+pub fn why_not_fastest(
+    fastest: &CellSummary,
+    winner: &CellSummary,
+    summary: &Summary,
+) -> Option<String> {
+    let leader = summary.cells.first()?;
+    if fastest.cell == winner.cell || fastest.cell == leader.cell {
+        // The leader is spoken of by `equal_to_leader`.
+        return None;
+    }
+    if equals(fastest, leader) {
+        let preferred = preferred_for(winner, fastest);
+        return Some(format!(
+            "its score, {:.1}, is the equal of the recommended one's, which has {preferred}",
+            fastest.score.median
+        ));
+    }
+    let (a, b) = (&fastest.score_terms, &winner.score_terms);
+    let gpu = |terms: &ScoreTerms| terms.gpu_memory.unwrap_or(0.0);
+    let batches = match fastest.cell.batch_size > winner.cell.batch_size {
+        true => "batches per second, of which small batches give more",
+        false => "batches per second",
+    };
+    let differences = [
+        (a.batches - b.batches, batches),
+        (a.memory - b.memory, "memory"),
+        (gpu(a) - gpu(b), "GPU memory"),
+        (a.cpu - b.cpu, "CPU use"),
+        (a.bottlenecks - b.bottlenecks, "bottlenecks"),
+        (a.workers - b.workers, "having workers"),
+        (a.pin_memory - b.pin_memory, "pinned memory"),
+    ];
+    let (_, most) = differences.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
+    Some(format!(
+        "its score is {:.1} lower, most of it for {most}",
+        winner.score.median - fastest.score.median
+    ))
+}
+
+/// That settings failed that could have won, if some did.
+pub fn rivals_that_failed(summary: &Summary) -> Option<String> {
+    const NAMED: usize = 3;
+    let rivals = &summary.could_have_won;
+    let names: Vec<String> = rivals.iter().take(NAMED).map(Cell::to_string).collect();
+    let more = match rivals.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!("; and {more} more"),
+    };
+    let (number, them) = match rivals.len() {
+        0 => return None,
+        1 => ("1 setting".to_owned(), "it"),
+        number => (format!("{number} settings"), "them"),
+    };
+    Some(format!(
+        "{number} could have won, but trials of {them} failed: {}{more}",
+        names.join("; ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::summary::{best, tests::cell};
+    use super::*;
+
+    fn with_batches(batch_size: usize, terms: [f64; 2], samples_per_s: f64) -> CellSummary {
+        let [batches, memory] = terms;
+        let mut cell = cell(1, 1, batches + memory);
+        cell.cell.batch_size = batch_size;
+        cell.samples_per_s.median = samples_per_s;
+        (cell.score_terms.batches, cell.score_terms.memory) = (batches, memory);
+        cell
+    }
+
+    fn summary(cells: Vec<CellSummary>) -> Summary {
+        let json = serde_json::json!({
+            "schema": "", "started": "", "finished": "", "command": "",
+            "machine": {"cpu": "", "usable_cores": 2.0, "memory_bytes": 1, "gpus": [], "libtorch": ""},
+            "data": {"root": "", "samples": 1, "classes": 1, "fingerprint": "", "stand_in": false},
+            "repeats": 3, "measure_s": 1.0, "failed": [], "could_have_won": [],
+            "recommended": best(&cells).map(|cell| cell.cell),
+            "fastest": cells[0].cell,
+            "cells": cells,
+        });
+        serde_json::from_value(json).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[test]
+    fn an_equal_that_scores_higher_is_told_with_what_decided() {
+        let summary = summary(vec![cell(1, 1, 103.0), cell(0, 1, 100.0)]);
+        let winner = &summary.cells[1];
+        assert_eq!(winner.cell, summary.recommended);
+        let reason = equal_to_leader(winner, &summary).unwrap_or_default();
+        assert_eq!(
+            reason,
+            "batch size 32, 1 worker, prefetch depth 1 scores higher, 103.0, but by less than its \
+             own repeats differ (98.0 to 108.0): of such equals the one with fewer workers is \
+             recommended"
+        );
+        // The same setting is the fastest: that is said once.
+        assert_eq!(why_not_fastest(&summary.cells[0], winner, &summary), None);
+        assert_eq!(equal_to_leader(&summary.cells[0], &summary), None);
+    }
+
+    #[test]
+    fn small_batches_are_the_reason_only_where_they_are() {
+        let winner = with_batches(32, [200.0, -2.0], 640.0);
+        let larger = with_batches(64, [120.0, -3.0], 768.0);
+        let mut same = with_batches(32, [201.0, -60.0], 650.0);
+        same.cell.prefetch_depth = 4;
+        let both = summary(vec![winner.clone(), same.clone(), larger.clone()]);
+        let reason = |cell| why_not_fastest(cell, &winner, &both).unwrap_or_default();
+        assert_eq!(
+            reason(&larger),
+            "its score is 81.0 lower, most of it for batches per second, of which small batches \
+             give more"
+        );
+        assert_eq!(reason(&same), "its score is 57.0 lower, most of it for memory");
+    }
+
+    #[test]
+    fn rivals_that_failed_are_named_up_to_three() {
+        let mut summary = summary(vec![cell(0, 1, 100.0)]);
+        assert_eq!(rivals_that_failed(&summary), None);
+        summary.could_have_won = vec![cell(1, 1, 0.0).cell];
+        assert_eq!(
+            rivals_that_failed(&summary).unwrap_or_default(),
+            "1 setting could have won, but trials of it failed: batch size 32, 1 worker, prefetch \
+             depth 1"
+        );
+        summary.could_have_won = (1..6).map(|workers| cell(workers, 1, 0.0).cell).collect();
+        let many = rivals_that_failed(&summary).unwrap_or_default();
+        assert!(many.starts_with("5 settings") && many.ends_with("; and 2 more"), "{many}");
+    }
 }

@@ -1,5 +1,7 @@
 //! Which settings are tried, and in which order.
 
+use std::fmt;
+
 use preproc::SampleRng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -15,6 +17,20 @@ pub struct Cell {
     pub num_workers: usize,
     /// Batches ready or being filled; without workers it has no meaning and is the least tried.
     pub prefetch_depth: usize,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { batch_size, num_workers, prefetch_depth } = self;
+        match num_workers {
+            0 => write!(f, "batch size {batch_size}, no workers"),
+            1 => write!(f, "batch size {batch_size}, 1 worker, prefetch depth {prefetch_depth}"),
+            _ => write!(
+                f,
+                "batch size {batch_size}, {num_workers} workers, prefetch depth {prefetch_depth}"
+            ),
+        }
+    }
 }
 
 /// All settings of the configuration, each once: ordered by batch size, workers, depth.

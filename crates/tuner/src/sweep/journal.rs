@@ -38,6 +38,10 @@ pub struct TrialRecord {
     pub status: Status,
     /// Why there are none.
     pub error: Option<String>,
+    /// The sample that could not be loaded, if that is why there are none: its path, or else its
+    /// number. The sweep ends with such a trial.
+    #[serde(default)]
+    pub bad_sample: Option<String>,
     /// The setting.
     pub batch_size: usize,
     /// The setting.
@@ -76,20 +80,21 @@ pub struct TrialRecord {
 
 impl TrialRecord {
     /// The record of a trial that was run.
-    pub fn new(planned: Planned, cell: Cell, outcome: Result<Figures, TrialFailure>) -> Self {
+    pub fn new(planned: Planned, cell: Cell, outcome: Result<&Figures, &TrialFailure>) -> Self {
         let figures = match outcome {
             Ok(figures) => figures,
             Err(failure) => {
-                return Self::without_figures(
-                    planned,
-                    cell,
-                    Status::Failed,
-                    Report(&failure).to_string(),
-                );
+                let error = Report(failure).to_string();
+                let bad_sample = match failure {
+                    TrialFailure::BadSample { sample, .. } => Some(sample.clone()),
+                    _ => None,
+                };
+                let row = Self::without_figures(planned, cell, Status::Failed, error);
+                return Self { bad_sample, ..row };
             }
         };
-        let bottlenecks = score::bottlenecks(cell, &figures);
-        let terms = ScoreTerms::new(cell, &figures, bottlenecks.len());
+        let bottlenecks = score::bottlenecks(cell, figures);
+        let terms = ScoreTerms::new(cell, figures, bottlenecks.len());
         Self {
             pin_memory: Some(figures.pin_memory),
             samples_per_s: Some(figures.samples_per_s),
@@ -117,6 +122,7 @@ impl TrialRecord {
             repeat: planned.repeat,
             status,
             error: Some(error),
+            bad_sample: None,
             batch_size: cell.batch_size,
             num_workers: cell.num_workers,
             prefetch_depth: cell.prefetch_depth,
@@ -135,6 +141,12 @@ impl TrialRecord {
             batches: None,
             stages: None,
         }
+    }
+
+    /// The setting.
+    pub fn setting(&self) -> Cell {
+        let Self { batch_size, num_workers, prefetch_depth, .. } = *self;
+        Cell { batch_size, num_workers, prefetch_depth }
     }
 
     /// Which trial this was.

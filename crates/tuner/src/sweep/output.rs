@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::DataTable;
 use super::grid::Cell;
 use crate::{Config, TunerError, files};
 
@@ -24,6 +25,10 @@ pub struct Plan {
     pub cells: Vec<Cell>,
     /// When it was set out, in UTC.
     pub started: String,
+    /// The configuration's file, as [`config_id`] names it.
+    pub config_id: String,
+    /// The data.
+    pub data: DataTable,
 }
 
 impl Output {
@@ -64,22 +69,25 @@ impl Output {
         self.path.join(name)
     }
 
-    /// Notes the plan of a new sweep; of one that is resumed, checks that it is the same.
+    /// Notes the plan of a new sweep; of one that is resumed, checks that it is the same. Where it
+    /// stopped at a bad file, which is `mended` now, a few files may differ; they are noted.
     ///
     /// # Errors
     /// If the plan cannot be written or read, or differs.
-    pub fn settle(&self, plan: Plan) -> Result<Plan, TunerError> {
+    pub fn settle(&self, plan: Plan, mended: bool) -> Result<Plan, TunerError> {
         let path = self.file(PLAN);
         if !path.exists() {
-            let bytes = serde_json::to_vec_pretty(&plan);
-            files::write(&path, &bytes.map_err(|e| TunerError::Bug(e.to_string()))?)?;
+            write(&path, &plan)?;
             return Ok(plan);
         }
-        let bytes = fs::read(&path).map_err(TunerError::file("read", &path))?;
-        let earlier: Plan = serde_json::from_slice(&bytes)
-            .map_err(|source| TunerError::Journal { path, line: source.line(), source })?;
+        let mut earlier = read(&path)?;
+        if mended && plan.data != earlier.data && plan.data.mended(&earlier.data) {
+            earlier.data = plan.data.clone();
+            write(&path, &earlier)?;
+        }
         let differs = [
             ("data or transforms", earlier.config.dataset != plan.config.dataset),
+            ("the files of the data", earlier.data != plan.data),
             ("loader settings", earlier.config.loader != plan.config.loader),
             ("settings to try", earlier.cells != plan.cells),
             ("`[sweep]`", earlier.config.sweep != plan.config.sweep),
@@ -96,24 +104,68 @@ impl Output {
 
 const PLAN: &str = "plan.json";
 
+fn read(path: &Path) -> Result<Plan, TunerError> {
+    let bytes = fs::read(path).map_err(TunerError::file("read", path))?;
+    serde_json::from_slice(&bytes).map_err(|source| {
+        let path = path.to_owned();
+        TunerError::Journal { path, line: source.line(), source }
+    })
+}
+
+fn write(path: &Path, plan: &Plan) -> Result<(), TunerError> {
+    let bytes = serde_json::to_vec_pretty(plan).map_err(|e| TunerError::Bug(e.to_string()))?;
+    files::write(path, &bytes)
+}
+
+/// What tells a configuration's file from others of its name: its path, from where the program is
+/// run if it lies below.
+pub fn config_id(config: &Path) -> String {
+    let path = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
+    let here = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
+    path.strip_prefix(here).unwrap_or(&path).display().to_string()
+}
+
 /// The folder of a sweep that was given none: `sweeps/<config>/<UTC time>`; of one to resume,
-/// what `sweeps/<config>/latest` points to.
+/// the last of them.
 pub fn default_path(config: &Path, resume: bool) -> PathBuf {
-    let name = config.file_stem().unwrap_or_default();
-    let sweeps = Path::new("sweeps").join(name);
+    let sweeps = sweeps_of(config);
     if resume {
-        let latest = sweeps.join(LATEST);
-        return match fs::read_link(&latest) {
-            Ok(target) => sweeps.join(target),
-            Err(_) => latest,
-        };
+        return plans(&sweeps).pop().unwrap_or(sweeps);
     }
     sweeps.join(jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string())
 }
 
+/// `sweeps/<config>`; if that holds the sweeps of another configuration of this name, one with a
+/// number behind it.
+fn sweeps_of(config: &Path) -> PathBuf {
+    let name = config.file_stem().unwrap_or_default();
+    let id = config_id(config);
+    let numbered = |number: u32| match number {
+        1 => Path::new("sweeps").join(name),
+        _ => Path::new("sweeps").join(format!("{}-{number}", name.display())),
+    };
+    let free = (1..u32::MAX).map(numbered).find(|sweeps| {
+        let last = plans(sweeps).pop().and_then(|path| read(&path.join(PLAN)).ok());
+        last.is_none_or(|plan| plan.config_id == id)
+    });
+    free.unwrap_or_else(|| numbered(1))
+}
+
+/// The folders in `sweeps` that hold a sweep, oldest first: their names are times.
+fn plans(sweeps: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(sweeps).into_iter().flatten().flatten();
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|entry| entry.file_name() != LATEST)
+        .map(|entry| entry.path())
+        .filter(|path| path.join(PLAN).is_file())
+        .collect();
+    paths.sort_unstable();
+    paths
+}
+
 const LATEST: &str = "latest";
 
-/// Points the link `latest` beside a default folder at it, in one step.
+/// Points the link `latest` beside a default folder, whose sweep is finished, at it, in one step.
 ///
 /// # Errors
 /// If the link cannot be made.

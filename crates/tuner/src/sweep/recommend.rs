@@ -5,6 +5,7 @@ use loader::settings::{BatchSizeSettings, SCHEMA, SettingsFile};
 use toml::{Table, Value};
 
 use super::explain;
+use super::grid::Cell;
 use super::summary::{self, CellSummary, Summary};
 use crate::{Config, TunerError};
 
@@ -56,9 +57,13 @@ pub fn settings_file(config: &Config, summary: &Summary) -> Result<String, Tuner
         ]),
     };
     let text = toml::to_string(&file).map_err(|e| TunerError::Bug(e.to_string()))?;
+    let warning = match explain::rivals_that_failed(summary) {
+        Some(warning) => format!("# WARNING: {warning}\n"),
+        None => String::new(),
+    };
     Ok(format!(
         "# Settings for `loader::Loader::from_settings`, found by `tuner sweep`.\n\
-         # What follows `[loader]` says why, and is not needed.\n\n{text}"
+         # What follows `[loader]` says why, and is not needed.\n{warning}\n{text}"
     ))
 }
 
@@ -84,14 +89,22 @@ fn evidence(winner: &CellSummary, summary: &Summary) -> Table {
         ("bottleneck_share".to_owned(), Value::from(rounded(limit.share))),
         ("limit".to_owned(), Value::from(limit.sentence)),
     ]);
+    if let Some(reason) = explain::equal_to_leader(winner, summary) {
+        table.insert("equal".to_owned(), Value::from(reason));
+    }
     if let Some(runner_up) = summary.cells.iter().find(|cell| cell.cell != winner.cell) {
+        let Cell { batch_size, num_workers, prefetch_depth } = runner_up.cell;
         let cell = Table::from_iter([
-            ("batch_size".to_owned(), Value::from(runner_up.cell.batch_size as i64)),
-            ("num_workers".to_owned(), Value::from(runner_up.cell.num_workers as i64)),
-            ("prefetch_depth".to_owned(), Value::from(runner_up.cell.prefetch_depth as i64)),
+            ("batch_size".to_owned(), Value::from(batch_size as i64)),
+            ("num_workers".to_owned(), Value::from(num_workers as i64)),
+            ("prefetch_depth".to_owned(), Value::from(prefetch_depth as i64)),
             ("score".to_owned(), Value::from(rounded(runner_up.score.median))),
         ]);
         table.insert("runner_up".to_owned(), cell.into());
+    }
+    if !summary.could_have_won.is_empty() {
+        let settings = summary.could_have_won.iter().map(|cell| Value::from(cell.to_string()));
+        table.insert("could_have_won".to_owned(), Value::Array(settings.collect()));
     }
     table
 }

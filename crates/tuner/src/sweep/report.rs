@@ -10,8 +10,9 @@ use super::recommend::by_batch_size;
 use super::summary::{CellSummary, Spread, Summary};
 use crate::TunerError;
 
-/// Settings as a table, in Markdown, which reads well on a terminal too.
-pub fn table<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Table {
+/// Settings as a table, in Markdown, which reads well on a terminal too. The recommended one has
+/// a star.
+fn table<'a>(summary: &Summary, cells: impl IntoIterator<Item = &'a CellSummary>) -> Table {
     let header = [
         "rank",
         "batch",
@@ -23,7 +24,12 @@ pub fn table<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Table {
         "memory",
         "CPU",
     ];
-    markdown_table(&header, cells.into_iter().enumerate().map(|(rank, cell)| row(rank, cell)))
+    let rows = cells.into_iter().map(|cell| {
+        let place = summary.cells.iter().position(|ranked| ranked.cell == cell.cell);
+        let star = if cell.cell == summary.recommended { "* " } else { "" };
+        row(format!("{star}{}", place.map_or(0, |place| place + 1)), cell)
+    });
+    markdown_table(&header, rows)
 }
 
 fn markdown_table<const N: usize>(
@@ -38,10 +44,10 @@ fn markdown_table<const N: usize>(
     table
 }
 
-fn row(rank: usize, summary: &CellSummary) -> [String; 9] {
+fn row(rank: String, summary: &CellSummary) -> [String; 9] {
     let cell = summary.cell;
     [
-        (rank + 1).to_string(),
+        rank,
         cell.batch_size.to_string(),
         cell.num_workers.to_string(),
         depth(summary),
@@ -68,6 +74,27 @@ fn mebibytes(bytes: f64) -> String {
     format!("{:.0} MiB", bytes / f64::from(1 << 20))
 }
 
+/// What is said at the end on a terminal: the best settings, and the recommendation in words.
+///
+/// # Errors
+/// If the summary does not hold the recommended setting.
+pub fn terminal(summary: &Summary) -> Result<String, TunerError> {
+    const SHOWN: usize = 12;
+    let best = summary.cells.iter().take(SHOWN);
+    let recommended = summary.cells.iter().skip(SHOWN).filter(|c| c.cell == summary.recommended);
+    let mut text = format!("{}\n* recommended\n\n", table(summary, best.chain(recommended)));
+    if let Some(last) = summary.failed.last() {
+        let _ = writeln!(
+            text,
+            "{} gave no figures; the last, {}, said: {}\n",
+            count(summary.failed.len(), "trial"),
+            last.setting(),
+            last.error.as_deref().unwrap_or("nothing")
+        );
+    }
+    Ok(text + &verdict(summary)?)
+}
+
 /// The recommendation in words: what to use, how it compares, what limits it.
 ///
 /// # Errors
@@ -77,9 +104,7 @@ pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
     let fastest = summary.find(summary.fastest)?;
     let mut text = format!(
         "Use {}: score {:.1}, {:.0} samples/s",
-        setting(winner),
-        winner.score.median,
-        winner.samples_per_s.median
+        winner.cell, winner.score.median, winner.samples_per_s.median
     );
     let same_size = |cell: &&CellSummary| cell.cell.batch_size == winner.cell.batch_size;
     let alone = summary.cells.iter().filter(same_size).find(|cell| cell.cell.num_workers == 0);
@@ -88,36 +113,52 @@ pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
         let _ = write!(text, ", {ratio:.2} times what it is without workers");
     }
     let _ = writeln!(text, ".");
+    if let Some(rivals) = explain::rivals_that_failed(summary) {
+        let _ = writeln!(text, "Warning: {rivals}.");
+    }
+    if winner.failed > 0 {
+        let _ = writeln!(
+            text,
+            "Warning: {} of it failed too, as of every setting.",
+            count(winner.failed, "trial")
+        );
+    }
     let _ = writeln!(
         text,
         "What limits it: {}.",
         explain::limit(winner, summary.machine.usable_cores).sentence
     );
+    if let Some(reason) = explain::equal_to_leader(winner, summary) {
+        let _ = writeln!(text, "{}.", capitalized(&reason));
+    }
     if fastest.cell != winner.cell {
-        let _ = writeln!(
-            text,
-            "Most samples/s: {}, {:.0} samples/s. The score counts batches per second, of which \
-             small batches give more, so its winner need not be the fastest.",
-            setting(fastest),
-            fastest.samples_per_s.median
-        );
+        let rate = fastest.samples_per_s.median;
+        let _ = write!(text, "Most samples/s: {}, {rate:.0} samples/s", fastest.cell);
+        if let Some(reason) = explain::why_not_fastest(fastest, winner, summary) {
+            let _ = write!(text, "; {reason}");
+        }
+        let _ = writeln!(text, ".");
     }
     Ok(text)
 }
 
-fn setting(summary: &CellSummary) -> String {
-    let cell = summary.cell;
-    match cell.num_workers {
-        0 => format!("batch size {}, no workers", cell.batch_size),
-        1 => format!(
-            "batch size {}, 1 worker, prefetch depth {}",
-            cell.batch_size, cell.prefetch_depth
-        ),
-        workers => format!(
-            "batch size {}, {workers} workers, prefetch depth {}",
-            cell.batch_size, cell.prefetch_depth
-        ),
-    }
+fn capitalized(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |first| first.to_uppercase().to_string() + chars.as_str())
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// On one line, as Markdown has paragraphs and lists: line ends in a path or an error are shown.
+fn line(text: &str) -> String {
+    let escape = |c: char| match c {
+        '\n' => " ".to_owned(),
+        c if c.is_control() => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(escape).collect()
 }
 
 /// `report.md`.
@@ -126,15 +167,16 @@ fn setting(summary: &CellSummary) -> String {
 /// If the summary does not hold the recommended setting.
 pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
     let Summary { data, machine, .. } = summary;
-    let mut text = format!("# Sweep of `{}`\n\n{}\n", data.root, verdict(summary)?);
+    let mut text = format!("# Sweep of `{}`\n\n{}\n", line(&data.root), verdict(summary)?);
     text += "![Samples per second and score by batch size and workers](heatmap.png)\n\n";
 
     text += "## Best for each batch size\n\n";
-    text += "Batch size changes the training; workers and depth do not.\n\n";
-    let _ = writeln!(text, "{}", table(by_batch_size(&summary.cells)));
+    text += "Batch size changes the training; workers and depth do not. The recommended setting \
+             has a star.\n\n";
+    let _ = writeln!(text, "{}", table(summary, by_batch_size(&summary.cells)));
 
     text += "\n## All settings, by score\n\n";
-    let _ = writeln!(text, "{}", table(&summary.cells));
+    let _ = writeln!(text, "{}", table(summary, &summary.cells));
 
     text += "\n## Where the score comes from\n\n";
     let _ = writeln!(text, "{}", score_table(&summary.cells));
@@ -145,28 +187,22 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
     if !summary.failed.is_empty() {
         text += "\n## Trials without figures\n\n";
         for trial in &summary.failed {
-            let _ = writeln!(
-                text,
-                "- batch size {}, {} workers, depth {}, repeat {}: {}",
-                trial.batch_size,
-                trial.num_workers,
-                trial.prefetch_depth,
-                trial.repeat,
-                trial.error.as_deref().unwrap_or("no reason given").replace('\n', " ")
-            );
+            let error = trial.error.as_deref().unwrap_or("no reason given");
+            let _ =
+                writeln!(text, "- {}, repeat {}: {}", trial.setting(), trial.repeat, line(error));
         }
     }
 
     text += "\n## How it was measured\n\n";
     let _ = writeln!(
         text,
-        "`{}`\n\n- {} to {} UTC\n- {}, {} usable cores, {}{}\n- libtorch {}\n- {} samples{}{}\n\
+        "`{}`\n\n- {} to {}\n- {}, {} usable cores, {}{}\n- libtorch {}\n- {} samples{}{}\n\
          - repeats of each setting: {}, each in a process of its own, in random order \
          within blocks of one repeat each; at least {} s after warming up; page cache as it was\n\
          - ranges are of the repeats; settings whose score lies within the range of the leader's, \
          and at most 5% below it, are its equals: of these fewer workers win, then less memory, \
-         then smaller depth",
-        summary.command,
+         then smaller depth; settings of which a trial failed rank below all others",
+        line(&summary.command),
         summary.started,
         summary.finished,
         machine.cpu,
@@ -207,7 +243,14 @@ fn score_table(cells: &[CellSummary]) -> Table {
     ];
     let rows = cells.iter().map(|summary| {
         let terms = &summary.score_terms;
-        let names: Vec<&str> = summary.bottlenecks.iter().map(|found| found.name()).collect();
+        let names: Vec<String> = summary
+            .bottlenecks
+            .iter()
+            .map(|(found, &trials)| match trials == summary.trials {
+                true => found.name().to_owned(),
+                false => format!("{} ({trials} of {} trials)", found.name(), summary.trials),
+            })
+            .collect();
         [
             summary.cell.batch_size.to_string(),
             summary.cell.num_workers.to_string(),
@@ -217,7 +260,7 @@ fn score_table(cells: &[CellSummary]) -> Table {
             format!("{:+.1}", terms.memory),
             terms.gpu_memory.map_or("n/a".to_owned(), |term| format!("{term:+.1}")),
             format!("{:+.1}", terms.cpu),
-            format!("{:+.0}", terms.bottlenecks),
+            format!("{:+.1}", terms.bottlenecks),
             format!("{:+.0}", terms.workers),
             format!("{:+.0}", terms.pin_memory),
             names.join(", "),

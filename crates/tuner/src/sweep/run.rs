@@ -1,6 +1,7 @@
 //! Runs a sweep from its plan to its report.
 
-use std::io::IsTerminal;
+use std::collections::BTreeSet;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use crossbeam::channel::Receiver;
@@ -9,10 +10,11 @@ use loader::LoaderError;
 use loader::settings::MachineTable;
 use profiler::machine;
 
+use super::fingerprint::DataTable;
 use super::grid::{self, Cell, Planned};
 use super::journal::{Journal, Status, TrialRecord};
 use super::output::{self, Output, Plan};
-use super::summary::{self, DataTable, Summary};
+use super::summary::{self, Summary};
 use super::trial::{self, TrialFailure, TrialSpec};
 use super::{charts, recommend, report};
 use crate::dataset::Opened;
@@ -34,11 +36,13 @@ pub struct Options {
 }
 
 /// A finished sweep.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Finished {
     /// The folder with all files.
+    #[serde(rename = "out")]
     pub path: PathBuf,
     /// What was found.
+    #[serde(flatten)]
     pub summary: Summary,
 }
 
@@ -63,15 +67,25 @@ pub fn run(
         None => output::default_path(&options.config_path, options.resume),
     };
     let output = Output::open(&path, options.resume)?;
-    let plan = output.settle(Plan { config: config.clone(), cells, started: now() })?;
+    let data_table = DataTable::new(config, &data)?;
+    let mut journal = Journal::open(&output.file("trials.jsonl"))?;
+    let mut trials = summary::latest(journal.records()).into_iter();
+    let mended = trials.any(|trial| trial.bad_sample.is_some());
+    let plan = Plan {
+        config: config.clone(),
+        cells,
+        started: now(),
+        config_id: output::config_id(&options.config_path),
+        data: data_table,
+    };
+    let plan = output.settle(plan, mended)?;
+    measure(&plan, &data, &mut journal, &path, options, interrupt)?;
+
+    let summary = summarize(&plan, journal.records(), options)?;
+    write(&output, &plan.config, &summary)?;
     if options.out.is_none() {
         output::link_latest(&path)?;
     }
-    let mut journal = Journal::open(&output.file("trials.jsonl"))?;
-    measure(&plan, &data, &mut journal, &path, options, interrupt)?;
-
-    let summary = summarize(&plan, &data, journal.records(), options)?;
-    write(&output, &plan.config, &summary)?;
     Ok(Finished { path, summary })
 }
 
@@ -100,7 +114,8 @@ fn measure(
         .filter(|record| record.status == Status::Ok)
         .map(TrialRecord::planned)
         .collect();
-    let progress = Progress::new(order.len(), done.len(), options.quiet);
+    let resume = || resume_command(options, path);
+    let mut progress = Progress::new(order.len(), done.len(), options.quiet);
     for planned in order.iter().filter(|planned| !done.contains(planned)) {
         let cell = plan.cells[planned.cell];
         let record = match over_memory(cell, data) {
@@ -112,15 +127,39 @@ fn measure(
                 if let Err(TrialFailure::Interrupted) = outcome {
                     let done = summary::latest(journal.records()).len();
                     let (planned, path) = (order.len(), path.to_owned());
-                    return Err(TunerError::Interrupted { done, planned, path });
+                    return Err(TunerError::Interrupted { done, planned, path, resume: resume() });
                 }
-                TrialRecord::new(*planned, cell, outcome)
+                if let Ok(measured) = &outcome {
+                    progress.warn(&measured.warnings);
+                }
+                let figures = outcome.as_ref().map(|measured| &measured.figures);
+                TrialRecord::new(*planned, cell, figures)
             }
         };
         journal.append(record.clone())?;
+        if record.bad_sample.is_some() {
+            let records = summary::latest(journal.records());
+            let done = records.iter().filter(|record| record.status == Status::Ok).count();
+            let error = record.error.unwrap_or_default();
+            let planned = order.len();
+            return Err(TunerError::BadSample { error, done, planned, resume: resume() });
+        }
         progress.trial(&record, journal.records());
     }
     Ok(())
+}
+
+/// The command that goes on with the sweep in `path`.
+fn resume_command(options: &Options, path: &Path) -> String {
+    let mut command = options.command.clone();
+    if options.out.is_none() {
+        let path = path.display().to_string().replace('\'', r"'\''");
+        command += &format!(" --out '{path}'");
+    }
+    if !options.resume {
+        command += " --resume";
+    }
+    command
 }
 
 /// Resident memory of a process with libtorch before it loads anything, about.
@@ -144,7 +183,6 @@ fn over_memory(cell: Cell, data: &Opened) -> Option<String> {
 
 fn summarize(
     plan: &Plan,
-    data: &Opened,
     records: &[TrialRecord],
     options: &Options,
 ) -> Result<Summary, TunerError> {
@@ -166,24 +204,14 @@ fn summarize(
         finished: now(),
         command: options.command.clone(),
         machine: MachineTable::here(),
-        data: data_table(&plan.config, data)?,
+        data: plan.data.clone(),
         repeats: plan.config.sweep.repeats,
         measure_s: plan.config.sweep.measure_s,
         recommended: recommended.cell,
         fastest: fastest.cell,
+        could_have_won: summary::could_have_won(recommended, &cells, &failed),
         cells,
         failed,
-    })
-}
-
-fn data_table(config: &Config, data: &Opened) -> Result<DataTable, TunerError> {
-    let root = config.dataset.root().map(|root| root.display().to_string());
-    Ok(DataTable {
-        root: root.unwrap_or_default(),
-        samples: data.samples,
-        classes: data.classes.len(),
-        fingerprint: dataset::fingerprint(config, data)?,
-        stand_in: dataset::stand_in(&config.dataset)?.is_some(),
     })
 }
 
@@ -204,6 +232,8 @@ fn now() -> String {
 struct Progress {
     bar: ProgressBar,
     lines: bool,
+    /// Warnings that were shown: the next trial has the same.
+    warned: BTreeSet<String>,
 }
 
 impl Progress {
@@ -213,15 +243,21 @@ impl Progress {
         bar.set_position(done as u64);
         bar.reset_eta();
         bar.enable_steady_tick(std::time::Duration::from_millis(500));
-        Self { bar, lines: !quiet && !std::io::stderr().is_terminal() }
+        let lines = !quiet && !std::io::stderr().is_terminal();
+        Self { bar, lines, warned: BTreeSet::new() }
+    }
+
+    fn warn(&mut self, warnings: &[String]) {
+        for warning in warnings {
+            if self.warned.insert(warning.clone()) {
+                self.bar.suspend(|| tracing::warn!("{warning}"));
+            }
+        }
     }
 
     fn trial(&self, record: &TrialRecord, records: &[TrialRecord]) {
         self.bar.inc(1);
-        let setting = format!(
-            "batch {}, workers {}, depth {}",
-            record.batch_size, record.num_workers, record.prefetch_depth
-        );
+        let setting = record.setting();
         let outcome = match (record.score, &record.error) {
             (Some(score), _) => {
                 format!("score {score:.1}, {:.0} samples/s", record.samples_per_s.unwrap_or(0.0))
@@ -230,17 +266,14 @@ impl Progress {
         };
         if self.lines {
             let (at, of) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            eprintln!("{at}/{of}: {setting}: {outcome}");
+            // Nobody may be left to read it.
+            let _ = writeln!(std::io::stderr(), "{at}/{of}: {setting}: {outcome}");
         } else if record.status != Status::Ok {
             self.bar.println(format!("{setting}: {outcome}"));
         }
         if let Some(best) = summary::best(&summary::cells(records)) {
-            let Cell { batch_size, num_workers, prefetch_depth } = best.cell;
-            self.bar.set_message(format!(
-                "best so far: batch {batch_size}, workers {num_workers}, depth {prefetch_depth}, \
-                 score {:.1}",
-                best.score.median
-            ));
+            self.bar
+                .set_message(format!("best so far: {}, score {:.1}", best.cell, best.score.median));
         }
     }
 }

@@ -1,13 +1,14 @@
 //! From trials to a ranking: `summary.json`.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use loader::settings::MachineTable;
 use profiler::rules::DataLoadingBottleneck;
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
 
+use super::fingerprint::DataTable;
 use super::grid::Cell;
 use super::journal::{Status, TrialRecord};
 use super::score::ScoreTerms;
@@ -32,7 +33,8 @@ pub struct Summary {
     pub repeats: usize,
     /// Length of each measurement, at least.
     pub measure_s: f64,
-    /// Settings with figures, by rank: the best first.
+    /// Settings with figures, by rank: the best score first, but below all others those of which a
+    /// trial failed.
     pub cells: Vec<CellSummary>,
     /// Trials without figures.
     pub failed: Vec<TrialRecord>,
@@ -40,6 +42,8 @@ pub struct Summary {
     pub recommended: Cell,
     /// The setting with the most samples a second.
     pub fastest: Cell,
+    /// Settings of which trials failed that could have won, for all that is known.
+    pub could_have_won: Vec<Cell>,
 }
 
 impl Summary {
@@ -64,21 +68,6 @@ impl Summary {
 /// The value of [`Summary::schema`].
 pub const SCHEMA: &str = "tuner-sweep-1";
 
-/// What was loaded.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DataTable {
-    /// The folder.
-    pub root: String,
-    /// Samples in it.
-    pub samples: usize,
-    /// Classes.
-    pub classes: usize,
-    /// SHA-256 over names, labels and transforms: other data has another.
-    pub fingerprint: String,
-    /// Whether it was made to stand in for real data.
-    pub stand_in: bool,
-}
-
 /// One setting's trials taken together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CellSummary {
@@ -89,6 +78,8 @@ pub struct CellSummary {
     pub pin_memory: bool,
     /// Trials with figures.
     pub trials: usize,
+    /// Trials without.
+    pub failed: usize,
     /// Samples a second.
     pub samples_per_s: Spread,
     /// Batches a second.
@@ -105,8 +96,8 @@ pub struct CellSummary {
     pub gpu_mean_bytes: Option<Spread>,
     /// CPU use in percent of the usable cores.
     pub cpu_percent: Spread,
-    /// Documented bottlenecks found in any trial.
-    pub bottlenecks: Vec<DataLoadingBottleneck>,
+    /// Documented bottlenecks, each with the number of trials in which it was found.
+    pub bottlenecks: BTreeMap<DataLoadingBottleneck, usize>,
     /// Terms of the score, each the median of the trials'.
     pub score_terms: ScoreTerms,
     /// Thread-seconds by stage, summed over the trials.
@@ -137,21 +128,19 @@ impl Spread {
     }
 }
 
-/// Takes the trials of each cell together; the latest record of a trial counts. Ranked by score.
+/// Takes the trials of each cell together; the latest record of a trial counts. In the order of
+/// [`Summary::cells`].
 pub fn cells(records: &[TrialRecord]) -> Vec<CellSummary> {
-    let latest = latest(records);
-    let count = latest.iter().map(|record| record.cell + 1).max().unwrap_or(0);
-    let mut cells: Vec<CellSummary> = (0..count)
-        .filter_map(|cell| {
-            let trials: Vec<&TrialRecord> = latest
-                .iter()
-                .copied()
-                .filter(|record| record.cell == cell && record.status == Status::Ok)
-                .collect();
-            summarize(&trials)
-        })
-        .collect();
-    cells.sort_by(|a, b| b.score.median.total_cmp(&a.score.median));
+    let mut by_cell: BTreeMap<usize, Vec<&TrialRecord>> = BTreeMap::new();
+    for record in latest(records) {
+        by_cell.entry(record.cell).or_default().push(record);
+    }
+    let mut cells: Vec<CellSummary> =
+        by_cell.into_values().filter_map(|records| summarize(&records)).collect();
+    cells.sort_by(|a, b| {
+        let score = b.score.median.total_cmp(&a.score.median);
+        (a.failed > 0).cmp(&(b.failed > 0)).then(score)
+    });
     cells
 }
 
@@ -161,7 +150,9 @@ pub fn latest(records: &[TrialRecord]) -> Vec<&TrialRecord> {
     latest.into_values().collect()
 }
 
-fn summarize(trials: &[&TrialRecord]) -> Option<CellSummary> {
+fn summarize(records: &[&TrialRecord]) -> Option<CellSummary> {
+    let trials: Vec<&TrialRecord> =
+        records.iter().copied().filter(|record| record.status == Status::Ok).collect();
     let first = trials.first()?;
     let spread = |value: &dyn Fn(&TrialRecord) -> Option<f64>| {
         Spread::of(trials.iter().filter_map(|trial| value(trial)).collect())
@@ -170,20 +161,17 @@ fn summarize(trials: &[&TrialRecord]) -> Option<CellSummary> {
     let term = |term: &dyn Fn(&ScoreTerms) -> Option<f64>| {
         spread(&|trial| trial.score_terms.as_ref().and_then(term)).map(|spread| spread.median)
     };
-    let mut bottlenecks: Vec<_> =
-        trials.iter().flat_map(|trial| trial.bottlenecks.iter().copied()).collect();
-    bottlenecks.sort_unstable();
-    bottlenecks.dedup();
+    let mut bottlenecks = BTreeMap::new();
+    for bottleneck in trials.iter().flat_map(|trial| &trial.bottlenecks) {
+        *bottlenecks.entry(*bottleneck).or_default() += 1;
+    }
     let mut stages = StageTimes::default();
     trials.iter().filter_map(|trial| trial.stages).for_each(|times| stages += times);
     Some(CellSummary {
-        cell: Cell {
-            batch_size: first.batch_size,
-            num_workers: first.num_workers,
-            prefetch_depth: first.prefetch_depth,
-        },
+        cell: first.setting(),
         pin_memory: first.pin_memory.unwrap_or(false),
         trials: trials.len(),
+        failed: records.len() - trials.len(),
         samples_per_s: spread(&|t| t.samples_per_s)?,
         batches_per_s: spread(&|t| t.batches_per_s)?,
         score: spread(&|t| t.score)?,
@@ -207,42 +195,95 @@ fn summarize(trials: &[&TrialRecord]) -> Option<CellSummary> {
     })
 }
 
+/// Those that all trials of which gave figures; if there are none, all. A setting of which a trial
+/// failed is not to be recommended while there are others.
+fn sound<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Vec<&'a CellSummary> {
+    let (sound, shaky): (Vec<_>, Vec<_>) = cells.into_iter().partition(|cell| cell.failed == 0);
+    if sound.is_empty() { shaky } else { sound }
+}
+
 /// The cell with the most samples a second.
 pub fn fastest(cells: &[CellSummary]) -> Option<&CellSummary> {
-    cells.iter().max_by(|a, b| a.samples_per_s.median.total_cmp(&b.samples_per_s.median))
+    sound(cells)
+        .into_iter()
+        .max_by(|a, b| a.samples_per_s.median.total_cmp(&b.samples_per_s.median))
 }
 
 /// How far below the leader's score another may lie and still be its equal, however wide the
 /// leader's range: one slow trial must not make equals of all.
 const TIE_SHARE: f64 = 0.05;
 
-/// The cell with the best score. Those whose score lies within the range of the leader's trials,
-/// and at most 5% below it, are its equals: of these the one with fewer workers, then less
-/// memory, then smaller depth.
+/// Whether `cell` is the equal of the cell with the best score: its own lies within the range of
+/// the leader's trials, and at most 5% below it.
+pub fn equals(cell: &CellSummary, leader: &CellSummary) -> bool {
+    let leader = leader.score;
+    cell.score.median >= leader.min.max(leader.median - TIE_SHARE * leader.median.abs())
+}
+
+/// The cell with the best score. Of its [`equals()`] the one with fewer workers, then less memory,
+/// then smaller depth, then larger batches.
 pub fn best<'a>(cells: impl IntoIterator<Item = &'a CellSummary>) -> Option<&'a CellSummary> {
-    let cells: Vec<&CellSummary> = cells.into_iter().collect();
-    let leader =
-        cells.iter().map(|cell| cell.score).max_by(|a, b| a.median.total_cmp(&b.median))?;
-    let least = leader.min.max(leader.median - TIE_SHARE * leader.median.abs());
-    let ties = cells.into_iter().filter(|cell| cell.score.median >= least);
-    ties.min_by_key(|summary| {
-        let Cell { num_workers, prefetch_depth, .. } = summary.cell;
-        // Less than 16 MiB are no difference.
-        let memory = (summary.rss_mean_bytes.median / f64::from(1 << 24)) as u64;
-        (num_workers, memory, prefetch_depth, Reverse(summary.cell.batch_size))
-    })
+    let cells = sound(cells);
+    let leader = cells.iter().copied().max_by(|a, b| a.score.median.total_cmp(&b.score.median))?;
+    cells.into_iter().filter(|cell| equals(cell, leader)).min_by_key(|cell| preference(cell))
+}
+
+/// The least is preferred among equals.
+fn preference(summary: &CellSummary) -> (usize, u64, usize, Reverse<usize>) {
+    let Cell { num_workers, prefetch_depth, batch_size } = summary.cell;
+    // Less than 16 MiB are no difference.
+    let memory = (summary.rss_mean_bytes.median / f64::from(1 << 24)) as u64;
+    (num_workers, memory, prefetch_depth, Reverse(batch_size))
+}
+
+/// What `cell` has that makes it preferred to `other`, its equal.
+pub fn preferred_for(cell: &CellSummary, other: &CellSummary) -> &'static str {
+    let (a, b) = (preference(cell), preference(other));
+    if a.0 != b.0 {
+        "fewer workers"
+    } else if a.1 != b.1 {
+        "less memory"
+    } else if a.2 != b.2 {
+        "a smaller prefetch depth"
+    } else {
+        "larger batches"
+    }
+}
+
+/// The settings of which trials failed that could have won against `winner`: nothing is known of
+/// them, or one of their trials is as good. What does not fit in memory could not.
+pub fn could_have_won(
+    winner: &CellSummary,
+    cells: &[CellSummary],
+    failed: &[TrialRecord],
+) -> Vec<Cell> {
+    let failed = failed.iter().filter(|trial| trial.status == Status::Failed);
+    let settings: BTreeSet<Cell> = failed.map(TrialRecord::setting).collect();
+    let rivals = settings.into_iter().filter(|cell| *cell != winner.cell).filter(|cell| {
+        let known = cells.iter().find(|summary| summary.cell == *cell);
+        known.is_none_or(|known| known.score.max >= winner.score.median)
+    });
+    rivals.collect()
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::grid::Planned;
+    use super::super::trial::Figures;
     use super::*;
 
-    fn cell(num_workers: usize, prefetch_depth: usize, median: f64) -> CellSummary {
+    /// With batch size 32, and trials whose figures differ by 5 either way.
+    pub(in crate::sweep) fn cell(
+        num_workers: usize,
+        prefetch_depth: usize,
+        median: f64,
+    ) -> CellSummary {
         let spread = |median: f64| Spread { median, min: median - 5.0, max: median + 5.0 };
         CellSummary {
             cell: Cell { batch_size: 32, num_workers, prefetch_depth },
             pin_memory: false,
             trials: 3,
+            failed: 0,
             samples_per_s: spread(median),
             batches_per_s: spread(median / 32.0),
             score: spread(median),
@@ -251,7 +292,7 @@ mod tests {
             rss_peak_bytes: spread(1e8),
             gpu_mean_bytes: None,
             cpu_percent: spread(100.0),
-            bottlenecks: Vec::new(),
+            bottlenecks: BTreeMap::new(),
             score_terms: ScoreTerms {
                 batches: median,
                 memory: 0.0,
@@ -294,5 +335,76 @@ mod tests {
     fn no_tie_goes_to_the_leader() {
         let cells = [cell(4, 2, 120.0), cell(2, 4, 100.0)];
         assert_eq!(best(&cells).map(|b| b.cell.num_workers), Some(4));
+    }
+    fn record(cell: usize, repeat: usize, score: Option<f64>) -> TrialRecord {
+        let setting = Cell { batch_size: 8, num_workers: cell, prefetch_depth: 1 };
+        let planned = Planned { cell, repeat };
+        let Some(score) = score else {
+            let error = "killed".to_owned();
+            return TrialRecord::without_figures(planned, setting, Status::Failed, error);
+        };
+        let figures = Figures {
+            pin_memory: false,
+            samples_per_s: score,
+            batches_per_s: score / 8.0,
+            first_batch_s: 0.1,
+            rss_mean_bytes: 1 << 20,
+            rss_peak_bytes: 1 << 20,
+            gpu_mean_bytes: None,
+            cpu_percent: 50.0,
+            wall_s: 1.0,
+            batches: 10,
+            stages: StageTimes::default(),
+        };
+        TrialRecord::new(planned, setting, Ok(&figures))
+    }
+
+    #[test]
+    fn a_setting_of_which_a_trial_failed_ranks_last_and_is_named_if_it_could_have_won() {
+        let records = [
+            record(0, 0, Some(100.0)),
+            record(0, 1, Some(101.0)),
+            // The fastest, but it crashed once.
+            record(1, 0, Some(500.0)),
+            record(1, 1, None),
+            // It crashed too, and would have been slow.
+            record(2, 0, Some(50.0)),
+            record(2, 1, None),
+            // Nothing is known of it.
+            record(3, 0, None),
+            record(3, 1, None),
+        ];
+        let cells = cells(&records);
+        let order: Vec<usize> = cells.iter().map(|cell| cell.cell.num_workers).collect();
+        assert_eq!(order, [0, 1, 2]);
+        let failed: Vec<usize> = cells.iter().map(|cell| cell.failed).collect();
+        assert_eq!(failed, [0, 1, 1]);
+        let winner = best(&cells).unwrap_or(&cells[2]);
+        let failures = records.iter().filter(|record| record.status == Status::Failed);
+        let failures: Vec<TrialRecord> = failures.cloned().collect();
+        assert_eq!(winner.cell.num_workers, 0);
+        assert_eq!(fastest(&cells), Some(winner));
+        let rivals = could_have_won(winner, &cells, &failures);
+        let rivals: Vec<usize> = rivals.iter().map(|cell| cell.num_workers).collect();
+        assert_eq!(rivals, [1, 3]);
+    }
+
+    #[test]
+    fn where_all_settings_failed_once_the_best_of_them_is_taken() {
+        let records = [record(0, 0, Some(100.0)), record(0, 1, None), record(1, 0, Some(300.0))];
+        let cells = cells(&[&records[..], &[record(1, 1, None)]].concat());
+        assert_eq!(best(&cells).map(|cell| cell.cell.num_workers), Some(1));
+    }
+
+    #[test]
+    fn bottlenecks_are_counted_over_the_trials() {
+        let slow = record(0, 0, Some(40.0));
+        let cells = cells(&[slow, record(0, 1, Some(800.0)), record(0, 2, Some(800.0))]);
+        let expected = [
+            (DataLoadingBottleneck::SlowDiskIo, 1),
+            (DataLoadingBottleneck::InsufficientWorkers, 1),
+        ];
+        assert_eq!(cells[0].bottlenecks, BTreeMap::from(expected));
+        assert_eq!(cells[0].score_terms.bottlenecks, 0.0);
     }
 }

@@ -1,20 +1,23 @@
 //! One trial: a setting measured in a process of its own.
 //!
 //! The sweep runs this program again with the command `trial`, writes a [`TrialSpec`] as JSON to
-//! its standard input and reads [`Figures`] as one line of JSON from its standard output. So
-//! memory figures are clean, and a crash or an out-of-memory kill is one failed row.
+//! its standard input and reads [`Told`] as one line of JSON from its standard output. So memory
+//! figures are clean, and a crash or an out-of-memory kill is one failed row.
 
+use std::error::Error;
 use std::io::{self, Read, Write};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, after, bounded, never};
 use crossbeam::select;
-use loader::Settings;
+use loader::error::Report;
+use loader::{LoaderError, Settings};
 use profiler::monitor::{Monitor, Window};
 use profiler::stage::StageTimes;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::grid::Cell;
 use crate::{Config, TunerError, dataset};
@@ -58,8 +61,23 @@ pub struct Figures {
     pub stages: StageTimes,
 }
 
+/// What a trial process prints.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Told {
+    /// It measured.
+    Figures(Figures),
+    /// It could not.
+    Error {
+        /// Why.
+        message: String,
+        /// The sample that could not be loaded, if that is why: its path, or else its number.
+        bad_sample: Option<String>,
+    },
+}
+
 /// Why there are no figures.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum TrialFailure {
     /// Ctrl-C: not the trial's fault.
     #[error("stopped")]
@@ -67,8 +85,23 @@ pub enum TrialFailure {
     /// The process did not end in time.
     #[error("no result after {0:?}\nhint: raise `sweep.timeout_s` if the data is that slow")]
     Timeout(Duration),
+    /// The process could not measure.
+    #[error("{message}")]
+    Refused {
+        /// Why.
+        message: String,
+    },
+    /// The process could not load a sample. That lies in the data: no setting can do better, only
+    /// be too slow to come to it.
+    #[error("{message}")]
+    BadSample {
+        /// Its path, or else its number.
+        sample: String,
+        /// Why.
+        message: String,
+    },
     /// The process ended badly.
-    #[error("{}", died(status, stderr))]
+    #[error("the process ended with {status}{}", last_words(status, stderr))]
     Died {
         /// How.
         status: ExitStatus,
@@ -86,16 +119,26 @@ pub enum TrialFailure {
     Spawn(#[from] io::Error),
 }
 
-/// What the process said of its end: its own error if it gave one, else its last lines.
-fn died(status: &ExitStatus, stderr: &str) -> String {
-    if let Some((_, error)) = stderr.rsplit_once("error: ") {
-        return error.trim_end().to_owned();
+/// What a process that died left to read: all that it wrote, and what a kill may mean.
+fn last_words(status: &ExitStatus, stderr: &str) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    let mut words = match stderr.trim() {
+        "" => String::new(),
+        said => format!(":\n{said}"),
+    };
+    if status.signal() == Some(rustix::process::Signal::KILL.as_raw()) {
+        words += "\nhint: the system kills what takes too much memory; smaller batches take less";
     }
-    let lines: Vec<&str> = stderr.trim().lines().collect();
-    match &lines[lines.len().saturating_sub(5)..] {
-        [] => format!("the process ended with {status}"),
-        last => format!("the process ended with {status}: {}", last.join("\n")),
-    }
+    words
+}
+
+/// What a trial gave, and the warnings it wrote on the way.
+#[derive(Debug)]
+pub struct Measured {
+    /// The figures.
+    pub figures: Figures,
+    /// Lines.
+    pub warnings: Vec<String>,
 }
 
 /// Runs a trial and waits for it, at most as long as the configuration allows, or until
@@ -103,7 +146,7 @@ fn died(status: &ExitStatus, stderr: &str) -> String {
 ///
 /// # Errors
 /// See [`TrialFailure`].
-pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Figures, TrialFailure> {
+pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Measured, TrialFailure> {
     use std::os::unix::process::CommandExt;
     let mut child = Command::new(std::env::current_exe()?)
         .arg("trial")
@@ -124,7 +167,14 @@ pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Figures, TrialF
     if !status.success() {
         return Err(TrialFailure::Died { status, stderr });
     }
-    serde_json::from_str(&stdout).map_err(|_| TrialFailure::Rubbish { stdout })
+    match serde_json::from_str(&stdout) {
+        Ok(Told::Figures(figures)) => Ok(Measured { figures, warnings: warnings(&stderr) }),
+        Ok(Told::Error { message, bad_sample: None }) => Err(TrialFailure::Refused { message }),
+        Ok(Told::Error { message, bad_sample: Some(sample) }) => {
+            Err(TrialFailure::BadSample { sample, message })
+        }
+        Err(_) => Err(TrialFailure::Rubbish { stdout }),
+    }
 }
 
 /// Gives the child its task and returns what it printed, both streams to their ends.
@@ -164,18 +214,49 @@ fn read_all(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
     receiver
 }
 
-/// The life of a trial process: reads its task, measures, prints the figures.
+/// The warnings among the lines of a log.
+fn warnings(log: &str) -> Vec<String> {
+    let lines = log.lines().filter_map(|line| line.trim_start().strip_prefix("WARN "));
+    lines.map(str::to_owned).collect()
+}
+
+/// The life of a trial process: reads its task, measures, prints the figures or why there are
+/// none.
 ///
 /// # Errors
-/// If the task cannot be read, the data set not opened, or a sample not be loaded.
+/// If the task cannot be read or the result not be printed.
 pub fn child_main() -> Result<(), TunerError> {
     let spec: TrialSpec = serde_json::from_reader(io::stdin())
         .map_err(|error| TunerError::Bug(format!("a trial without a task: {error}")))?;
     die_with(spec.parent);
-    let figures = measure(&spec)?;
-    let line = serde_json::to_string(&figures).map_err(|e| TunerError::Bug(e.to_string()))?;
-    println!("{line}");
-    Ok(())
+    let told = match measure(&spec) {
+        Ok(figures) => Told::Figures(figures),
+        Err(error) => {
+            Told::Error { message: Report(&error).to_string(), bad_sample: bad_sample(&error) }
+        }
+    };
+    let line = serde_json::to_string(&told).map_err(|e| TunerError::Bug(e.to_string()))?;
+    writeln!(io::stdout(), "{line}")
+        .map_err(TunerError::file("write", Path::new("standard output")))
+}
+
+/// The sample that `error` is about, unless the machine was at its limits: a setting with fewer
+/// workers may do then.
+fn bad_sample(error: &TunerError) -> Option<String> {
+    let TunerError::Loader(LoaderError::Sample { index, origin, source }) = error else {
+        return None;
+    };
+    let source: &(dyn Error + 'static) = &**source;
+    let mut causes = std::iter::successors(Some(source), |cause| (*cause).source());
+    let at_limits = causes.any(|cause| {
+        cause.downcast_ref::<io::Error>().and_then(Errno::from_io_error).is_some_and(|errno| {
+            [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS].contains(&errno)
+        })
+    });
+    if at_limits {
+        return None;
+    }
+    Some(origin.path().map_or_else(|| format!("sample {index}"), str::to_owned))
 }
 
 /// Has the system end this process when its parent ends, however that happens.
@@ -267,4 +348,42 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
 /// What this process holds on GPUs: at the first batch, the bare CUDA context.
 fn gpu_bytes(monitor: &Monitor) -> Option<u64> {
     monitor.gpus().ok()?.process_bytes(std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn what_a_dead_process_wrote_is_kept_whole() {
+        let stderr = "thread 'main' panicked at a.rs:1:2:\nno error: here\nerror: this is a bug\n";
+        let bug =
+            TrialFailure::Died { status: ExitStatus::from_raw(2 << 8), stderr: stderr.into() };
+        let text = Report(&bug).to_string();
+        assert_eq!(text, format!("the process ended with exit status: 2:\n{}", stderr.trim_end()));
+        let killed = TrialFailure::Died { status: ExitStatus::from_raw(9), stderr: String::new() };
+        let text = Report(&killed).to_string();
+        assert!(text.contains("SIGKILL") && text.contains("\nhint: "), "{text}");
+    }
+
+    #[test]
+    fn only_warnings_are_passed_on() {
+        let log = "[W 12:00] C++ says\n WARN `pin_memory = true` has no effect\n INFO x\n";
+        assert_eq!(warnings(log), ["`pin_memory = true` has no effect"]);
+    }
+
+    #[test]
+    fn a_sample_is_bad_unless_the_machine_was_at_its_limits() {
+        let failed = |source: io::Error| {
+            let origin = Some("a/1.jpg".to_owned()).into();
+            TunerError::Loader(LoaderError::Sample { index: 7, origin, source: source.into() })
+        };
+        let denied = failed(io::Error::from_raw_os_error(Errno::ACCESS.raw_os_error()));
+        assert_eq!(bad_sample(&denied), Some("a/1.jpg".to_owned()));
+        let files = failed(io::Error::from_raw_os_error(Errno::MFILE.raw_os_error()));
+        assert_eq!(bad_sample(&files), None);
+        assert_eq!(bad_sample(&LoaderError::NoSamples.into()), None);
+    }
 }
