@@ -1,5 +1,7 @@
 //! From a configuration to a data set; made first, if it is missing and there is a stand-in.
 
+use std::io::{self, Write};
+
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loader::ImageFolder;
 
@@ -16,7 +18,9 @@ pub fn prepare(config: &DatasetConfig, quiet: bool) -> Result<(), TunerError> {
     if root.is_dir() {
         let made = Made::read(root)?;
         if let (Some(made), false) = (made, quiet) {
-            eprintln!(
+            // Nobody may be left to read it.
+            let _ = writeln!(
+                io::stderr(),
                 "note: the data in `{}` is a stand-in, {} images cut from {} photographs; for \
                  real data give its folder by `--root` or in the configuration",
                 root.display(),
@@ -32,7 +36,8 @@ pub fn prepare(config: &DatasetConfig, quiet: bool) -> Result<(), TunerError> {
         return Err(TunerError::NoData { root: root.clone(), hint: hint.to_owned() });
     };
     if !quiet {
-        eprintln!(
+        let _ = writeln!(
+            io::stderr(),
             "note: there is no data in `{}`: making a stand-in there, {} images; for real data \
              give its folder by `--root` or in the configuration",
             root.display(),

@@ -3,13 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use image::{Rgb, RgbImage};
-use loader::{Loader, Settings};
+use image::{ImageError, Rgb, RgbImage};
+use loader::{Dataset, Loader, Settings};
 use preproc::Transform;
 use preproc::transform::Normalize;
 use serde::Serialize;
 use tch::{Kind, Tensor};
 
+use crate::tensors::{self, Rows};
 use crate::{Config, TunerError, dataset, files};
 
 /// What `tuner show-batch` prints.
@@ -32,7 +33,8 @@ pub struct ShownBatches {
 /// before normalisation too.
 ///
 /// # Errors
-/// If the data set cannot be opened, a sample cannot be loaded, or a file not be written.
+/// If the data set cannot be opened, an epoch has fewer batches, a sample cannot be loaded, or a
+/// file cannot be written.
 pub fn run(
     config: &Config,
     settings: Settings,
@@ -42,26 +44,35 @@ pub fn run(
 ) -> Result<ShownBatches, TunerError> {
     let data = dataset::open(config)?;
     let classes = data.classes().to_vec();
+    let (samples, batch_size) = (data.len(), settings.batch_size);
     let mut loader = Loader::builder(data).settings(settings).build()?;
-    let (mut images, mut labels, mut indices) = (Vec::new(), Vec::new(), Vec::new());
+    let most = loader.batches_per_epoch();
+    if batches > most {
+        return Err(TunerError::FewBatches { batches, most, batch_size });
+    }
+    let rows = samples.min(batches * batch_size);
+    let (mut images, mut labels, mut indices) = (Rows::new(rows), Rows::new(rows), Vec::new());
     for batch in loader.epoch(0).take(batches) {
         let batch = batch?;
         indices.extend(batch.indices().iter().map(|index| *index as i64));
-        images.push(batch["images"].shallow_clone());
-        labels.push(batch["labels"].shallow_clone());
+        images.push(&batch["images"])?;
+        labels.push(&batch["labels"])?;
     }
-    let images = Tensor::f_cat(&images, 0)?;
-    let labels = Tensor::f_cat(&labels, 0)?;
+    let none = || TunerError::Bug("an epoch without batches".to_owned());
+    let images = images.finish()?.ok_or_else(none)?;
+    let labels = labels.finish()?.ok_or_else(none)?;
     let tensors =
         [("images", &images), ("labels", &labels), ("indices", &Tensor::from_slice(&indices))];
 
-    files::write_with(out, |path| {
-        Tensor::write_safetensors(&tensors, path).map_err(io::Error::other)
-    })?;
+    files::write_with(out, |path| tensors::write(&tensors, path))?;
     if let Some(png) = png {
         let sheet = contact_sheet(&images, &normalization(config))?;
         files::write_with(png, |path| {
-            sheet.save_with_format(path, image::ImageFormat::Png).map_err(io::Error::other)
+            let saved = sheet.save_with_format(path, image::ImageFormat::Png);
+            saved.map_err(|error| match error {
+                ImageError::IoError(error) => error,
+                error => io::Error::other(error),
+            })
         })?;
     }
     Ok(ShownBatches {
