@@ -5,7 +5,10 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use common::{assert_refused, assert_success, repository, stderr, stdout, tuner, workspace};
@@ -157,6 +160,9 @@ fn a_config_that_makes_no_sense_is_refused() {
     refused("batch_size = [4, 8]", "batch_size = []", &["`sweep.batch_size`"]);
     refused("measure_s = 0.05", "measure_s = nan", &["`sweep.measure_s`"]);
     refused("batch_size = [4, 8]", "batch_size = [4, 11]", &["batch_size", "11", "drop_last"]);
+    refused("measure_s = 0.05", "timeout_s = 0.5", &["`sweep.timeout_s`", "from 1 to 86400"]);
+    let no_pixels = "[dataset.decode]\nmax_pixels = 0\n[loader]";
+    refused("[loader]", no_pixels, &["`decode`", "`max_pixels` is 0"]);
     refused("seed = 3", "seed = -3", &["line 18", "-3"]);
     refused("kind = \"image-folder\"", "kind = \"image-folders\"", &["image-folder"]);
     refused("\"to_tensor\",", "", &["`normalize` must come after `to_tensor`"]);
@@ -165,7 +171,7 @@ fn a_config_that_makes_no_sense_is_refused() {
     refused(&root, "/nowhere/at/all", &["/nowhere/at/all", "--root"]);
 
     let missing = tuner().args(["sweep", "--config", "no.toml"]).output().unwrap();
-    assert_refused(&missing, &["`no.toml`"]);
+    assert_refused(&missing, &["`no.toml`", "hint: there is no such file"]);
     let flag = tuner().args(["sweep", "--confg", "x"]).output().unwrap();
     assert_refused(&flag, &["--config"]);
 }
@@ -202,10 +208,14 @@ fn data_that_cannot_be_used_is_named() {
         fs::write(&file, bytes).unwrap();
         assert_refused(&bench(&data), &[&["one.jpg", "sample 0"], parts].concat());
     };
-    with(b"", &["empty"]);
-    with(b"hello", &["not an image"]);
-    with(&good[..good.len() / 2], &["truncated"]);
+    with(b"", &["empty", "hint: replace or remove"]);
+    with(b"hello", &["not an image", "hint: replace, convert or remove"]);
+    with(&good[..good.len() / 2], &["truncated", "hint: replace or remove"]);
     with(&good[..20], &["truncated"]);
+    // Its header says 2^31 x 2^31 pixels.
+    let side = [0x80, 0, 0, 0];
+    let bomb = [&b"\x89PNG\r\n\x1a\n\0\0\0\x0DIHDR"[..], &side, &side, &[8, 2, 0, 0, 0]].concat();
+    with(&bomb, &["2147483648x2147483648", "max_pixels"]);
     fs::write(&file, &good).unwrap();
     assert_success(&bench(&data));
 
@@ -222,6 +232,32 @@ fn data_that_cannot_be_used_is_named() {
 }
 
 #[test]
+fn only_files_are_images_and_links_do_not_lead_in_circles() {
+    let folder = workspace(10);
+    let train = folder.path().join("train");
+    let class = fs::read_dir(&train).unwrap().map(|entry| entry.unwrap().path());
+    let class = class.filter(|path| path.is_dir()).min().unwrap();
+    let bench = || {
+        let output = tuner()
+            .args(["bench", "--batch-size", "1", "--num-workers", "1", "--json", "--config"])
+            .arg(folder.path().join("small.toml"))
+            .output();
+        output.unwrap()
+    };
+    // Opening a pipe to which nobody writes would take for ever.
+    let pipe = std::process::Command::new("mkfifo").arg(class.join("pipe.jpg")).status();
+    assert!(pipe.unwrap().success());
+    symlink("/nowhere/at/all", class.join("gone.jpg")).unwrap();
+    let output = bench();
+    assert_success(&output);
+    let report: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(report["samples"], 10);
+
+    symlink("..", class.join("loop")).unwrap();
+    assert_refused(&bench(), &["loop", "hint: remove the link"]);
+}
+
+#[test]
 fn nothing_is_left_where_nothing_can_be_written() {
     let folder = workspace(10);
     let show = |out: &Path| {
@@ -234,15 +270,130 @@ fn nothing_is_left_where_nothing_can_be_written() {
             .unwrap()
     };
     let missing = folder.path().join("no/such/folder/x.safetensors");
-    assert_refused(&show(&missing), &["cannot write", "x.safetensors"]);
+    let no_folder = show(&missing);
+    assert_refused(&no_folder, &["cannot write", "x.safetensors", "hint: make its folder"]);
+    assert!(!stderr(&no_folder).contains(".writing"), "{}", stderr(&no_folder));
+    assert_refused(&show(folder.path()), &["hint: this is a folder"]);
     // Not even root may make files there.
     assert_refused(&show(Path::new("/proc/x.safetensors")), &["cannot write"]);
-    let sweep = tuner()
-        .args(["sweep", "--out", "/proc/sweep", "--config"])
-        .arg(folder.path().join("small.toml"))
-        .output()
-        .unwrap();
-    assert_refused(&sweep, &["/proc/sweep"]);
+    let sweep = |out: &Path| {
+        let config = folder.path().join("small.toml");
+        tuner().arg("sweep").arg("--config").arg(config).arg("--out").arg(out).output().unwrap()
+    };
+    assert_refused(&sweep(Path::new("/proc/sweep")), &["/proc/sweep"]);
+    let file = folder.path().join("small.toml");
+    assert_refused(&sweep(&file), &["small.toml", "hint: a file is where a folder should be"]);
+}
+
+#[test]
+fn what_is_refused_is_refused_before_data_is_made() {
+    let folder = workspace(10);
+    let root = folder.path().join("train").display().to_string();
+    let missing = folder.path().join("missing");
+    let stand_in = "[dataset.stand_in]\nkind = \"imagenet-like\"\nimages = 10\n[loader]";
+    let config = changed_config(folder.path(), &root, &missing.display().to_string());
+    let text = fs::read_to_string(&config).unwrap().replacen("[loader]", stand_in, 1);
+    fs::write(&config, text).unwrap();
+    let refused = |arguments: &[&str], parts: &[&str]| {
+        let output = tuner().args(arguments).arg("--config").arg(&config).output().unwrap();
+        assert_refused(&output, parts);
+        assert!(!missing.exists(), "no data was made for `{}`", arguments.join(" "));
+    };
+    refused(&["bench", "--batch-size", "0"], &["`batch_size` is 0"]);
+    refused(&["bench", "--num-workers", "99999"], &["`num_workers` is 99999", "0 to 1024"]);
+    let decode = ["bench", "--decode-only", "--num-workers", "99999"];
+    refused(&decode, &["`num_workers` is 99999", "0 to 1024"]);
+    refused(&["show-batch", "--prefetch-depth", "0", "--out", "x"], &["`prefetch_depth` is 0"]);
+    refused(&["show-batch", "--out", "/no/such/x.safetensors"], &["/no/such/x.safetensors"]);
+    refused(&["sweep", "--out", "/proc/sweep"], &["/proc/sweep"]);
+    let other = folder.path().join("other");
+    refused(&["sweep", "--resume", "--out", other.to_str().unwrap()], &["no sweep to resume"]);
+    fs::create_dir(&other).unwrap();
+    fs::write(other.join("plan.json"), "{}").unwrap();
+    refused(&["sweep", "--out", other.to_str().unwrap()], &["already holds a sweep"]);
+
+    let made = tuner().args(["bench", "--batch-size", "2", "--config"]).arg(&config).output();
+    assert_success(&made.unwrap());
+    assert!(missing.exists());
+}
+
+#[test]
+fn a_path_that_is_no_text_is_refused_where_text_is_needed() {
+    let folder = workspace(10);
+    let root = folder.path().join(OsStr::from_bytes(b"caf\xE9"));
+    fs::rename(folder.path().join("train"), &root).unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = tuner();
+        command.args(arguments).arg("--config").arg(folder.path().join("small.toml"));
+        command.arg("--root").arg(&root).output().unwrap()
+    };
+    assert_success(&run(&["bench", "--batch-size", "2"]));
+    assert_refused(&run(&["sweep"]), &["`--root`", "not UTF-8", "hint: rename it"]);
+}
+
+#[test]
+fn nobody_need_listen_to_stderr() {
+    let folder = workspace(10);
+    let full = || File::options().write(true).open("/dev/full").unwrap();
+    // A note that the data is a stand-in and a warning that there is no GPU are lost.
+    let config = changed_config(folder.path(), "[loader]", "[loader]\npin_memory = true");
+    let mut bench = tuner();
+    bench.args(["bench", "--batch-size", "2", "--config"]).arg(config).stderr(full());
+    assert_success(&bench.output().unwrap());
+    let mut refused = tuner();
+    refused.args(["bench", "--config", "no.toml"]).stderr(full());
+    assert_eq!(refused.output().unwrap().status.code(), Some(1));
+}
+
+#[test]
+fn links_and_devices_stay_what_they_are() {
+    let folder = workspace(20);
+    let show = |out: &Path, png: &Path| {
+        let config = folder.path().join("small.toml");
+        let mut command = tuner();
+        command.arg("show-batch").arg("--config").arg(config);
+        command.arg("--out").arg(out).arg("--png").arg(png).output().unwrap()
+    };
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("far")).unwrap();
+    fs::write(path("far/old"), "old").unwrap();
+    symlink("far/old", path("old")).unwrap();
+    symlink("far/new", path("new")).unwrap();
+    assert_success(&show(&path("old"), &path("new")));
+    assert!(path("old").is_symlink() && path("new").is_symlink());
+    assert!(SafeTensors::deserialize(&fs::read(path("far/old")).unwrap()).is_ok());
+    assert!(fs::read(path("far/new")).unwrap().starts_with(b"\x89PNG"));
+    assert_eq!(fs::read_dir(path("far")).unwrap().count(), 2, "nothing is left beside them");
+
+    // Through links, so that a mistake here replaces a link and no device.
+    symlink("/dev/null", path("null")).unwrap();
+    symlink("/dev/full", path("full")).unwrap();
+    assert_success(&show(&path("null"), &path("null")));
+    assert!(path("null").is_symlink());
+    let full = show(&path("full"), &path("sheet.png"));
+    assert_refused(&full, &["full`", "No space left", "hint: make room"]);
+
+    let twice = ["--out", "--png", "same file"];
+    assert_refused(&show(&path("x"), &path("far/../x")), &twice);
+    assert_refused(&show(&path("old"), &path("far/old")), &twice);
+    assert!(!path("x").exists());
+}
+
+#[test]
+fn more_batches_than_an_epoch_has_are_refused() {
+    let folder = workspace(20);
+    let show = |batches: &str| {
+        let output = tuner()
+            .args(["show-batch", "--batches", batches, "--batch-size", "9", "--config"])
+            .arg(folder.path().join("small.toml"))
+            .arg("--out")
+            .arg(folder.path().join("x"))
+            .output();
+        output.unwrap()
+    };
+    assert_refused(&show("3"), &["`--batches` is 3", "an epoch has 2 of 9"]);
+    assert!(!folder.path().join("x").exists());
+    assert_success(&show("2"));
 }
 
 #[test]
@@ -398,4 +549,13 @@ fn cifar10_has_a_stand_in_that_is_named_as_such() {
         assert!(stderr(&show).contains(what), "{}", stderr(&show));
         assert!(fs::metadata(png).unwrap().len() > 0);
     }
+}
+
+#[test]
+fn the_program_finds_libtorch_through_the_link() {
+    // Not where the link led when it was built: `scripts/libtorch` may change that any time.
+    let library = Path::new(env!("LIBTORCH")).join("lib").display().to_string();
+    let program = fs::read(env!("CARGO_BIN_EXE_tuner")).unwrap();
+    let mut strings = program.split(|byte| *byte == 0);
+    assert!(strings.any(|string| string.split(|b| *b == b':').any(|p| p == library.as_bytes())));
 }

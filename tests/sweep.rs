@@ -269,7 +269,7 @@ fn pinning_that_has_no_effect_is_said_once() {
 /// The table that a sweep has for the data at `root` with `config`.
 fn data_table(config: &Config, root: &Path) -> DataTable {
     let mut config = config.clone();
-    config.dataset.root = root.to_owned();
+    config.dataset.set_root(root.to_owned()).unwrap();
     DataTable::new(&config, &tuner::dataset::open(&config).unwrap()).unwrap()
 }
 
@@ -299,7 +299,8 @@ fn other_data_has_another_fingerprint() {
     assert_ne!(data_table(&config, &moved).fingerprint, before);
 
     let mut changed = config.clone();
-    changed.dataset.decode.max_pixels -= 1;
+    let DatasetConfig::ImageFolder(images) = &mut changed.dataset else { panic!("{changed:?}") };
+    images.decode.max_pixels -= 1;
     assert_ne!(data_table(&changed, &root).fingerprint, before);
 
     let image = some_image(folder.path());

@@ -102,8 +102,10 @@ fn find() -> Option<PathBuf> {
         let file = if named.is_dir() { named.join(LIBRARY) } else { named };
         return file.exists().then_some(file);
     }
-    // Found without importing it, which would take seconds.
-    let script = "import importlib.util as u; print(u.find_spec('torch').origin)";
+    // Found without importing it, which would take seconds; and not in the folder that the program
+    // is run in, where Python looks first.
+    let script = "import sys; sys.path = [p for p in sys.path if p]; \
+                  import importlib.util as u; print(u.find_spec('torch').origin)";
     let output = Command::new("python3").args(["-c", script]).output().ok()?;
     let origin = String::from_utf8(output.stdout).ok()?;
     let file = Path::new(origin.trim()).parent()?.join("lib").join(LIBRARY);

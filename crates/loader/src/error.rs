@@ -216,6 +216,12 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// A link leads back to a folder that it lies in.
+    #[error("the link `{path}` leads back to a folder that it lies in\nhint: remove the link")]
+    Loop {
+        /// The link.
+        path: PathBuf,
+    },
     /// A class folder holds no images.
     #[error(
         "no images in `{path}` (looked for {extensions})\nhint: remove the folder if the class is not wanted"
@@ -246,6 +252,14 @@ pub enum SettingsError {
         path: PathBuf,
         /// What is wrong where.
         source: TomlError,
+    },
+    /// A value in the file makes no sense.
+    #[error("`{path}` is not valid")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Which value, and what it may be.
+        source: Box<LoaderError>,
     },
     /// The file was written for another version of this crate.
     #[error(

@@ -91,9 +91,11 @@ fn number_or_auto<'de, D: Deserializer<'de>>(deserializer: D) -> Result<usize, D
 }
 
 impl Settings {
+    /// Checks what the types do not; building a loader does so too.
+    ///
     /// # Errors
     /// [`LoaderError::Setting`] if a value is out of range.
-    pub(crate) fn validate(&self) -> Result<(), LoaderError> {
+    pub fn validate(&self) -> Result<(), LoaderError> {
         let check = |ok: bool, name, got: usize, expected| {
             if ok {
                 Ok(())
@@ -126,6 +128,14 @@ pub struct BatchSizeSettings {
     pub samples_per_s: f64,
     /// The documented score.
     pub score: f64,
+}
+
+impl BatchSizeSettings {
+    /// `settings` with what is known for this batch size.
+    fn over(&self, settings: &Settings) -> Settings {
+        let Self { batch_size, num_workers, prefetch_depth, pin_memory, .. } = *self;
+        Settings { batch_size, num_workers, prefetch_depth, pin_memory, ..settings.clone() }
+    }
 }
 
 /// A settings file, such as `recommended.toml`.
@@ -220,7 +230,15 @@ impl SettingsFile {
             let path = path.to_owned();
             return Err(SettingsError::Schema { path, got: schema, expected: SCHEMA });
         }
-        parse_toml(path, &text)
+        let file: Self = parse_toml(path, &text)?;
+        let rows = file.by_batch_size.iter().map(|row| row.over(&file.loader));
+        for settings in std::iter::once(file.loader.clone()).chain(rows) {
+            settings.validate().map_err(|error| SettingsError::Value {
+                path: path.to_owned(),
+                source: Box::new(error),
+            })?;
+        }
+        Ok(file)
     }
 }
 

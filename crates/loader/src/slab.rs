@@ -42,7 +42,7 @@ impl Slab {
     fn new(bytes: usize, pinned: bool) -> Result<Self, LoaderError> {
         if pinned {
             let tensor = ffi::pinned(bytes)?;
-            let data = NonNull::new(tensor.data_ptr().cast()).unwrap_or(NonNull::dangling());
+            let data = NonNull::new(tensor.data_ptr().cast()).unwrap_or(NOTHING);
             return Ok(Self { data, owner: Owner::Pinned(tensor) });
         }
         let out_of_memory = LoaderError::OutOfMemory { bytes };
@@ -94,6 +94,9 @@ impl SlabPool {
     }
 }
 
+/// Where no bytes lie, aligned for elements of every type.
+const NOTHING: NonNull<u8> = NonNull::<u64>::dangling().cast();
+
 /// A slab on loan: dropping it gives it back.
 pub(crate) struct Lease {
     slab: Option<Slab>,
@@ -102,7 +105,7 @@ pub(crate) struct Lease {
 
 impl Lease {
     pub(crate) fn data(&self) -> NonNull<u8> {
-        self.slab.as_ref().map_or(NonNull::dangling(), |slab| slab.data)
+        self.slab.as_ref().map_or(NOTHING, |slab| slab.data)
     }
 
     /// The slab as a tensor of `shape`, row-major; the lease ends with the last tensor on it.

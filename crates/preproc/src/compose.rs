@@ -41,6 +41,11 @@ impl Compose {
         let [Transform::Decode, rest @ ..] = &transforms[..] else {
             return Err(ComposeError::Decode);
         };
+        if options.max_pixels == 0 {
+            let (name, parameter) = ("decode", "max_pixels");
+            let (got, expected) = ("0".to_owned(), "at least 1");
+            return Err(ComposeError::Value { name, parameter, got, expected });
+        }
         let mut shape = None;
         let mut normalize = None;
         let mut tensor = false;

@@ -153,6 +153,10 @@ fn open_other<'b>(bytes: &'b [u8], options: &DecodeOptions) -> Result<Encoded<'b
     if !reader.format().is_some_and(|format| known.contains(&format)) {
         return Err(ImageError::UnknownFormat);
     }
+    // Before the decoder, which refuses rows that fit in no memory without saying how long.
+    if let (Some(ImageFormat::Png), Some([width, height])) = (reader.format(), png_sides(bytes)) {
+        options.check_size(width.into(), height.into())?;
+    }
     let mut limits = image::Limits::no_limits();
     limits.max_alloc = Some(MAX_METADATA_BYTES);
     reader.limits(limits);
@@ -165,6 +169,13 @@ fn open_other<'b>(bytes: &'b [u8], options: &DecodeOptions) -> Result<Encoded<'b
         Orientation::NoTransforms
     };
     Ok(Encoded { width, height, orientation, format: Format::Other(Box::new(decoder)) })
+}
+
+/// Width and height of a PNG, from the chunk that each begins with.
+fn png_sides(bytes: &[u8]) -> Option<[u32; 2]> {
+    let header = bytes.get(8..24)?.strip_prefix(b"\0\0\0\x0DIHDR")?;
+    let (width, height) = header.split_first_chunk()?;
+    Some([u32::from_be_bytes(*width), u32::from_be_bytes(height.try_into().ok()?)])
 }
 
 /// A file whose header was read, or at least begun, but that is not good.

@@ -8,13 +8,15 @@ use crate::Region;
 #[derive(Debug, Error)]
 pub enum ImageError {
     /// The file has no bytes.
-    #[error("the file is empty")]
+    #[error("the file is empty\nhint: replace or remove it")]
     Empty,
     /// The first bytes belong to no format known here.
-    #[error("not an image that can be read here (JPEG, PNG, WebP or BMP)")]
+    #[error(
+        "not an image that can be read here (JPEG, PNG, WebP or BMP)\nhint: replace, convert or remove the file"
+    )]
     UnknownFormat,
     /// The file ends before the image does.
-    #[error("the image is truncated: its end is missing")]
+    #[error("the image is truncated: its end is missing\nhint: replace or remove the file")]
     Truncated,
     /// More pixels than the limit, in the file or after resizing: a decompression bomb, or a limit
     /// set too low.
@@ -30,10 +32,10 @@ pub enum ImageError {
         limit: u64,
     },
     /// libjpeg-turbo could not decode the data.
-    #[error("not a readable JPEG: {0}")]
+    #[error("not a readable JPEG: {0}\nhint: replace or remove the file")]
     Jpeg(String),
     /// The decoder of another format could not decode the data.
-    #[error("not a readable image")]
+    #[error("not a readable image\nhint: replace or remove the file")]
     Decode(#[source] image::ImageError),
     /// A fixed crop does not lie in the image.
     #[error("the image has {width}x{height} pixels: `crop` of {}x{} at {}, {} does not lie in it", part.width, part.height, part.left, part.top)]

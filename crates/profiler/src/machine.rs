@@ -25,7 +25,9 @@ pub struct Machine {
     pub usable_cores: f64,
     /// Physical memory of the machine in bytes.
     pub memory_bytes: u64,
-    /// See [`memory_limit`].
+    /// Bytes of memory that the control groups grant this process (with all that shares them),
+    /// the smallest limit of its group and those above; `None` where there is no limit, or none
+    /// below the machine's memory.
     pub memory_limit_bytes: Option<u64>,
     /// See [`available_memory`].
     pub available_memory_bytes: u64,
@@ -68,13 +70,6 @@ impl Machine {
 pub fn usable_cores() -> f64 {
     let mask = affinity_cores() as f64;
     Limits::read(Path::new("/")).cores.map_or(mask, |quota| mask.min(quota))
-}
-
-/// Bytes of memory that the control groups grant this process (with all that shares them), the
-/// smallest limit of its group and those above; `None` where there is no limit, or none below
-/// the machine's memory.
-pub fn memory_limit() -> Option<u64> {
-    Memory::read().limit_bytes
 }
 
 /// Bytes of memory that this process may still allocate without swapping or being killed: what
@@ -138,7 +133,6 @@ mod tests {
         assert!(machine.memory_limit_bytes.is_none_or(|limit| limit < machine.memory_bytes));
         assert!(machine.available_memory_bytes > 0);
         assert!(machine.available_memory_bytes <= machine.memory_bytes);
-        assert_eq!(machine.memory_limit_bytes, memory_limit());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use loader::Settings;
+use loader::{LoaderError, Settings};
 use preproc::decode::Decoder;
 use preproc::{DecodeOptions, Pixels, Region};
 use profiler::machine;
@@ -186,7 +186,14 @@ fn decode_pass(
         Ok(())
     };
     std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(decode)).collect();
+        let start = |number| {
+            std::thread::Builder::new().spawn_scoped(scope, decode).map_err(|source| {
+                // Those that have started find nothing more to do.
+                next.store(files.len(), Ordering::Relaxed);
+                LoaderError::Spawn { kind: "decode", number, source }
+            })
+        };
+        let threads = (0..threads).map(start).collect::<Result<Vec<_>, _>>()?;
         threads.into_iter().try_for_each(|thread| match thread.join() {
             Ok(decoded) => decoded,
             Err(_) => Err(TunerError::Bug("a decoding thread panicked".into())),

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use crate::config::StandIn;
 use crate::data::ImagenetLike;
-use crate::{Config, TunerError, bench, dataset, show_batch, sweep};
+use crate::{Config, TunerError, bench, dataset, files, show_batch, sweep};
 
 /// Finds the batch size, worker count and prefetch depth that serve a training program best.
 #[derive(Debug, Parser)]
@@ -192,6 +192,8 @@ pub fn main() -> ExitCode {
         .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .without_time()
         .with_target(false)
+        // It would be reported on the very stream that failed, and panic.
+        .log_internal_errors(false)
         .with_env_filter(
             tracing_subscriber::EnvFilter::try_from_default_env()
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
@@ -215,7 +217,8 @@ pub fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {}", Report(&error));
+            // Where nobody listens, the exit code is all that is left.
+            let _ = writeln!(io::stderr(), "error: {}", Report(&error));
             ExitCode::from(error.exit_code())
         }
     }
@@ -231,22 +234,32 @@ impl SourceArgs {
         Ok(config)
     }
 
-    /// The configuration, its data made if it is missing.
-    fn prepare(&self) -> Result<Config, TunerError> {
-        let config = self.read()?;
-        dataset::prepare(&config.dataset, self.quiet)?;
-        Ok(config)
+    /// Has the data made if it is missing. All that can be refused was checked before.
+    fn prepare(&self, config: &Config) -> Result<(), TunerError> {
+        dataset::prepare(&config.dataset, self.quiet)
+    }
+}
+
+/// Refuses a path that cannot be written down as text, as JSON is.
+fn utf8(flag: &'static str, path: Option<&Path>) -> Result<(), TunerError> {
+    match path {
+        Some(path) if path.to_str().is_none() => {
+            Err(TunerError::NotUtf8 { flag, path: path.to_owned() })
+        }
+        _ => Ok(()),
     }
 }
 
 impl SettingArgs {
-    fn over(&self, settings: &Settings) -> Settings {
-        Settings {
+    fn over(&self, settings: &Settings) -> Result<Settings, TunerError> {
+        let settings = Settings {
             batch_size: self.batch_size.unwrap_or(settings.batch_size),
             num_workers: self.num_workers.unwrap_or(settings.num_workers),
             prefetch_depth: self.prefetch_depth.unwrap_or(settings.prefetch_depth),
             ..settings.clone()
-        }
+        };
+        settings.validate()?;
+        Ok(settings)
     }
 }
 
@@ -262,7 +275,16 @@ fn sweep(args: SweepArgs) -> Result<(), TunerError> {
     set(&mut sweep.timeout_s, args.timeout_s);
     set(&mut sweep.seed, args.seed);
     config.validate()?;
-    dataset::prepare(&config.dataset, args.source.quiet)?;
+    // Into `plan.json` and to the trials it goes as text.
+    utf8("--root", args.source.root.as_deref())?;
+    match &args.out {
+        Some(out) => sweep::output::check(out, args.resume)?,
+        None => {
+            let out = sweep::output::default_path(&args.source.config, args.resume);
+            sweep::output::check(&out, args.resume)?;
+        }
+    }
+    args.source.prepare(&config)?;
     let options = sweep::Options {
         config_path: args.source.config,
         out: args.out,
@@ -298,9 +320,12 @@ fn show(path: &Path) -> String {
 /// The command line as it would be typed.
 fn command_line() -> String {
     let mut words = vec!["tuner".to_owned()];
-    words.extend(std::env::args().skip(1).map(|word| match word.contains([' ', '\'', '"']) {
-        true => format!("'{}'", word.replace('\'', r"'\''")),
-        false => word,
+    words.extend(std::env::args_os().skip(1).map(|word| {
+        let word = word.to_string_lossy();
+        match word.contains([' ', '\'', '"']) {
+            true => format!("'{}'", word.replace('\'', r"'\''")),
+            false => word.into_owned(),
+        }
     }));
     words.join(" ")
 }
@@ -317,8 +342,9 @@ fn on_interrupt() -> Result<Receiver<()>, TunerError> {
 }
 
 fn bench(args: BenchArgs) -> Result<(), TunerError> {
-    let config = args.source.prepare()?;
-    let settings = args.setting.over(&config.loader);
+    let config = args.source.read()?;
+    let settings = args.setting.over(&config.loader)?;
+    args.source.prepare(&config)?;
     if args.decode_only {
         let workers = args.setting.num_workers.unwrap_or(0);
         let report = bench::decode_only(&config, workers, args.epochs)?;
@@ -326,11 +352,10 @@ fn bench(args: BenchArgs) -> Result<(), TunerError> {
             return print_json(&report);
         }
         return print(&format!(
-            "{:.0} images/s: libjpeg-turbo alone, {} files decoded in full from memory on {} \
-             threads",
+            "{:.0} images/s: libjpeg-turbo alone, {} files decoded in full from memory on {}",
             report.samples_per_s,
             report.samples / args.epochs as usize,
-            report.num_workers
+            count(report.num_workers, "thread")
         ));
     }
     let bar = dataset::spinner(args.source.quiet);
@@ -351,12 +376,12 @@ fn bench(args: BenchArgs) -> Result<(), TunerError> {
     print(&format!(
         "{samples_per_s:.0} samples/s, {batches_per_s:.1} batches/s over {wall_s:.1} s; first \
          batch after {:.0} ms\n\
-         batch size {}, {} workers, prefetch depth {}; {:.2} CPU-seconds{memory}\n\
+         batch size {}, {}, prefetch depth {}; {:.2} CPU-seconds{memory}\n\
          thread-seconds: read {:.2}, decode {:.2}, transform {:.2}, write {:.2}, other {:.2}, \
          wait for room {:.2}",
         1e3 * report.first_batch_s,
         report.batch_size,
-        report.num_workers,
+        count(report.num_workers, "worker"),
         report.prefetch_depth,
         report.cpu_s,
         stages.read_s,
@@ -369,8 +394,20 @@ fn bench(args: BenchArgs) -> Result<(), TunerError> {
 }
 
 fn show_batch(args: ShowBatchArgs) -> Result<(), TunerError> {
-    let config = args.source.prepare()?;
-    let settings = args.setting.over(&config.loader);
+    let config = args.source.read()?;
+    let settings = args.setting.over(&config.loader)?;
+    if args.source.json {
+        utf8("--out", Some(&args.out))?;
+        utf8("--png", args.png.as_deref())?;
+    }
+    files::check(&args.out)?;
+    if let Some(png) = &args.png {
+        files::check(png)?;
+        if files::same(&args.out, png) {
+            return Err(TunerError::SameFile { path: args.out });
+        }
+    }
+    args.source.prepare(&config)?;
     let shown = show_batch::run(&config, settings, args.batches, &args.out, args.png.as_deref())?;
     if args.source.json {
         return print_json(&shown);
@@ -408,6 +445,11 @@ fn make(args: ImagenetLikeArgs) -> Result<(), TunerError> {
         made.mean_height,
         made.mean_bytes / 1e3
     ))
+}
+
+/// `1 worker`, `2 workers`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), TunerError> {

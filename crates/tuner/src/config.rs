@@ -158,13 +158,13 @@ impl SweepConfig {
         )?;
         let repeats = (1..=1000).contains(&self.repeats);
         check(repeats, "sweep.repeats", self.repeats.to_string(), "1 to 1000")?;
-        let seconds = |key, value: f64, least: f64| {
+        let seconds = |key, value: f64, least: f64, expected| {
             let good = (least..=86_400.0).contains(&value);
-            check(good, key, value.to_string(), "seconds, more than 0 and at most a day")
+            check(good, key, value.to_string(), expected)
         };
-        seconds("sweep.warmup_s", self.warmup_s, 0.0)?;
-        seconds("sweep.measure_s", self.measure_s, 0.01)?;
-        seconds("sweep.timeout_s", self.timeout_s, 1.0)
+        seconds("sweep.warmup_s", self.warmup_s, 0.0, "seconds, from 0 to 86400")?;
+        seconds("sweep.measure_s", self.measure_s, 0.01, "seconds, from 0.01 to 86400")?;
+        seconds("sweep.timeout_s", self.timeout_s, 1.0, "seconds, from 1 to 86400")
     }
 }
 

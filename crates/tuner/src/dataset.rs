@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::hash::Hasher;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,7 +31,9 @@ pub fn prepare(config: &DatasetConfig, quiet: bool) -> Result<(), TunerError> {
     let Some(root) = config.root() else { return Ok(()) };
     let note = |what: &str| {
         if !quiet {
-            eprintln!(
+            // Nobody may be left to read it.
+            let _ = writeln!(
+                io::stderr(),
                 "note: {what}; for real data give its folder by `--root` or in the configuration"
             );
         }

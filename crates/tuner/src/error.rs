@@ -16,7 +16,7 @@ use crate::data::DataError;
 #[derive(Debug, Error)]
 pub enum TunerError {
     /// A file or folder could not be used.
-    #[error("cannot {action} `{path}`")]
+    #[error("cannot {action} `{path}`{}", advice(action, source.kind()))]
     File {
         /// What was tried: `read`, `write`.
         action: &'static str,
@@ -73,6 +73,32 @@ pub enum TunerError {
     /// libtorch refused a call.
     #[error("libtorch refused a call")]
     Libtorch(#[from] tch::TchError),
+    /// Two files to write are one.
+    #[error("`--out` and `--png` are the same file `{path}`\nhint: give one of them another name")]
+    SameFile {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A path that must be written down as text cannot be.
+    #[error("`{flag}`: the path `{path}` is not UTF-8\nhint: rename it, or make a link to it")]
+    NotUtf8 {
+        /// The flag it was given by.
+        flag: &'static str,
+        /// The path.
+        path: PathBuf,
+    },
+    /// An epoch has fewer batches than were asked for.
+    #[error(
+        "`--batches` is {batches}, but an epoch has {most} of {batch_size} samples\nhint: ask for {most} or fewer, or give a smaller `--batch-size`"
+    )]
+    FewBatches {
+        /// Batches asked for.
+        batches: usize,
+        /// Batches in an epoch.
+        most: usize,
+        /// Samples in a batch.
+        batch_size: usize,
+    },
     /// A file could not be decoded.
     #[error("cannot decode `{path}`")]
     Decode {
@@ -90,7 +116,9 @@ pub enum TunerError {
         expected: &'static str,
     },
     /// No file of the data set is a JPEG.
-    #[error("no JPEG files to decode in `{root}`")]
+    #[error(
+        "no JPEG files to decode in `{root}`\nhint: `--decode-only` is for JPEG files; leave it out"
+    )]
     NoJpegs {
         /// The folder.
         root: PathBuf,
@@ -126,7 +154,9 @@ pub enum TunerError {
         path: PathBuf,
     },
     /// A line of `trials.jsonl` is not what this version writes.
-    #[error("`{path}`, line {line}, is not what this version writes")]
+    #[error(
+        "`{path}`, line {line}, is not what this version writes\nhint: start another sweep: leave out `--resume` and choose another `--out`"
+    )]
     Journal {
         /// The file.
         path: PathBuf,
@@ -136,7 +166,9 @@ pub enum TunerError {
         source: serde_json::Error,
     },
     /// Every trial failed.
-    #[error("no trial succeeded; the last one said:\n{last}")]
+    #[error(
+        "no trial succeeded; the last one said:\n{last}\nhint: try one setting alone with `tuner bench`"
+    )]
     AllFailed {
         /// The error of the last trial.
         last: String,
@@ -178,6 +210,29 @@ pub enum TunerError {
     /// Something that has no reason to fail did: a bug.
     #[error("internal error: {0}")]
     Bug(String),
+}
+
+/// What to do when a file or folder cannot be used.
+fn advice(action: &str, kind: io::ErrorKind) -> &'static str {
+    use io::ErrorKind as Kind;
+    match (kind, action) {
+        (Kind::StorageFull | Kind::QuotaExceeded, _) => {
+            "\nhint: make room, or choose a folder on another disk"
+        }
+        (Kind::PermissionDenied, "read") => "\nhint: see to it that you may read it",
+        (Kind::PermissionDenied | Kind::ReadOnlyFilesystem, _) => {
+            "\nhint: choose a folder that you may write to"
+        }
+        (Kind::NotFound, "read") => {
+            "\nhint: there is no such file; paths are taken from the folder the program is run in"
+        }
+        (Kind::NotFound, _) => "\nhint: make its folder first, or choose another",
+        (Kind::IsADirectory, _) => "\nhint: this is a folder; give the path of a file",
+        (Kind::NotADirectory | Kind::AlreadyExists, _) => {
+            "\nhint: a file is where a folder should be; choose another path"
+        }
+        _ => "",
+    }
 }
 
 impl TunerError {

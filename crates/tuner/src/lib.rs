@@ -14,6 +14,7 @@ pub mod error;
 mod files;
 pub mod show_batch;
 pub mod sweep;
+mod tensors;
 
 pub use config::Config;
 pub use error::TunerError;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use image::{Rgb, RgbImage};
+use image::{ImageError, Rgb, RgbImage};
 use loader::Settings;
 use loader::datasets::ToFloat32;
 use preproc::Transform;
@@ -14,6 +14,7 @@ use tch::{Kind, Tensor};
 
 use crate::config::{Cifar10Config, DatasetConfig, NpyConfig, SafetensorsConfig, SplitConfig};
 use crate::dataset::Opened;
+use crate::tensors::{self, Rows};
 use crate::{Config, TunerError, dataset, files};
 
 /// What `tuner show-batch` prints.
@@ -38,8 +39,8 @@ pub struct ShownBatches {
 /// With `png`, a contact sheet of the images before normalisation too.
 ///
 /// # Errors
-/// If the data set cannot be opened, a sample cannot be loaded, there are no images to show, or a
-/// file cannot be written.
+/// If the data set cannot be opened, an epoch has fewer batches, a sample cannot be loaded, there
+/// are no images to show, or a file cannot be written.
 pub fn run(
     config: &Config,
     settings: Settings,
@@ -47,20 +48,27 @@ pub fn run(
     out: &Path,
     png: Option<&Path>,
 ) -> Result<ShownBatches, TunerError> {
-    let Opened { builder, fields, classes, .. } = dataset::open(config)?;
+    let Opened { builder, fields, classes, samples, .. } = dataset::open(config)?;
+    let batch_size = settings.batch_size;
     let mut loader = builder.settings(settings).build()?;
+    let most = loader.batches_per_epoch();
+    if batches > most {
+        return Err(TunerError::FewBatches { batches, most, batch_size });
+    }
+    let rows = samples.min(batches * batch_size);
     let mut indices = Vec::new();
-    let mut parts: Vec<Vec<Tensor>> = fields.iter().map(|_| Vec::new()).collect();
+    let mut parts: Vec<Rows> = fields.iter().map(|_| Rows::new(rows)).collect();
     for batch in loader.epoch(0).take(batches) {
         let batch = batch?;
         indices.extend(batch.indices().iter().map(|index| *index as i64));
         for (part, (_, tensor)) in parts.iter_mut().zip(batch.iter()) {
-            part.push(tensor.shallow_clone());
+            part.push(tensor)?;
         }
     }
     let names: Vec<String> = fields.into_iter().map(|field| field.name).collect();
-    let tensors = parts.iter().map(|part| Tensor::f_cat(part, 0));
-    let tensors = tensors.collect::<Result<Vec<_>, _>>()?;
+    let none = || TunerError::Bug("an epoch without batches".to_owned());
+    let tensors = parts.into_iter().map(|part| part.finish()?.ok_or_else(none));
+    let tensors = tensors.collect::<Result<Vec<_>, TunerError>>()?;
     let find = |name: &str| names.iter().position(|n| n == name).map(|field| &tensors[field]);
 
     let sheet = match png {
@@ -77,12 +85,14 @@ pub fn run(
     let mut named: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&tensors).collect();
     let indices = Tensor::from_slice(&indices);
     named.push(("indices", &indices));
-    files::write_with(out, |path| {
-        Tensor::write_safetensors(&named, path).map_err(io::Error::other)
-    })?;
+    files::write_with(out, |path| tensors::write(&named, path))?;
     if let Some((png, sheet)) = sheet {
         files::write_with(png, |path| {
-            sheet.save_with_format(path, image::ImageFormat::Png).map_err(io::Error::other)
+            let saved = sheet.save_with_format(path, image::ImageFormat::Png);
+            saved.map_err(|error| match error {
+                ImageError::IoError(error) => error,
+                error => io::Error::other(error),
+            })
         })?;
     }
     let labels = find("labels").filter(|labels| labels.dim() == 1 && labels.kind() == Kind::Int64);

@@ -14,8 +14,11 @@ pub(super) struct Handles {
     paths: Vec<PathBuf>,
     /// Place `n % MOST` is that of file `n`: up to [`MOST`] files are never closed, and with more
     /// of them a run of neighbours stays open.
-    open: Box<[Mutex<Option<(usize, Arc<File>)>>]>,
+    open: Box<[Place]>,
 }
+
+/// The file that is open here, and its number.
+type Place = Mutex<Option<(usize, Arc<File>)>>;
 
 impl Handles {
     pub(super) fn new(paths: Vec<PathBuf>) -> Self {

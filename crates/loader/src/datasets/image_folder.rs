@@ -1,6 +1,6 @@
 //! Images in class folders, as torchvision's `ImageFolder`.
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::hash::{Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,8 @@ impl ImageFolder {
     pub fn open(root: impl AsRef<Path>, compose: Compose) -> Result<Self, FolderError> {
         let root = root.as_ref();
         let mut folders: Vec<PathBuf> =
-            entries(root)?.into_iter().filter(|path| path.is_dir()).collect();
+            entries(root)?.iter().filter(|e| what(e) == What::Folder).map(DirEntry::path).collect();
+        folders.iter().try_for_each(|folder| refuse_loop(folder))?;
         folders.sort_unstable();
         if folders.is_empty() {
             return Err(FolderError::NoClasses { path: root.to_owned() });
@@ -125,10 +126,49 @@ fn hash(class: &Path, images: &[PathBuf]) -> u64 {
     hasher.finish()
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
+fn entries(folder: &Path) -> Result<Vec<DirEntry>, FolderError> {
     let read = |source| FolderError::Read { path: folder.to_owned(), source };
     let entries = fs::read_dir(folder).map_err(read)?;
-    entries.map(|entry| entry.map(|entry| entry.path()).map_err(read)).collect()
+    entries.map(|entry| entry.map_err(read)).collect()
+}
+
+/// What lies at a path, links followed.
+#[derive(PartialEq)]
+enum What {
+    File,
+    Folder,
+    /// A pipe, a device, a link to nothing: no image, whatever its name.
+    Other,
+}
+
+/// Told by the listing where that tells: a question to the file system for each of a million
+/// images takes minutes on a network.
+fn what(entry: &DirEntry) -> What {
+    let listed = entry.file_type().ok();
+    let kind = match listed {
+        Some(kind) if kind.is_symlink() => fs::metadata(entry.path()).ok().map(|m| m.file_type()),
+        listed => listed,
+    };
+    match kind {
+        Some(kind) if kind.is_file() => What::File,
+        Some(kind) if kind.is_dir() => What::Folder,
+        _ => What::Other,
+    }
+}
+
+/// # Errors
+/// [`FolderError::Loop`] if the folder at `path` is one that it lies in: listed through a link,
+/// without end, its images would get the wrong class.
+fn refuse_loop(path: &Path) -> Result<(), FolderError> {
+    let read = |source| FolderError::Read { path: path.to_owned(), source };
+    if path.is_symlink() {
+        let target = fs::canonicalize(path).map_err(read)?;
+        let folder = fs::canonicalize(path.parent().unwrap_or(path)).map_err(read)?;
+        if folder.starts_with(&target) {
+            return Err(FolderError::Loop { path: path.to_owned() });
+        }
+    }
+    Ok(())
 }
 
 /// All images in a class folder and the folders in it, sorted.
@@ -136,13 +176,15 @@ fn images_below(class: &Path) -> Result<Vec<PathBuf>, FolderError> {
     let mut images = Vec::new();
     let mut folders = vec![class.to_owned()];
     while let Some(folder) = folders.pop() {
-        for path in entries(&folder)? {
-            // Told by the name first: a question to the file system for each of a million
-            // images takes minutes on a network.
-            if is_image(&path) {
-                images.push(path);
-            } else if path.is_dir() {
-                folders.push(path);
+        for entry in entries(&folder)? {
+            let path = entry.path();
+            match what(&entry) {
+                What::File if is_image(&path) => images.push(path),
+                What::Folder => {
+                    refuse_loop(&path)?;
+                    folders.push(path);
+                }
+                What::File | What::Other => {}
             }
         }
     }

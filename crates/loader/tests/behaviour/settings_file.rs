@@ -234,3 +234,11 @@ fn without_a_gpu_pinning_is_off_with_a_warning() {
     assert!(!settings.pin_memory);
     assert!(warnings.contains("`pin_memory = true` has no effect"), "{warnings}");
 }
+
+#[test]
+fn a_value_out_of_range_is_named_with_its_file() {
+    let text = error("schema = 1\n[loader]\nnum_workers = 5000\n");
+    assert!(text.contains("`num_workers` is 5000, but must be 0 to 1024"), "{text}");
+    let text = error(&SWEPT.replace("batch_size = 16", "batch_size = 0"));
+    assert!(text.contains("`batch_size` is 0"), "{text}");
+}

@@ -76,7 +76,7 @@ fn shards_cut_short_are_refused_wherever_they_end() {
 #[test]
 fn samples_that_are_not_whole_are_named() {
     let pixel = image(PIXEL);
-    let (jpg, cls): ((&str, &[u8]), (&str, &[u8])) = (("a/1.png", &pixel), ("a/1.cls", b"5"));
+    let (jpg, cls) = (("a/1.png", &pixel[..]), ("a/1.cls", &b"5"[..]));
     assert_eq!(of(&[jpg]), "the sample `a/1` in `SHARD` has no label `.cls`, only `.png`");
     assert_eq!(
         of(&[cls, ("a/1.txt", b"")]),

@@ -39,7 +39,8 @@ impl DataTable {
     pub fn new(config: &Config, data: &Opened) -> Result<Self, TunerError> {
         let root = config.dataset.root().map(|root| root.display().to_string());
         let mut hasher = Sha(Sha256::new());
-        hasher.write(&settings(&config.dataset).map_err(|error| TunerError::Bug(error.to_string()))?);
+        hasher
+            .write(&settings(&config.dataset).map_err(|error| TunerError::Bug(error.to_string()))?);
         hasher.write_usize(data.samples);
         data.data.fingerprint(&mut hasher);
         for size in sizes(data) {

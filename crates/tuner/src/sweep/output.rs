@@ -38,10 +38,7 @@ impl Output {
     /// If the folder cannot be made or written to, holds a sweep and `resume` is not asked for,
     /// holds none and it is, or is in use.
     pub fn open(path: &Path, resume: bool) -> Result<Self, TunerError> {
-        let holds_sweep = path.join(PLAN).exists();
-        if resume && !holds_sweep {
-            return Err(TunerError::NothingToResume { path: path.to_owned() });
-        }
+        check(path, resume)?;
         fs::create_dir_all(path).map_err(TunerError::file("create the folder", path))?;
         let lock_path = path.join(".lock");
         let lock = File::create(&lock_path).map_err(TunerError::file("write", &lock_path))?;
@@ -99,6 +96,19 @@ impl Output {
         } else {
             Err(TunerError::OtherSweep { path: self.path.clone(), what: what.join(", ") })
         }
+    }
+}
+
+/// Refuses what [`Output::open`] would, as far as it can be told without making anything: for
+/// asking before the data is made.
+///
+/// # Errors
+/// As of [`Output::open`].
+pub fn check(path: &Path, resume: bool) -> Result<(), TunerError> {
+    match (path.join(PLAN).exists(), resume) {
+        (false, true) => Err(TunerError::NothingToResume { path: path.to_owned() }),
+        (true, false) => Err(TunerError::OutputExists { path: path.to_owned() }),
+        _ => files::check_folder(path),
     }
 }
 

@@ -9,6 +9,7 @@ use indicatif::ProgressBar;
 use loader::LoaderError;
 use loader::settings::MachineTable;
 use profiler::machine;
+use serde::Serialize;
 
 use super::fingerprint::DataTable;
 use super::grid::{self, Cell, Planned};
