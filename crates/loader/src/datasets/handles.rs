@@ -8,13 +8,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Files that are open at a time, at most. A process may usually have 1,024.
 const MOST: usize = 512;
 
+/// An open file and its number.
+type Handle = (usize, Arc<File>);
+
 /// Files, opened when first asked for. They are read with `pread`, so that threads can share one.
 #[derive(Debug)]
 pub(super) struct Handles {
     paths: Vec<PathBuf>,
     /// Place `n % MOST` is that of file `n`: up to [`MOST`] files are never closed, and with more
     /// of them a run of neighbours stays open.
-    open: Box<[Mutex<Option<(usize, Arc<File>)>>]>,
+    open: Box<[Mutex<Option<Handle>>]>,
 }
 
 impl Handles {
