@@ -80,7 +80,7 @@ fn samples_that_are_not_whole_are_named() {
     assert_eq!(of(&[png]), "the sample `a/1` in `SHARD` has no label `.cls`, only `.png`");
     assert_eq!(
         of(&[cls, ("a/1.txt", b"")]),
-        "the sample `a/1` in `SHARD` has no image, only `.cls`, `.txt` (looked for png, jpeg, png, webp, bmp)"
+        "the sample `a/1` in `SHARD` has no image, only `.cls`, `.txt` (looked for jpg, jpeg, png, webp, bmp)"
     );
     assert_eq!(
         of(&[png, cls, ("a/1.jpg", &pixel)]),
