@@ -33,7 +33,7 @@ mod tokens;
 
 pub use arrays::{Array, Arrays, Split, ToFloat32};
 pub use cached::{Cached, CachedError};
-pub use concat::Concat;
+pub use concat::{Concat, ConcatWorker};
 pub use files::Files;
 pub use image_folder::ImageFolder;
 pub use labelled::ImageWorker;

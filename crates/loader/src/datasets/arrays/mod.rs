@@ -169,14 +169,14 @@ impl Array {
 /// use loader::datasets::{Array, Arrays, ToFloat32};
 /// use loader::Loader;
 ///
-/// let images = Array::from_values(&[0u8, 255, 51, 102, 0, 0], &[3, 1, 1, 2])?;
+/// let images = Array::from_values(&[0u8, 255, 255, 0, 0, 0], &[3, 1, 1, 2])?;
 /// let labels = Array::from_values(&[7i64, 8, 9], &[3])?;
 /// let data = Arrays::new([("images", images), ("labels", labels)])?
 ///     .to_float32("images", &ToFloat32::default())?;
 /// let mut loader = Loader::builder(data).batch_size(2).num_workers(1).build()?;
 /// let batch = loader.epoch(0).next().unwrap()?;
 /// // float32 [2, 1, 1, 2]: bytes become 0 to 1.
-/// assert_eq!(Vec::<f32>::try_from(&batch["images"].flatten(0, -1))?, [0.0, 1.0, 0.2, 0.4]);
+/// assert_eq!(Vec::<f32>::try_from(&batch["images"].flatten(0, -1))?, [0.0, 1.0, 1.0, 0.0]);
 /// assert_eq!(Vec::<i64>::try_from(&batch["labels"])?, [7, 8]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
