@@ -8,17 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Files that are open at a time, at most. A process may usually have 1,024.
 const MOST: usize = 512;
 
+/// An open file and its number.
+type Handle = (usize, Arc<File>);
+
 /// Files, opened when first asked for. They are read with `pread`, so that threads can share one.
 #[derive(Debug)]
 pub(super) struct Handles {
     paths: Vec<PathBuf>,
     /// Place `n % MOST` is that of file `n`: up to [`MOST`] files are never closed, and with more
     /// of them a run of neighbours stays open.
-    open: Box<[Place]>,
+    open: Box<[Mutex<Option<Handle>>]>,
 }
-
-/// The file that is open here, and its number.
-type Place = Mutex<Option<(usize, Arc<File>)>>;
 
 impl Handles {
     pub(super) fn new(paths: Vec<PathBuf>) -> Self {

@@ -76,27 +76,27 @@ fn shards_cut_short_are_refused_wherever_they_end() {
 #[test]
 fn samples_that_are_not_whole_are_named() {
     let pixel = image(PIXEL);
-    let (jpg, cls) = (("a/1.png", &pixel[..]), ("a/1.cls", &b"5"[..]));
-    assert_eq!(of(&[jpg]), "the sample `a/1` in `SHARD` has no label `.cls`, only `.png`");
+    let (png, cls) = (("a/1.png", &pixel[..]), ("a/1.cls", &b"5"[..]));
+    assert_eq!(of(&[png]), "the sample `a/1` in `SHARD` has no label `.cls`, only `.png`");
     assert_eq!(
         of(&[cls, ("a/1.txt", b"")]),
         "the sample `a/1` in `SHARD` has no image, only `.cls`, `.txt` (looked for jpg, jpeg, png, webp, bmp)"
     );
     assert_eq!(
-        of(&[jpg, cls, ("a/1.jpg", &pixel)]),
+        of(&[png, cls, ("a/1.jpg", &pixel)]),
         "the sample `a/1` in `SHARD` has several images: `.png`, `.cls`, `.jpg`\nhint: say which in `TarOptions::image`"
     );
     assert_eq!(
-        of(&[jpg, cls, ("a/1.PNG", &pixel)]),
+        of(&[png, cls, ("a/1.PNG", &pixel)]),
         "the sample `a/1` in `SHARD` has two members `.png`"
     );
-    let text = of(&[jpg, cls, ("a/2.png", &pixel), ("a/2.cls", b"5"), jpg, cls]);
+    let text = of(&[png, cls, ("a/2.png", &pixel), ("a/2.cls", b"5"), png, cls]);
     assert!(
         text.starts_with(
             "the members of the sample `a/1` in `SHARD` do not stand together\nhint: "
         )
     );
-    let text = of(&[jpg, ("a/2.png", &pixel), cls]);
+    let text = of(&[png, ("a/2.png", &pixel), cls]);
     assert!(text.contains("the sample `a/1` in `SHARD` has no label"), "{text}");
 }
 

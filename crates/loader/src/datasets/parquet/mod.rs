@@ -43,14 +43,17 @@ pub const CACHE_BYTES: usize = 256 << 20;
 /// The column holds the bytes of image files, by themselves or in a struct with a member `bytes` as
 /// HuggingFace's data sets have it. Labels are integers, and read at opening.
 ///
-/// **What order costs.** The least that can be decoded alone is a page, a megabyte in most files:
-/// about ten photographs. Opening finds all pages, by the file's index or else by their headers;
-/// decoded pages are shared by the workers and kept up to [`cache_bytes`](Self::cache_bytes).
-/// In order, a page is decoded once. Shuffled as a whole, nearly every image costs the decoding of
-/// a page. Between the two lies [`ShuffleBuffer`](crate::sampler::ShuffleBuffer) over
-/// [`row_groups`](Self::row_groups): it is cheap as long as the pages of a buffer's images fit into
-/// the cache. Pages of a file written with `data_page_size` of one image, or `compression="none"`,
-/// cost less.
+/// **What order costs.** The least that can be decoded alone is a page. Opening finds all pages, by
+/// the file's index or else by their headers; decoded pages are shared by the workers and kept up to
+/// [`cache_bytes`](Self::cache_bytes). In order, a page is decoded once. Shuffled as a whole, nearly
+/// every image costs the decoding of a page, unless all fit into the cache. Between the two lies
+/// [`ShuffleBuffer`](crate::sampler::ShuffleBuffer) over [`row_groups`](Self::row_groups): it is cheap as
+/// long as the pages of a buffer's images fit.
+///
+/// How large pages are is the writer's choice. pyarrow looks at their size only after 1,024 rows, so
+/// that a whole row group of images becomes one page; written with `write_batch_size=1` (and
+/// `compression="none"`, since images are compressed already) there is a page for each image, and
+/// any order costs the same.
 ///
 /// Of a damaged file, no more is read at a time than it holds; a page may claim to be 2 GiB when
 /// decompressed.
@@ -201,7 +204,14 @@ impl ParquetImages {
                     .with_batch_size(BATCH)
                     .build()
                     .map_err(|cause| of(path, cause))?;
-            let batches = reader.map(|batch| Ok(batch?.column(0).clone()));
+            let batches = reader.map(|batch| {
+                let mut rows = batch?.column(0).clone();
+                // Memory grew by doubling; where it is kept, half of it may be free.
+                if let Some(rows) = Arc::get_mut(&mut rows) {
+                    rows.shrink_to_fit();
+                }
+                Ok(rows)
+            });
             let batches = batches.collect::<Result<Rows, arrow_schema::ArrowError>>();
             let batches = batches.map_err(|cause| of(path, cause.into()))?;
             let got = batches.iter().map(|batch| batch.len()).sum::<usize>();

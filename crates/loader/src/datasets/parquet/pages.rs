@@ -2,7 +2,7 @@
 //!
 //! Few writers add an index of pages by default. Where there is none, the pages' headers are read
 //! and their contents jumped over, once at opening, and the index is made of that. With it, a row
-//! costs the decoding of a page, a megabyte as a rule, and not of a row group of hundreds.
+//! costs the decoding of its page, and not of all pages of the row group.
 
 use std::any::Any;
 use std::path::Path;
