@@ -132,26 +132,24 @@ fn entries(folder: &Path) -> Result<Vec<DirEntry>, FolderError> {
     entries.map(|entry| entry.map_err(read)).collect()
 }
 
-/// What lies at a path, links followed.
+/// What to make of a name in a folder.
 #[derive(PartialEq)]
 enum What {
-    File,
+    Image,
     Folder,
-    /// A pipe, a device, a link to nothing: no image, whatever its name.
+    /// No image; or named like one, but a pipe or a device.
     Other,
 }
 
-/// Told by the listing where that tells: a question to the file system for each of a million
-/// images takes minutes on a network.
+/// Told by the listing and the name alone, but for links: a question to the file system for each of
+/// a million images takes minutes on a network. A link with an image's name is one, so that where
+/// it leads to nothing, loading it says so.
 fn what(entry: &DirEntry) -> What {
-    let listed = entry.file_type().ok();
-    let kind = match listed {
-        Some(kind) if kind.is_symlink() => fs::metadata(entry.path()).ok().map(|m| m.file_type()),
-        listed => listed,
-    };
-    match kind {
-        Some(kind) if kind.is_file() => What::File,
-        Some(kind) if kind.is_dir() => What::Folder,
+    let path = entry.path();
+    match entry.file_type() {
+        Ok(kind) if kind.is_dir() => What::Folder,
+        Ok(kind) if (kind.is_file() || kind.is_symlink()) && is_image(&path) => What::Image,
+        Ok(kind) if kind.is_symlink() && path.is_dir() => What::Folder,
         _ => What::Other,
     }
 }
@@ -179,12 +177,12 @@ fn images_below(class: &Path) -> Result<Vec<PathBuf>, FolderError> {
         for entry in entries(&folder)? {
             let path = entry.path();
             match what(&entry) {
-                What::File if is_image(&path) => images.push(path),
+                What::Image => images.push(path),
                 What::Folder => {
                     refuse_loop(&path)?;
                     folders.push(path);
                 }
-                What::File | What::Other => {}
+                What::Other => {}
             }
         }
     }

@@ -156,8 +156,9 @@ fn refused_with(name: &str, bytes: &[u8], options: DecodeOptions) -> String {
 #[test]
 fn files_that_are_no_images_are_named_with_the_reason() {
     within_half_a_minute(|| {
-        assert_eq!(refused("empty.jpg", b""), ": the file is empty");
-        let no_image = ": not an image that can be read here (JPEG, PNG, WebP or BMP)";
+        assert_eq!(refused("empty.jpg", b""), ": the file is empty\nhint: replace or remove it");
+        let no_image = ": not an image that can be read here (JPEG, PNG, WebP or BMP)\n\
+                        hint: replace, convert or remove the file";
         assert_eq!(refused("text.jpg", b"dear diary, today I am a JPEG"), no_image);
         assert_eq!(refused("short.png", b"\x89P"), no_image);
         assert_eq!(refused("gif.jpg", b"GIF89a\x01\0\x01\0\0\0\0;"), no_image);
@@ -199,11 +200,13 @@ fn images_with_too_many_pixels_are_refused_before_memory_is_taken() {
 }
 
 #[test]
-fn files_that_vanish_or_are_folders_are_named() {
+fn files_that_vanish_and_links_to_nothing_are_named() {
     within_half_a_minute(|| {
         let good = reference("jpeg_150x100.jpg");
+        // A folder is one whatever its name, as in torchvision.
         let root =
-            folder(&[("class/1.jpg", &good), ("class/2.jpg", &good), ("class/3.jpg/x", b"")]);
+            folder(&[("class/1.jpg", &good), ("class/2.jpg", &good), ("class/4.jpg/5.jpg", &good)]);
+        std::os::unix::fs::symlink("nowhere", root.path().join("class/3.jpg")).unwrap();
         let data = ImageFolder::open(root.path(), compose()).unwrap();
         fs::remove_file(root.path().join("class/2.jpg")).unwrap();
         let mut loader = Loader::builder(data).batch_size(1).num_workers(1).build().unwrap();
@@ -213,7 +216,8 @@ fn files_that_vanish_or_are_folders_are_named() {
         let text = outcomes[1].as_ref().unwrap_err();
         assert!(text.contains("2.jpg`) could not be loaded: No such file or directory"), "{text}");
         let text = outcomes[2].as_ref().unwrap_err();
-        assert!(text.contains("3.jpg`) could not be loaded: Is a directory"), "{text}");
+        assert!(text.contains("3.jpg`) could not be loaded: No such file or directory"), "{text}");
+        assert!(outcomes[3].is_ok() && outcomes.len() == 4);
     });
 }
 

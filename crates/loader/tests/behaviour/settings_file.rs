@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use loader::settings::{BatchSizeSettings, MachineTable, SCHEMA, SettingsFile};
-use loader::{Loader, LoaderError, Settings};
+use loader::{Loader, Settings};
 
 use crate::common::{chain, numbers, warnings_of};
 
@@ -202,14 +202,6 @@ fn what_is_no_settings_file_is_refused() {
 }
 
 #[test]
-fn a_value_out_of_range_is_refused_when_the_loader_is_built() {
-    let file = on_disk("schema = 1\n[loader]\nbatch_size = 0\n");
-    let builder = Loader::from_settings(&file.path, numbers(1)).unwrap();
-    let error = builder.build().unwrap_err();
-    assert!(matches!(error, LoaderError::Setting { name: "batch_size", .. }), "{error:?}");
-}
-
-#[test]
 fn a_file_that_cannot_be_read_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none.toml");
@@ -241,4 +233,8 @@ fn a_value_out_of_range_is_named_with_its_file() {
     assert!(text.contains("`num_workers` is 5000, but must be 0 to 1024"), "{text}");
     let text = error(&SWEPT.replace("batch_size = 16", "batch_size = 0"));
     assert!(text.contains("`batch_size` is 0"), "{text}");
+
+    let file = on_disk("schema = 1\n[loader]\nbatch_size = 0\n");
+    let error = Loader::from_settings(&file.path, numbers(1)).err().unwrap();
+    assert!(chain(&error).contains("`batch_size` is 0, but must be 1 to 16777216"), "{error:?}");
 }
