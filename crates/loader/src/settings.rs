@@ -35,8 +35,10 @@ pub struct Settings {
     pub seed: u64,
     /// Threads that read samples ahead of the workers, so that no worker waits for a slow disk;
     /// they read what the batches in `prefetch_depth` need. Default: 0.
+    #[serde(skip_serializing_if = "is_default")]
     pub io_threads: usize,
     /// Whether each worker stays on one core. Default: false.
+    #[serde(skip_serializing_if = "is_default")]
     pub pin_workers: bool,
 }
 
@@ -54,6 +56,10 @@ impl Default for Settings {
             pin_workers: false,
         }
     }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// The cores that this process may use: its affinity and its control group's quota count.

@@ -10,8 +10,8 @@ use profiler::stage::Stage;
 use rayon::prelude::*;
 use siphasher::sip::SipHasher13;
 
-use super::labelled;
 pub use super::labelled::ImageWorker;
+use super::{labelled, readahead};
 use crate::error::FolderError;
 use crate::{Dataset, Field, SampleError, Slot};
 
@@ -107,6 +107,15 @@ impl Dataset for ImageFolder {
 
     fn origin(&self, index: usize) -> Option<String> {
         self.images.get(index).map(|(path, _)| path.display().to_string())
+    }
+
+    fn readahead(&self, index: usize) {
+        let file = File::open(&self.images[index].0);
+        if let Ok(file) = file
+            && let Ok(metadata) = file.metadata()
+        {
+            readahead::wait_for(&file, 0, metadata.len());
+        }
     }
 
     /// By names, not by contents: a file that is mended makes no other data of it.

@@ -26,6 +26,7 @@ mod labelled;
 mod map;
 mod mapped;
 pub mod parquet;
+mod readahead;
 mod subset;
 mod synthetic;
 pub mod tar;

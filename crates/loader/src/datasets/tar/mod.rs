@@ -13,6 +13,7 @@ mod index;
 mod label;
 mod walk;
 
+use std::hash::Hasher;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
@@ -27,7 +28,7 @@ pub use error::{LabelError, TarError};
 pub use label::Label;
 
 use super::handles::Handles;
-use super::{Files, ImageWorker, labelled};
+use super::{Files, ImageWorker, labelled, readahead};
 use crate::{Dataset, Field, SampleError, Slot};
 
 /// Bytes of an image in a shard, at most: 1 GiB.
@@ -208,5 +209,23 @@ impl Dataset for TarShards {
         let sample = self.samples.get(index)?;
         let shard = self.handles.path(sample.shard as usize).display();
         Some(format!("{shard}: {}", sample.key))
+    }
+
+    fn readahead(&self, index: usize) {
+        let sample = &self.samples[index];
+        if let Ok(file) = self.handles.get(sample.shard as usize) {
+            readahead::wait_for(&file, sample.offset, u64::from(sample.size));
+        }
+    }
+
+    /// By the shards' names and where images lie in them.
+    fn fingerprint(&self, hasher: &mut dyn Hasher) {
+        for shard in self.handles.paths() {
+            hasher.write(shard.file_name().unwrap_or_default().as_encoded_bytes());
+        }
+        for sample in &self.samples {
+            hasher.write_u64(sample.offset);
+            hasher.write_i64(sample.label);
+        }
     }
 }
