@@ -7,6 +7,7 @@
 
 use std::io::Cursor;
 
+use image::error::{DecodingError, ImageFormatHint};
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use serde::{Deserialize, Serialize};
@@ -153,6 +154,9 @@ fn open_other<'b>(bytes: &'b [u8], options: &DecodeOptions) -> Result<Encoded<'b
     if !reader.format().is_some_and(|format| known.contains(&format)) {
         return Err(ImageError::UnknownFormat);
     }
+    if reader.format() == Some(ImageFormat::Png) {
+        check_palette(bytes)?;
+    }
     // Before the decoder, which refuses rows that fit in no memory without saying how long.
     if let (Some(ImageFormat::Png), Some([width, height])) = (reader.format(), png_sides(bytes)) {
         options.check_size(width.into(), height.into())?;
@@ -169,6 +173,27 @@ fn open_other<'b>(bytes: &'b [u8], options: &DecodeOptions) -> Result<Encoded<'b
         Orientation::NoTransforms
     };
     Ok(Encoded { width, height, orientation, format: Format::Other(Box::new(decoder)) })
+}
+
+/// Refuses a PNG of a palette that holds no whole colours, or more than can be named: the decoder
+/// does not look, and panics.
+fn check_palette(png: &[u8]) -> Result<(), ImageError> {
+    let mut rest = png.get(8..).unwrap_or_default();
+    // Colours are numbers in it; in other images the palette is a suggestion nobody looks at.
+    let is_indexed = png.get(25) == Some(&3);
+    while is_indexed && let Some((head, after)) = rest.split_first_chunk::<8>() {
+        let [length @ .., _, _, _, _] = *head;
+        let length = u32::from_be_bytes(length) as usize;
+        if head.ends_with(b"PLTE") && (length > 3 * 256 || !length.is_multiple_of(3)) {
+            let format = ImageFormatHint::Exact(ImageFormat::Png);
+            let why = format!("a palette of {length} bytes");
+            return Err(ImageError::Decode(image::ImageError::Decoding(DecodingError::new(
+                format, why,
+            ))));
+        }
+        rest = length.checked_add(4).and_then(|skip| after.get(skip..)).unwrap_or_default();
+    }
+    Ok(())
 }
 
 /// Width and height of a PNG, from the chunk that each begins with.

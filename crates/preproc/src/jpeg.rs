@@ -19,8 +19,9 @@ pub(crate) use self::library::JpegHeader;
 /// # Errors
 /// If it cannot be read, or the file's end is missing.
 pub(crate) fn read_header(bytes: &[u8]) -> Result<JpegHeader, ImageError> {
-    markers::check(bytes)?;
-    let header = attempt(|handle| handle.read_header(bytes))?.header();
+    let segments_behind = markers::check(bytes)?;
+    let mut header = attempt(|handle| handle.read_header(bytes))?.header();
+    header.segments_behind = segments_behind;
     if header.width == 0 || header.height == 0 {
         return Err(ImageError::Jpeg("there is no image in it".into()));
     }

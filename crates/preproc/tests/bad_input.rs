@@ -172,6 +172,51 @@ fn a_jpeg_of_endless_scans_is_refused() {
     }
 }
 
+/// The library finds these only if it decodes to the end.
+#[test]
+fn what_is_wrong_behind_the_image_is_found_whatever_is_cut() {
+    let file = Jpeg::PLAIN.file(&picture(64, 64, 0));
+    let scan = memchr::memmem::rfind(&file, &[0xFF, 0xDA]).unwrap();
+    let (body, end) = file.split_at(file.len() - 2);
+    let no_table = [&[0xFF, 0xC4, 0, 19, 0][..], &[200; 16]].concat();
+    for behind in [&body[scan..], &no_table, &[0xFF, 0xDD, 0, 3, 0]] {
+        let file = [body, behind, end].concat();
+        for region in [None, Some(Region { left: 16, top: 0, width: 20, height: 9 })] {
+            let options = DecodeOptions::default();
+            let mut pixels = Pixels::default();
+            match decode_with(&mut Decoder::default(), &mut pixels, &file, &options, region) {
+                Err(ImageError::Jpeg(_)) => {}
+                other => panic!("{behind:?} {region:?}: {:?}", other.map(drop)),
+            }
+        }
+    }
+    let comment = [body, &[0xFF, 0xFE, 0, 4, 1, 2], end].concat();
+    assert_eq!(decode(&comment).unwrap(), decode(&file).unwrap());
+}
+
+/// The decoder of the `image` crate panics on these.
+#[test]
+fn a_palette_that_is_none_is_an_error() {
+    let file = common::read("tests/reference/inputs/png_palette.png");
+    let at = memchr::memmem::find(&file, b"PLTE").unwrap();
+    let length = u32::from_be_bytes(*file[at - 4..].first_chunk().unwrap()) as usize;
+    let old = &file[at + 4..][..length];
+    let with_palette = |palette: &[u8]| {
+        let length = (palette.len() as u32).to_be_bytes();
+        let chunk = [b"PLTE", palette].concat();
+        let sum = crc(&chunk).to_be_bytes();
+        let rest = &file[at + 4 + old.len() + 4..];
+        [&file[..at - 4], &length, &chunk, &sum, rest].concat()
+    };
+    for bytes in [1, 2, 3 * 10 + 1, 3 * 257] {
+        match decode(&with_palette(&vec![9; bytes])) {
+            Err(ImageError::Decode(_)) => {}
+            other => panic!("{bytes}: {:?}", other.map(drop)),
+        }
+    }
+    assert!(decode(&with_palette(old)).is_ok());
+}
+
 /// JPEG files of every kind, for damage.
 fn jpegs() -> impl Strategy<Value = Jpeg> {
     let subsampling = prop::sample::select(vec![Subsamp::Sub2x2, Subsamp::None, Subsamp::Gray]);

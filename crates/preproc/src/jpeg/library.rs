@@ -23,13 +23,16 @@ pub(crate) struct JpegHeader {
     pub(super) inks: bool,
     subsampling: c_int,
     lossless: bool,
+    /// Whether [`check`](super::markers::check) found segments behind the image.
+    pub(super) segments_behind: bool,
 }
 
 impl JpegHeader {
-    /// Width of an MCU; `None` for files of which no part can be decoded.
+    /// Width of an MCU; `None` for files of which no part can be decoded, or should be: whether a
+    /// file is accepted must not depend on how much of it is decoded.
     pub(super) fn mcu_width(self) -> Option<u32> {
         match self.subsampling as tj::TJSAMP {
-            _ if self.lossless => None,
+            _ if self.lossless || self.segments_behind => None,
             tj::TJSAMP_TJSAMP_444 | tj::TJSAMP_TJSAMP_GRAY => Some(8),
             tj::TJSAMP_TJSAMP_440 | tj::TJSAMP_TJSAMP_441 => Some(8),
             tj::TJSAMP_TJSAMP_422 | tj::TJSAMP_TJSAMP_420 => Some(16),
@@ -117,6 +120,7 @@ impl Handle {
             inks: [tj::TJCS_TJCS_CMYK, tj::TJCS_TJCS_YCCK].contains(&colours),
             subsampling: self.get(tj::TJPARAM_TJPARAM_SUBSAMP),
             lossless: self.get(tj::TJPARAM_TJPARAM_LOSSLESS) == 1,
+            segments_behind: false,
         }
     }
 
@@ -139,7 +143,8 @@ impl Handle {
         {
             return Err(failure);
         }
-        assert_eq!(self.header(), header, "the header of another file");
+        let read = JpegHeader { segments_behind: header.segments_behind, ..self.header() };
+        assert_eq!(read, header, "the header of another file");
         assert!(region.lies_in(header.width, header.height), "{region:?} of {header:?}");
         let (format, channels) =
             if header.inks { (tj::TJPF_TJPF_CMYK, 4) } else { (tj::TJPF_TJPF_RGB, 3) };

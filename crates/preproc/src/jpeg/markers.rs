@@ -2,7 +2,9 @@
 
 use crate::ImageError;
 
-/// Whether the file has its end, and nothing before it that libjpeg-turbo would stop at.
+/// Checks that the file has its end, and before it no marker that libjpeg-turbo would stop at.
+/// Returns whether there are segments behind the scan that completes the image: the library reads
+/// them only after the last row, so only whoever decodes that far learns whether they are good.
 ///
 /// Looked at before decoding, since a rectangle near the top can be decoded from a truncated
 /// file: whether a file is good must not depend on the draw of a crop. The end-of-image marker
@@ -11,16 +13,21 @@ use crate::ImageError;
 /// # Errors
 /// [`ImageError::Truncated`] if the file ends before the image does, [`ImageError::Jpeg`] if
 /// there is a marker in the image data that may not be there.
-pub(super) fn check(bytes: &[u8]) -> Result<(), ImageError> {
+pub(super) fn check(bytes: &[u8]) -> Result<bool, ImageError> {
     let mut at = 2;
     let mut in_image = false;
+    // Whether the first scan holds all components: else the library reads to the end of the file
+    // before it gives the first row.
+    let mut complete = false;
+    let mut components = None;
+    let mut segments_behind = false;
     while let Some((marker, after)) = next_marker(bytes, at) {
         at = match marker {
             // A stuffed byte of image data, TEM, RST0 to RST7: no length follows.
             0x00 | 0x01 | 0xD0..=0xD7 => after,
             // EOI. Before any image data it leaves the file without an image, which the library
             // says best.
-            0xD9 => return Ok(()),
+            0xD9 => return Ok(segments_behind),
             // In the header anything that states its length is the library's to judge; after it
             // only DHT, DAC, SOS, DQT, DNL, DRI, APPn and COM.
             0xC4 | 0xCC | 0xDA..=0xDD | 0xE0..=0xEF | 0xFE => after + length(bytes, after)?,
@@ -31,6 +38,16 @@ pub(super) fn check(bytes: &[u8]) -> Result<(), ImageError> {
                 )));
             }
         };
+        match marker {
+            0x00 | 0x01 | 0xD0..=0xD7 => {}
+            _ if complete => segments_behind = true,
+            // Frames whose components one scan completes: no progressive ones.
+            0xC0 | 0xC1 | 0xC3 | 0xC9 | 0xCB => components = bytes.get(after + 7),
+            0xDA if !in_image => {
+                complete = components.is_some() && bytes.get(after + 2) == components;
+            }
+            _ => {}
+        }
         in_image |= marker == 0xDA;
     }
     Err(ImageError::Truncated)
