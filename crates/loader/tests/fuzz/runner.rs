@@ -44,7 +44,8 @@ pub(crate) trait State: Sized {
 #[derive(Default)]
 struct Findings {
     failures: Vec<String>,
-    largest: (u64, u64),
+    /// Bytes, which case, and how many it might have taken.
+    largest: (u64, u64, u64),
     slowest: (Duration, u64),
 }
 
@@ -122,10 +123,11 @@ pub(crate) fn run<S: State>(target: &Target<'_>) {
     );
     write!(
         line,
-        "largest allocation {:.1} KiB (case {}), slowest {:.1} ms of processor time (case {}), \
-         resident memory grew by {:.1} MiB at most",
+        "at most {:.1} KiB allocated at a time (case {}, which may take {:.0} KiB), \
+         slowest {:.1} ms of processor time (case {}), resident memory up by {:.1} MiB at most",
         findings.largest.0 as f64 / 1024.0,
         findings.largest.1,
+        findings.largest.2 as f64 / 1024.0,
         findings.slowest.0.as_secs_f64() * 1e3,
         findings.slowest.1,
         grown as f64 / 1024.0,
@@ -158,7 +160,7 @@ fn one<S: State>(
     let took = cpu_time().saturating_sub(before);
     let limit = (target.limit)(file.len() as u64);
     let mut findings = findings.lock().unwrap();
-    findings.largest = findings.largest.max((allocated.bytes_max, case));
+    findings.largest = findings.largest.max((allocated.bytes_max, case, limit));
     findings.slowest = findings.slowest.max((took, case));
     let what = match result {
         Some(Ok(_)) if allocated.bytes_max > limit => {
