@@ -147,11 +147,19 @@ fn where_nothing_can_replace_a_sample_it_is_an_error() {
     });
 }
 
-/// The numbers from 0, of which number 5 is not loaded before the flag is set.
-fn with_stuck(release: &Arc<AtomicBool>) -> LoaderBuilder {
-    let release = release.clone();
+/// What number 5 is at.
+#[derive(Default)]
+struct Five {
+    begun: AtomicBool,
+    released: AtomicBool,
+}
+
+/// The numbers from 0, of which number 5 is not loaded before it is released.
+fn with_stuck(five: &Arc<Five>) -> LoaderBuilder {
+    let five = five.clone();
     let load = move |index, _: &mut Begun| {
-        while index == 5 && !release.load(Ordering::Relaxed) {
+        while index == 5 && !five.released.load(Ordering::Relaxed) {
+            five.begun.store(true, Ordering::Relaxed);
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(())
@@ -163,20 +171,20 @@ fn with_stuck(release: &Arc<AtomicBool>) -> LoaderBuilder {
 fn a_stuck_sample_is_named_and_the_others_still_come() {
     within_half_a_minute(|| {
         for num_workers in [1, 2] {
-            let release = Arc::new(AtomicBool::new(false));
-            let builder = with_stuck(&release).num_workers(num_workers);
-            let mut loader = builder.timeout_s(0.05).build().unwrap();
+            let five = Arc::new(Five::default());
+            let builder = with_stuck(&five).num_workers(num_workers);
+            let mut loader = builder.timeout_s(0.4).build().unwrap();
             let mut epoch = loader.epoch(0);
             assert_eq!(epoch.next().unwrap().unwrap().indices(), [0, 1, 2, 3]);
             let error = epoch.next().unwrap().unwrap_err();
             assert!(matches!(error, LoaderError::Stuck { index: 5, .. }), "{error:?}");
             let text = error.to_string();
-            assert!(text.starts_with("sample 5 (`number 5`) is not loaded after 0.05 s"), "{text}");
+            assert!(text.starts_with("sample 5 (`number 5`) is not loaded after 0.4 s"), "{text}");
             // Another worker has taken the place of the one that is stuck.
             assert_eq!(epoch.next().unwrap().unwrap().indices(), [8, 9, 10, 11]);
             assert!(epoch.next().is_none());
             // It may still wake up, and does no harm.
-            release.store(true, Ordering::Relaxed);
+            five.released.store(true, Ordering::Relaxed);
             std::thread::sleep(Duration::from_millis(20));
             assert_eq!(contents(loader.epoch(1)).len(), 3);
             // On a busy machine a worker may be left behind here too.
@@ -188,14 +196,18 @@ fn a_stuck_sample_is_named_and_the_others_still_come() {
 #[test]
 fn a_loader_with_a_stuck_sample_can_be_dropped() {
     within_half_a_minute(|| {
-        let release = Arc::new(AtomicBool::new(false));
-        let loader = with_stuck(&release).num_workers(2).timeout_s(0.05).build();
+        let five = Arc::new(Five::default());
+        let loader = with_stuck(&five).num_workers(2).timeout_s(0.4).build();
         let mut loader = loader.unwrap();
         assert!(loader.epoch(0).next().unwrap().is_ok());
+        // On a busy machine a worker may not have come to it yet, and then leaves it alone.
+        while !five.begun.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let ((), warning) = warnings_of(|| drop(loader));
         assert!(warning.contains("`loader-worker-"), "{warning}");
         assert!(warning.contains("was left behind"), "{warning}");
-        release.store(true, Ordering::Relaxed);
+        five.released.store(true, Ordering::Relaxed);
     });
 }
 
