@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 /// How much is recorded.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ProfilingLevel {
     /// Time of operations, and memory.

@@ -48,5 +48,6 @@ pub trait ReportFormat: Send + Sync {
     ///
     /// # Errors
     /// If `out` cannot be written to, or the session cannot be put in this format.
-    fn write(&self, session: &ProfilingSession, out: &mut dyn io::Write) -> Result<(), PluginError>;
+    fn write(&self, session: &ProfilingSession, out: &mut dyn io::Write)
+    -> Result<(), PluginError>;
 }
