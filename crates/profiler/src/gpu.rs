@@ -57,6 +57,12 @@ pub struct GpuReading {
     pub memory_total_bytes: Option<u64>,
     /// Share of the driver's last sample period in which a kernel ran, 0 to 100.
     pub utilization_percent: Option<u32>,
+    /// Bytes of device memory that this process holds, its CUDA contexts included.
+    pub process_bytes: Option<u64>,
+    /// PCIe traffic to the device over the driver's last 20 ms, bytes a second.
+    pub pcie_rx_bytes_per_s: Option<u64>,
+    /// PCIe traffic from the device over the driver's last 20 ms, bytes a second.
+    pub pcie_tx_bytes_per_s: Option<u64>,
 }
 
 /// The machine's NVIDIA GPUs: at least one. Any thread may ask.
@@ -111,6 +117,9 @@ impl Gpus {
                 memory_used_bytes: memory.as_ref().map(|memory| memory.used),
                 memory_total_bytes: memory.as_ref().map(|memory| memory.total),
                 utilization_percent: rates.map(|rates| rates.gpu),
+                process_bytes: None,
+                pcie_rx_bytes_per_s: None,
+                pcie_tx_bytes_per_s: None,
             }
         };
         self.devices.iter().map(read).collect()

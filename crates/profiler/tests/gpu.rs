@@ -100,6 +100,9 @@ fn devices_and_the_memory_of_a_process_on_them() {
         memory_used_bytes: Some(used_mib * MIB),
         memory_total_bytes: Some(8192 * MIB),
         utilization_percent,
+        process_bytes: None,
+        pcie_rx_bytes_per_s: None,
+        pcie_tx_bytes_per_s: None,
     };
     assert_eq!(
         gpus.read(),
