@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use preproc::transform::Normalize;
 use siphasher::sip::SipHasher13;
 use tch::Device;
 
@@ -16,7 +17,7 @@ use crate::order::{Batching, Ordering};
 use crate::sampler::{BatchSampler, Sampler, Sequential, Shuffled};
 use crate::settings::{BatchSizeSettings, MachineTable, Settings, SettingsFile};
 use crate::threads::ThreadsConfig;
-use crate::transfer::Transfer;
+use crate::transfer::{NormalizeFields, Transfer};
 use crate::worker::Source;
 use crate::{Field, LoaderError, cuda};
 
@@ -40,6 +41,7 @@ pub struct LoaderBuilder {
     timeout_s: Option<f64>,
     device: Device,
     ahead: usize,
+    normalize: Vec<(String, Normalize)>,
     progress: bool,
 }
 
@@ -63,6 +65,7 @@ impl LoaderBuilder {
             timeout_s: None,
             device: Device::Cpu,
             ahead: 0,
+            normalize: Vec::new(),
             progress: false,
         }
     }
@@ -194,6 +197,16 @@ impl LoaderBuilder {
         self
     }
 
+    /// Makes float32 of the uint8 field `name`, `[3, H, W]` in a sample, when the batch is where it
+    /// is to be: `(x / 255 - mean) / std` by channel. So a quarter of the bytes are copied
+    /// [to a GPU](Self::to_device), which computes them at once. With [`Normalize::IDENTITY`], `x / 255`,
+    /// the field may have any shape. Without a GPU the training loop's thread does it, so that data
+    /// sets should rather write float32 then. Default: fields stay what the data set writes.
+    pub fn normalize_on_device(mut self, name: &str, normalize: Normalize) -> Self {
+        self.normalize.push((name.to_owned(), normalize));
+        self
+    }
+
     /// Whether each epoch shows its progress on stderr, where that is a terminal: rate, time left
     /// and the share of time that the training loop waited for data. Default: false.
     pub fn progress(mut self, progress: bool) -> Self {
@@ -254,6 +267,7 @@ impl LoaderBuilder {
             },
         };
         let transfer = Transfer::new(self.device, self.ahead)?;
+        let normalize = NormalizeFields::new(&self.normalize, &self.fields, self.device)?;
         let engine = Engine::start(self.source, config)?;
         Ok(Loader {
             fields: self.fields.into(),
@@ -261,6 +275,7 @@ impl LoaderBuilder {
             global_batch_size: global_batch_size as u64,
             engine,
             transfer,
+            normalize,
             state: None,
             progress: self.progress,
             settings,

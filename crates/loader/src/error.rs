@@ -131,6 +131,14 @@ pub enum LoaderError {
         /// Why.
         source: &'static crate::cuda::NoCuda,
     },
+    /// A field cannot be normalised on the device.
+    #[error("the field `{field}` cannot be normalised on the device: {reason}")]
+    NormalizeField {
+        /// Its name.
+        field: String,
+        /// Why, and what to do.
+        reason: String,
+    },
     /// A device that batches cannot be copied to ahead.
     #[error("batches are copied ahead to a CUDA device only, not to {device}")]
     Device {

@@ -16,7 +16,7 @@ use crate::order::Order;
 use crate::settings::Settings;
 use crate::state::{LoaderState, StateError};
 use crate::stats::Stats;
-use crate::transfer::{Transfer, UnderWay};
+use crate::transfer::{NormalizeFields, Transfer, UnderWay};
 use crate::{Batch, Dataset, Field, LoaderError};
 
 /// Loads batches of a data set, epoch by epoch.
@@ -30,6 +30,7 @@ pub struct Loader {
     pub(crate) global_batch_size: u64,
     pub(crate) engine: Engine,
     pub(crate) transfer: Option<Transfer>,
+    pub(crate) normalize: NormalizeFields,
     /// After the last batch.
     pub(crate) state: Option<LoaderState>,
     pub(crate) progress: bool,
@@ -214,7 +215,10 @@ impl Iterator for Epoch<'_> {
             self.take(&order);
         }
         let (under_way, state) = self.under_way.pop_front()?;
-        let batch = under_way.and_then(UnderWay::finish).map(|filled| Batch::new(filled, state));
+        let batch = under_way
+            .and_then(UnderWay::finish)
+            .and_then(|filled| self.loader.normalize.apply(filled))
+            .map(|filled| Batch::new(filled, state));
         self.loader.state = Some(state);
         if let Ok(batch) = &batch {
             self.loader.engine.counters().add_batch(batch.len());

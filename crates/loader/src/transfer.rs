@@ -1,10 +1,11 @@
-//! Batches on their way to a GPU.
+//! Batches on their way to a GPU, and what becomes of them there.
 
-use tch::{Device, Tensor};
+use preproc::transform::Normalize;
+use tch::{Device, Kind, Tensor};
 
 use crate::engine::Filled;
 use crate::ffi::{CopyUnderWay, SideStream};
-use crate::{LoaderError, cuda};
+use crate::{Dtype, Field, LoaderError, cuda};
 
 /// Copies batches to a device before they are asked for.
 #[derive(Debug)]
@@ -60,5 +61,72 @@ impl UnderWay {
             self.filled.tensors = tensors?;
         }
         Ok(self.filled)
+    }
+}
+
+/// Which fields become float32 where the batch is to be.
+#[derive(Debug)]
+pub(crate) struct NormalizeFields(Vec<NormalizeField>);
+
+#[derive(Debug)]
+struct NormalizeField {
+    /// Its place among the fields.
+    field: usize,
+    /// `[1, C, 1, ..]` or `[]` on the device: `x * scale - shift`.
+    scale: Tensor,
+    shift: Tensor,
+}
+
+impl NormalizeFields {
+    /// # Errors
+    /// If a field is not there, not uint8, or has no three channels.
+    pub(crate) fn new(
+        normalize: &[(String, Normalize)],
+        fields: &[Field],
+        device: Device,
+    ) -> Result<Self, LoaderError> {
+        let new = |(name, normalize): &(String, Normalize)| {
+            let refuse =
+                |reason: String| Err(LoaderError::NormalizeField { field: name.clone(), reason });
+            let Some(at) = fields.iter().position(|field| field.name == *name) else {
+                let known: Vec<_> =
+                    fields.iter().map(|field| format!("`{}`", field.name)).collect();
+                return refuse(match known.is_empty() {
+                    true => "samples have no common shape\nhint: convert the batch".to_owned(),
+                    false => format!("there are only {}", known.join(", ")),
+                });
+            };
+            let Field { shape, dtype, .. } = &fields[at];
+            if *dtype != Dtype::Uint8 {
+                return refuse(format!(
+                    "it is {dtype:?}, and only bytes can be\nhint: leave it out"
+                ));
+            }
+            let by_channel = *normalize != Normalize::IDENTITY;
+            if by_channel && shape.first() != Some(&3) {
+                return refuse(format!("its samples are {shape:?}, not of three channels first"));
+            }
+            let mut broadcast = vec![1; shape.len() + 1];
+            broadcast[usize::from(by_channel)] = if by_channel { 3 } else { 1 };
+            let tensor = |of: fn(f32, f32) -> f32| -> Result<Tensor, LoaderError> {
+                let all = normalize.mean.iter().zip(&normalize.std);
+                let values: Vec<f32> = all.map(|(mean, std)| of(*mean, *std)).collect();
+                let values = if by_channel { &values[..] } else { &values[..1] };
+                let tensor = Tensor::f_from_slice(values)?.f_view(&broadcast[..])?;
+                Ok(tensor.f_to_device(device)?)
+            };
+            let scale = tensor(|_, std| 1.0 / (255.0 * std))?;
+            Ok(NormalizeField { field: at, scale, shift: tensor(|mean, std| mean / std)? })
+        };
+        normalize.iter().map(new).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Float32 in place of the bytes, on the device where they are.
+    pub(crate) fn apply(&self, mut filled: Filled) -> Result<Filled, LoaderError> {
+        for NormalizeField { field, scale, shift } in &self.0 {
+            let tensor = &mut filled.tensors[*field];
+            *tensor = tensor.f_to_kind(Kind::Float)?.f_mul_(scale)?.f_sub_(shift)?;
+        }
+        Ok(filled)
     }
 }

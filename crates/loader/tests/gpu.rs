@@ -5,7 +5,9 @@ mod tests {
     use std::collections::HashSet;
     use std::time::Duration;
 
-    use loader::{Dataset, Dtype, Field, Loader, LoaderBuilder, SampleError, Slot, cuda};
+    use loader::datasets::arrays::Array;
+    use loader::{Arrays, Dataset, Dtype, Field, Loader, LoaderBuilder, SampleError, Slot, cuda};
+    use preproc::transform::Normalize;
     use profiler::monitor::Monitor;
     use tch::{Device, Kind, Tensor};
 
@@ -102,6 +104,24 @@ mod tests {
             check(&batch["images"], &batch["labels"]);
         }
         assert_eq!(loader.epoch(0).count(), 10);
+    }
+
+    #[test]
+    fn bytes_become_floats_on_the_gpu() {
+        cuda::load().unwrap();
+        let bytes: Vec<u8> = (0..64 * 3 * 4 * 4).map(|i| (i * 37 % 256) as u8).collect();
+        let images = Array::from_values(&bytes, &[64, 3, 4, 4]).unwrap();
+        let builder = Loader::builder(Arrays::new([("images", images)]).unwrap());
+        let builder = builder.batch_size(16).num_workers(1).pin_memory(true);
+        let builder = builder.normalize_on_device("images", Normalize::IDENTITY);
+        let mut loader = builder.to_device(Device::Cuda(0), 1).build().unwrap();
+        let batches: Vec<_> =
+            loader.epoch(0).map(|batch| batch.unwrap()["images"].copy()).collect();
+        let got = Tensor::cat(&batches, 0);
+        assert_eq!((got.kind(), got.device()), (Kind::Float, Device::Cuda(0)));
+        let expected = Tensor::from_slice(&bytes).view([64, 3, 4, 4]).to_kind(Kind::Float) / 255.0;
+        let difference = (got.to_device(Device::Cpu) - expected).abs().max();
+        assert!(difference.double_value(&[]) < 1e-6);
     }
 
     #[test]

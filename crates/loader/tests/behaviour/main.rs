@@ -18,6 +18,8 @@ mod invariance;
 #[cfg(test)]
 mod memory;
 #[cfg(test)]
+mod normalize;
+#[cfg(test)]
 mod order;
 #[cfg(test)]
 mod policies;
