@@ -1,13 +1,14 @@
 //! Random pipelines, what attribution says of each, and what is really gained without the stage it
 //! names.
 
-#[path = "simulator.rs"]
-mod simulator;
+
+
 
 use profiler::attribution::{Attribution, Surroundings, attribute};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use simulator::{Law, Pipeline, Room, Stage, Station, seconds_per_item};
+use profiler::attribution::replay::{Law, Pipeline, Stage, Station, seconds_per_item};
+use profiler::pipeline::Room;
 
 /// A stage that is named counts as right if no other would gain more than it by so much.
 pub const EQUAL: f64 = 0.01;
@@ -111,7 +112,7 @@ fn draw(number: u64) -> Pipeline {
             Room::Items(room.max(if last { batch } else { 1 }))
         };
         let stages = draw_stages(rng, &format!("s{}", i + 1));
-        Station { name: format!("station {}", i + 1), threads, stages, room }
+        Station { name: format!("station {}", i + 1), threads, stages, sizes: Law::Fixed, room }
     });
     let stations: Vec<_> = stations.collect();
     let own_stages = if own { draw_stages(rng, "own") } else { Vec::new() };
