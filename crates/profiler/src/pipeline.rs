@@ -91,6 +91,8 @@ pub struct Visits {
     pub sum_s: f64,
     /// The squares of their lengths, in square seconds.
     pub sum_of_squares_s2: f64,
+    /// The cubes of their lengths, in cubic seconds.
+    pub sum_of_cubes_s3: f64,
 }
 
 impl Sum for Visits {
@@ -99,6 +101,7 @@ impl Sum for Visits {
             count: a.count + b.count,
             sum_s: a.sum_s + b.sum_s,
             sum_of_squares_s2: a.sum_of_squares_s2 + b.sum_of_squares_s2,
+            sum_of_cubes_s3: a.sum_of_cubes_s3 + b.sum_of_cubes_s3,
         })
     }
 }
@@ -108,15 +111,30 @@ impl Visits {
     pub fn add(&mut self, seconds: f64) {
         self.count += 1;
         self.sum_s += seconds;
-        self.sum_of_squares_s2 += seconds * seconds;
+        self.sum_of_squares_s2 += seconds.powi(2);
+        self.sum_of_cubes_s3 += seconds.powi(3);
+    }
+
+    /// Mean and the second and third central moments, in powers of seconds; `None` of none.
+    fn moments(&self) -> Option<[f64; 3]> {
+        let count = (self.count > 0).then_some(self.count as f64)?;
+        let mean = self.sum_s / count;
+        let (square, cube) = (self.sum_of_squares_s2 / count, self.sum_of_cubes_s3 / count);
+        let variance = (square - mean.powi(2)).max(0.0);
+        Some([mean, variance, cube - 3.0 * mean * square + 2.0 * mean.powi(3)])
     }
 
     /// Standard deviation over mean; `None` of fewer than two visits, or of visits of no length.
     pub fn variation(&self) -> Option<f64> {
-        let count = self.count as f64;
-        let square = self.sum_s * self.sum_s;
-        (self.count > 1 && square > 0.0)
-            .then(|| (count * self.sum_of_squares_s2 / square - 1.0).max(0.0).sqrt())
+        let [mean, variance, _] = self.moments()?;
+        (self.count > 1 && mean > 0.0).then(|| variance.sqrt() / mean)
+    }
+
+    /// Third central moment over the cube of the standard deviation; `None` of fewer than three
+    /// visits, or of visits that do not differ.
+    pub fn skewness(&self) -> Option<f64> {
+        let [_, variance, third] = self.moments()?;
+        (self.count > 2 && variance > 0.0).then(|| third / variance.powf(1.5))
     }
 }
 

@@ -132,7 +132,7 @@ fn draw_stage(rng: &mut ChaCha8Rng, name: String) -> Stage {
         0 => Law::Fixed,
         1 => Law::Exponential,
         2 => Law::Lognormal(log_uniform(rng, 0.1, 2.0)),
-        _ => Law::Bimodal(rng.random_range(0.01..0.2)),
+        _ => Law::Either(rng.random_range(0.01..0.2), 10.0),
     };
     let cpu_share = match rng.random_range(0..3) {
         0 => 0.0,

@@ -15,7 +15,7 @@ use super::replay::{Law, Pipeline, Stage, Station};
 use crate::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot, Visits};
 
 /// Steps of a replay, about: a few milliseconds.
-const STEPS: usize = 4_000_000;
+const STEPS: usize = 1_000_000;
 /// Batches of a replay at least, whatever it takes.
 const BATCHES: usize = 60;
 /// What is lost beyond the bounds is taken to be at most so many times what the replay lost, and
@@ -64,7 +64,7 @@ pub(crate) struct Model {
     stations: Vec<Pool>,
     /// Its time with an item that is neither waiting nor in a stage of its own.
     consumer: Load,
-    consumer_variation: f64,
+    consumer_law: Law,
     batch: usize,
     cores: f64,
     replayed: OnceCell<Replayed>,
@@ -82,7 +82,7 @@ struct Pool {
     threads: usize,
     on_consumer: bool,
     room: Option<Room>,
-    stages: Vec<(Load, f64)>,
+    stages: Vec<(Load, Law)>,
 }
 
 impl Pool {
@@ -116,12 +116,12 @@ impl Model {
         }
         let interval_s = stretch.at_s / items;
         let pool = |station: &StationSnapshot| {
-            let variation = station.stages.iter().map(|stage| variation(&stage.visits));
+            let laws = station.stages.iter().map(|stage| law(&stage.visits));
             Pool {
                 threads: station.threads.max(1),
                 on_consumer: station.on_consumer,
                 room: station.room,
-                stages: loads(station, items_of(station, items)).into_iter().zip(variation).collect(),
+                stages: loads(station, items_of(station, items)).into_iter().zip(laws).collect(),
             }
         };
         let own = || stretch.stations.iter().filter(|station| station.on_consumer);
@@ -135,7 +135,7 @@ impl Model {
                 demand_s: (interval_s - not_its_own_s / items).max(0.0),
                 cpu_s: stretch.consumer_cpu_s.unwrap_or(0.0).max(0.0) / items,
             },
-            consumer_variation: variation(&stretch.consumer_visits),
+            consumer_law: law(&stretch.consumer_visits),
             batch: (stretch.items / stretch.batches.max(1)).max(1) as usize,
             cores: if cores > 0.0 { cores } else { f64::INFINITY },
             replayed: OnceCell::new(),
@@ -252,7 +252,7 @@ impl Model {
 
     fn pipeline(&self) -> Pipeline {
         let stages = |pool: &Pool| -> Vec<Stage> {
-            let stage = |(load, variation): &(Load, f64)| stage(*load, *variation);
+            let stage = |(load, law): &(Load, Law)| stage(*load, *law);
             pool.stages.iter().map(stage).collect()
         };
         let (own, pools): (Vec<_>, Vec<_>) =
@@ -274,24 +274,33 @@ impl Model {
             stations: pools.collect(),
             own_stages: own.into_iter().flat_map(stages).collect(),
             batch: self.batch,
-            consumer: stage(self.consumer, self.consumer_variation),
+            consumer: stage(self.consumer, self.consumer_law),
             cores: self.cores,
         }
     }
 }
 
-fn stage(load: Load, variation: f64) -> Stage {
+fn stage(load: Load, law: Law) -> Stage {
     Stage {
         name: String::new(),
         mean_s: load.demand_s,
-        law: if variation > 0.0 { Law::Lognormal(variation) } else { Law::Fixed },
+        law,
         cpu_share: load.cpu_s / load.demand_s.max(f64::MIN_POSITIVE),
     }
 }
 
-/// 0 where it is not known.
-fn variation(visits: &Visits) -> f64 {
-    visits.variation().unwrap_or(0.0)
+/// Two lengths with the mean, the variance and the skewness of these visits; one where they are
+/// not known.
+fn law(visits: &Visits) -> Law {
+    let (Some(variation), Some(skewness)) = (visits.variation(), visits.skewness()) else {
+        return Law::Fixed;
+    };
+    let share = 0.5 * (1.0 - skewness / (4.0 + skewness * skewness).sqrt());
+    let odds = (share / (1.0 - share)).sqrt();
+    let short = 1.0 - variation * odds;
+    let long = 1.0 + variation / odds;
+    // Moments of positive lengths allow for no other; but they are rounded.
+    if short > 1e-6 && long.is_finite() { Law::Either(share, long / short) } else { Law::Exponential }
 }
 
 /// The items that went through `station`.

@@ -20,10 +20,10 @@ pub enum Law {
     Exponential,
     /// As the logarithm of a normal law, with this ratio of standard deviation to mean.
     Lognormal(f64),
-    /// This share of the items takes ten times as long as the others.
-    Bimodal(f64),
+    /// This share of the items takes so many times as long as the others.
+    Either(f64, f64),
     /// So does this share, but in rows of 32.
-    Bursts(f64),
+    Bursts(f64, f64),
 }
 
 impl Law {
@@ -31,8 +31,9 @@ impl Law {
     fn draw(self, stream: u64, item: u64) -> f64 {
         let bits = mix(stream ^ mix(item));
         let uniform = |bits: u64| (bits >> 11) as f64 / (1u64 << 53) as f64;
-        let long = |bits: u64, share: f64| {
-            (if uniform(bits) < share { 10.0 } else { 1.0 }) / (1.0 + 9.0 * share)
+        let either = |bits: u64, share: f64, times: f64| {
+            let drawn = if uniform(bits) < share { times } else { 1.0 };
+            drawn / (1.0 + (times - 1.0) * share)
         };
         match self {
             Law::Fixed => 1.0,
@@ -44,8 +45,8 @@ impl Law {
                 let normal = radius * (std::f64::consts::TAU * uniform(mix(bits))).cos();
                 (variance.sqrt() * normal - 0.5 * variance).exp()
             }
-            Law::Bimodal(share) => long(bits, share),
-            Law::Bursts(share) => long(mix(stream ^ mix(item / 32)), share),
+            Law::Either(share, times) => either(bits, share, times),
+            Law::Bursts(share, times) => either(mix(stream ^ mix(item / 32)), share, times),
         }
     }
 }

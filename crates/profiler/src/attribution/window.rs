@@ -67,6 +67,7 @@ fn combine(a: &mut PipelineSnapshot, b: &PipelineSnapshot, op: impl Fn(f64, f64)
         count(&mut a.count, b.count);
         seconds(&mut a.sum_s, b.sum_s);
         seconds(&mut a.sum_of_squares_s2, b.sum_of_squares_s2);
+        seconds(&mut a.sum_of_cubes_s3, b.sum_of_cubes_s3);
     };
     visits(&mut a.consumer_visits, &b.consumer_visits);
     known(&mut a.consumer_cpu_s, b.consumer_cpu_s);

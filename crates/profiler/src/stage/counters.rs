@@ -27,11 +27,12 @@ struct Counts {
     /// Of the visits whose CPU time was read too: that, and their length.
     timed_cpu: Nanos,
     timed_wall: Nanos,
-    /// Visits that were measured one by one: how many, their lengths, and the squares of those
-    /// in square seconds, as the bits of a float.
+    /// Visits that were measured one by one: how many, their lengths, and the bits of the
+    /// squares and cubes of those in powers of seconds.
     visits: Nanos,
     visits_nanos: Nanos,
-    visits_squares: Nanos,
+    squares: Nanos,
+    cubes: Nanos,
     items: AtomicU64,
     /// The kernel's number of the thread that writes; 0 for none yet.
     tid: AtomicI32,
@@ -66,18 +67,22 @@ impl StageCounters {
         let counts = &self.counts;
         add(&counts.visits[stage as usize], 1);
         add(&counts.visits_nanos[stage as usize], time.as_nanos() as u64);
-        let squares = &counts.visits_squares[stage as usize];
-        let sum = f64::from_bits(squares.load(Relaxed)) + time.as_secs_f64().powi(2);
-        squares.store(sum.to_bits(), Relaxed);
+        for (sums, power) in [(&counts.squares, 2), (&counts.cubes, 3)] {
+            let sum = &sums[stage as usize];
+            let added = f64::from_bits(sum.load(Relaxed)) + time.as_secs_f64().powi(power);
+            sum.store(added.to_bits(), Relaxed);
+        }
     }
 
     /// The visits to `stage` that were measured one by one.
     pub fn visits(&self, stage: Stage) -> Visits {
         let counts = &self.counts;
+        let power = |sums: &Nanos| f64::from_bits(sums[stage as usize].load(Relaxed));
         Visits {
             count: counts.visits[stage as usize].load(Relaxed),
             sum_s: seconds(&counts.visits_nanos[stage as usize]),
-            sum_of_squares_s2: f64::from_bits(counts.visits_squares[stage as usize].load(Relaxed)),
+            sum_of_squares_s2: power(&counts.squares),
+            sum_of_cubes_s3: power(&counts.cubes),
         }
     }
 
