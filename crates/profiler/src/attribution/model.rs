@@ -295,12 +295,16 @@ fn law(visits: &Visits) -> Law {
     let (Some(variation), Some(skewness)) = (visits.variation(), visits.skewness()) else {
         return Law::Fixed;
     };
+    // Below lies the noise of the sums.
+    if variation < 1e-3 {
+        return Law::Fixed;
+    }
     let share = 0.5 * (1.0 - skewness / (4.0 + skewness * skewness).sqrt());
     let odds = (share / (1.0 - share)).sqrt();
-    let short = 1.0 - variation * odds;
-    let long = 1.0 + variation / odds;
-    // Moments of positive lengths allow for no other; but they are rounded.
-    if short > 1e-6 && long.is_finite() { Law::Either(share, long / short) } else { Law::Exponential }
+    // Positive by the moments of positive lengths, were they not rounded.
+    let short = (1.0 - variation * odds).max(1e-3);
+    let times = (1.0 + variation / odds) / short;
+    if times.is_finite() { Law::Either(share, times) } else { Law::Fixed }
 }
 
 /// The items that went through `station`.
