@@ -64,17 +64,27 @@ pub(crate) struct Model {
     stations: Vec<Pool>,
     /// Its time with an item that is neither waiting nor in a stage of its own.
     consumer: Load,
-    consumer_law: Law,
+    consumer_visits: Visits,
     batch: usize,
     cores: f64,
     replayed: OnceCell<Replayed>,
 }
 
-/// What a replay gave.
+/// What the replay of a pipeline as it is gave.
 #[derive(Clone, Copy, Debug)]
 struct Replayed {
-    /// Its time from item to item, over the bound that follows from what it drew: at least 1.
+    shape: Shape,
+    /// Its time from item to item, over the bound that follows from what it drew: about 1 at least.
     excess: f64,
+}
+
+/// How lengths scatter of which only the first moments are known.
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    /// Two lengths with their mean, variance and skewness.
+    TwoLengths,
+    /// A long tail with their mean and variance.
+    Lognormal,
 }
 
 #[derive(Clone, Debug)]
@@ -82,7 +92,7 @@ struct Pool {
     threads: usize,
     on_consumer: bool,
     room: Option<Room>,
-    stages: Vec<(Load, Law)>,
+    stages: Vec<(Load, Visits)>,
 }
 
 impl Pool {
@@ -116,12 +126,12 @@ impl Model {
         }
         let interval_s = stretch.at_s / items;
         let pool = |station: &StationSnapshot| {
-            let laws = station.stages.iter().map(|stage| law(&stage.visits));
+            let visits = station.stages.iter().map(|stage| stage.visits);
             Pool {
                 threads: station.threads.max(1),
                 on_consumer: station.on_consumer,
                 room: station.room,
-                stages: loads(station, items_of(station, items)).into_iter().zip(laws).collect(),
+                stages: loads(station, items_of(station, items)).into_iter().zip(visits).collect(),
             }
         };
         let own = || stretch.stations.iter().filter(|station| station.on_consumer);
@@ -135,7 +145,7 @@ impl Model {
                 demand_s: (interval_s - not_its_own_s / items).max(0.0),
                 cpu_s: stretch.consumer_cpu_s.unwrap_or(0.0).max(0.0) / items,
             },
-            consumer_law: law(&stretch.consumer_visits),
+            consumer_visits: stretch.consumer_visits,
             batch: (stretch.items / stretch.batches.max(1)).max(1) as usize,
             cores: if cores > 0.0 { cores } else { f64::INFINITY },
             replayed: OnceCell::new(),
@@ -149,8 +159,13 @@ impl Model {
     /// now is measured. Of the replay is taken by how much it would exceed them then: as much more
     /// or less than now as in the replay.
     pub(crate) fn gain(&self, change: Change) -> f64 {
-        let now = self.replayed.get_or_init(|| self.replay());
         let measured = self.interval_s / self.bound().1.max(f64::MIN_POSITIVE);
+        let now = self.replayed.get_or_init(|| {
+            let both = [Shape::TwoLengths, Shape::Lognormal]
+                .map(|shape| Replayed { shape, excess: self.replay(shape) });
+            let miss = |replayed: &Replayed| (replayed.excess - measured).abs();
+            if miss(&both[1]) < miss(&both[0]) { both[1] } else { both[0] }
+        });
         let changed = self.changed(change);
         let lost = |excess: f64| (excess - 1.0).max(0.0);
         // Of two small losses the ratio says nothing.
@@ -158,7 +173,7 @@ impl Model {
         let known = known.clamp(1.0 / SCALED, SCALED);
         // What the replay knows nothing of stays.
         let rest = measured / (1.0 + known * lost(now.excess));
-        let excess = (1.0 + known * lost(changed.replay().excess)) * rest;
+        let excess = (1.0 + known * lost(changed.replay(now.shape))) * rest;
         1.0 - changed.bound().1 * excess / self.interval_s
     }
 
@@ -239,20 +254,20 @@ impl Model {
         changed
     }
 
-    fn replay(&self) -> Replayed {
-        let pipeline = self.pipeline();
+    /// By how much a replay exceeds its bound.
+    fn replay(&self, shape: Shape) -> f64 {
+        let pipeline = self.pipeline(shape);
         let threads: usize = 1 + pipeline.stations.iter().map(|it| it.threads).sum::<usize>();
         let stages = pipeline.stages().count() + pipeline.stations.len() + 1;
         let batches = (STEPS / threads / stages / self.batch).max(BATCHES);
         let run = pipeline.run(batches * self.batch, 1, SEED);
         let drawn = run.last().and_then(|last| Self::of(last, self.cores));
-        let excess = drawn.map_or(1.0, |drawn| drawn.interval_s / drawn.bound().1);
-        Replayed { excess }
+        drawn.map_or(1.0, |drawn| drawn.interval_s / drawn.bound().1.max(f64::MIN_POSITIVE))
     }
 
-    fn pipeline(&self) -> Pipeline {
+    fn pipeline(&self, shape: Shape) -> Pipeline {
         let stages = |pool: &Pool| -> Vec<Stage> {
-            let stage = |(load, law): &(Load, Law)| stage(*load, *law);
+            let stage = |(load, visits): &(Load, Visits)| stage(*load, visits, shape);
             pool.stages.iter().map(stage).collect()
         };
         let (own, pools): (Vec<_>, Vec<_>) =
@@ -274,30 +289,32 @@ impl Model {
             stations: pools.collect(),
             own_stages: own.into_iter().flat_map(stages).collect(),
             batch: self.batch,
-            consumer: stage(self.consumer, self.consumer_law),
+            consumer: stage(self.consumer, &self.consumer_visits, shape),
             cores: self.cores,
         }
     }
 }
 
-fn stage(load: Load, law: Law) -> Stage {
+fn stage(load: Load, visits: &Visits, shape: Shape) -> Stage {
     Stage {
         name: String::new(),
         mean_s: load.demand_s,
-        law,
+        law: law(visits, shape),
         cpu_share: load.cpu_s / load.demand_s.max(f64::MIN_POSITIVE),
     }
 }
 
-/// Two lengths with the mean, the variance and the skewness of these visits; one where they are
-/// not known.
-fn law(visits: &Visits) -> Law {
+/// A law with the moments of these visits; `Fixed` where they are not known.
+fn law(visits: &Visits, shape: Shape) -> Law {
     let (Some(variation), Some(skewness)) = (visits.variation(), visits.skewness()) else {
         return Law::Fixed;
     };
     // Below lies the noise of the sums.
     if variation < 1e-3 {
         return Law::Fixed;
+    }
+    if let Shape::Lognormal = shape {
+        return Law::Lognormal(variation);
     }
     let share = 0.5 * (1.0 - skewness / (4.0 + skewness * skewness).sqrt());
     let odds = (share / (1.0 - share)).sqrt();
