@@ -45,9 +45,7 @@ impl Bootstrap {
         if self.replicates.is_empty() {
             return None;
         }
-        let ratio = |model: &Model| {
-            model.bound_if(Change::Demand(stage, 0.0)).1 / model.interval_s
-        };
+        let ratio = |model: &Model| model.bound_if(Change::Demand(stage, 0.0)).1 / model.interval_s;
         // What is left of the time, over what the bounds leave of it.
         let beyond = (1.0 - potential) / ratio(self.whole.as_ref()?).max(f64::MIN_POSITIVE);
         let mut potentials: Vec<f64> = self

@@ -23,8 +23,8 @@ mod window;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::model::{Change, Limit, StageId};
 use self::bootstrap::Bootstrap;
+pub(crate) use self::model::{Change, Limit, StageId};
 use self::model::{Model, cpu_share, items_of};
 use crate::bottleneck::BottleneckType;
 use crate::detect::evidence::{Evidence, Storage};
@@ -263,10 +263,7 @@ pub(crate) struct Analysis {
 }
 
 impl Analysis {
-    pub(crate) fn of(
-        snapshots: &[PipelineSnapshot],
-        surroundings: &Surroundings,
-    ) -> Option<Self> {
+    pub(crate) fn of(snapshots: &[PipelineSnapshot], surroundings: &Surroundings) -> Option<Self> {
         let stretches = window::stretches(snapshots, STRETCHES);
         let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
         let model = Model::of(&total, surroundings.usable_cores)?;
@@ -338,11 +335,7 @@ impl Attribution {
         let rate = per_second(self.items_per_s);
         let waits = percent(self.wait_share);
         let busy = |station: &StationAttribution| {
-            format!(
-                "{} busy {}",
-                plural(station.threads, "thread"),
-                percent(station.utilization)
-            )
+            format!("{} busy {}", plural(station.threads, "thread"), percent(station.utilization))
         };
         match self.verdict {
             Verdict::NotInputBound => format!(

@@ -280,7 +280,9 @@ impl Model {
             sizes: Law::Fixed,
             room: match pool.room(self.batch) {
                 // The consumer could never have its batch from less.
-                Room::Items(items) => Room::Items(items.max(if i == last { self.batch } else { 1 })),
+                Room::Items(items) => {
+                    Room::Items(items.max(if i == last { self.batch } else { 1 }))
+                }
                 Room::Batches(batches) if i == last => Room::Batches(batches.max(1)),
                 Room::Batches(batches) => Room::Items((batches * self.batch).max(1)),
             },
@@ -360,4 +362,3 @@ fn loads(station: &StationSnapshot, items: f64) -> Vec<Load> {
 pub(super) fn cpu_share(stage: &StageSnapshot) -> Option<f64> {
     (stage.timed_wall_s > 0.0).then(|| (stage.timed_cpu_s / stage.timed_wall_s).clamp(0.0, 1.0))
 }
-

@@ -454,7 +454,9 @@ impl<'a> Run<'a> {
         for (station, threads) in self.threads.iter_mut().enumerate() {
             for (number, thread) in threads.iter_mut().enumerate() {
                 thread.since_s += step_s;
-                let Doing::Stage { stage, cores, cpu_s, wait_s } = &mut thread.doing else { continue };
+                let Doing::Stage { stage, cores, cpu_s, wait_s } = &mut thread.doing else {
+                    continue;
+                };
                 let of_station = self.now.stations.get_mut(station);
                 let of_station = of_station.filter(|station| *stage < station.stages.len());
                 if *cpu_s > 0.0 {
@@ -464,9 +466,7 @@ impl<'a> Run<'a> {
                     thread.cpu_s += done_s * *cores;
                     let (cpu, delay) = match of_station {
                         Some(station) => (&mut station.cpu_s, &mut station.run_delay_s),
-                        None => {
-                            (&mut self.now.consumer_cpu_s, &mut self.now.consumer_run_delay_s)
-                        }
+                        None => (&mut self.now.consumer_cpu_s, &mut self.now.consumer_run_delay_s),
                     };
                     *cpu = cpu.map(|cpu| cpu + done_s * *cores);
                     *delay = delay.map(|delay| delay + step_s - done_s);

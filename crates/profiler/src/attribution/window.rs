@@ -7,8 +7,7 @@ use crate::pipeline::{PipelineSnapshot, StationSnapshot, Visits};
 /// The stretches between neighbours, at most `most` of about equal numbers of snapshots. One
 /// in which a counter fell (the pipeline began anew), or whose stations changed, is left out.
 pub(super) fn stretches(snapshots: &[PipelineSnapshot], most: usize) -> Vec<PipelineSnapshot> {
-    let all: Vec<_> =
-        snapshots.windows(2).filter_map(|pair| between(&pair[0], &pair[1])).collect();
+    let all: Vec<_> = snapshots.windows(2).filter_map(|pair| between(&pair[0], &pair[1])).collect();
     // Only those of the shape that the pipeline has at its end can be added up.
     let Some(last) = all.last() else { return Vec::new() };
     let alike: Vec<_> = all.iter().filter(|stretch| same_shape(stretch, last)).collect();

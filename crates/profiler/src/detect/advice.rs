@@ -8,11 +8,7 @@ use crate::bottleneck::BottleneckType;
 const MOST_THREADS: usize = 64;
 
 /// What to do about a stage of that kind, most promising first.
-pub(super) fn of_stage(
-    analysis: &Analysis,
-    stage: StageId,
-    kind: &BottleneckType,
-) -> Vec<String> {
+pub(super) fn of_stage(analysis: &Analysis, stage: StageId, kind: &BottleneckType) -> Vec<String> {
     let mut advice = Vec::new();
     if *kind == BottleneckType::Synchronization {
         advice.push(of_waiting_threads(analysis, stage));
@@ -80,7 +76,12 @@ fn of_waiting_threads(analysis: &Analysis, (i, j): StageId) -> String {
         total.stations[i].stages[j].name,
         duration((load.demand_s - load.cpu_s).max(0.0)),
         duration(load.cpu_s),
-        per_second(1.0 / model.interval_if(Change::Demand((i, j), load.cpu_s / load.demand_s.max(f64::MIN_POSITIVE)))),
+        per_second(
+            1.0 / model.interval_if(Change::Demand(
+                (i, j),
+                load.cpu_s / load.demand_s.max(f64::MIN_POSITIVE)
+            ))
+        ),
     )
 }
 

@@ -1,7 +1,9 @@
 //! Stages that hold up the consumer of a pipeline, and queues that are too short for it.
 
 use super::{advice, duration, percent};
-use crate::attribution::{Analysis, Change, Attribution, Surroundings, Verdict, attribute, per_second, plural};
+use crate::attribution::{
+    Analysis, Attribution, Change, Surroundings, Verdict, attribute, per_second, plural,
+};
 use crate::bottleneck::{Bottleneck, BottleneckType};
 use crate::extend::Detector;
 use crate::pipeline::Room;
@@ -46,7 +48,8 @@ impl Finder {
             return vec![self.late()];
         }
         let stations = self.attribution.stations.iter().enumerate();
-        let stages = stations.flat_map(|(i, station)| (0..station.stages.len()).map(move |j| (i, j)));
+        let stages =
+            stations.flat_map(|(i, station)| (0..station.stages.len()).map(move |j| (i, j)));
         stages.map(|(i, j)| self.stage(i, j)).chain(self.short_queue()).collect()
     }
 
