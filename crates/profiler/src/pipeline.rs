@@ -4,6 +4,8 @@
 //! loader: read, decode, transform, write). Separate pools are separate stations. Items leave
 //! through a queue to one consumer.
 
+use std::iter::Sum;
+
 use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::BottleneckType;
@@ -35,6 +37,9 @@ pub struct PipelineSnapshot {
     /// does not tell.
     #[serde(default)]
     pub consumer_run_delay_s: Option<f64>,
+    /// The consumer's work, one visit for each batch.
+    #[serde(default)]
+    pub consumer_visits: Visits,
     /// Seconds for which nothing was ready for the consumer; `None` where there is no queue.
     pub queue_empty_s: Option<f64>,
     /// In the order of the data's way.
@@ -53,6 +58,9 @@ pub struct StationSnapshot {
     /// Items that it finished; `None` where it does not count: then the consumer's count is taken.
     #[serde(default)]
     pub items: Option<u64>,
+    /// What finished items find behind it; `None` where it is not known.
+    #[serde(default)]
+    pub room: Option<Room>,
     /// Thread-seconds without anything to do: no item came, or there was no room.
     pub wait_s: f64,
     /// CPU time of its threads; `None` where the kernel does not tell.
@@ -61,6 +69,73 @@ pub struct StationSnapshot {
     pub run_delay_s: Option<f64>,
     /// In the order in which they run.
     pub stages: Vec<StageSnapshot>,
+}
+
+/// What follows a station.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Room {
+    /// A queue of so many items; a thread that finds it full waits, item in hand.
+    Items(usize),
+    /// Batches whose slots are claimed before the work begins and that come out in order: so many
+    /// are open at once. Only before the consumer.
+    Batches(usize),
+}
+
+/// Sums over visits, of which their mean and variance follow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Visits {
+    /// How many.
+    pub count: u64,
+    /// Their lengths.
+    pub sum_s: f64,
+    /// The squares of their lengths, in square seconds.
+    pub sum_of_squares_s2: f64,
+    /// The cubes of their lengths, in cubic seconds.
+    pub sum_of_cubes_s3: f64,
+}
+
+impl Sum for Visits {
+    fn sum<I: Iterator<Item = Self>>(visits: I) -> Self {
+        visits.fold(Self::default(), |a, b| Self {
+            count: a.count + b.count,
+            sum_s: a.sum_s + b.sum_s,
+            sum_of_squares_s2: a.sum_of_squares_s2 + b.sum_of_squares_s2,
+            sum_of_cubes_s3: a.sum_of_cubes_s3 + b.sum_of_cubes_s3,
+        })
+    }
+}
+
+impl Visits {
+    /// Adds a visit.
+    pub fn add(&mut self, seconds: f64) {
+        self.count += 1;
+        self.sum_s += seconds;
+        self.sum_of_squares_s2 += seconds.powi(2);
+        self.sum_of_cubes_s3 += seconds.powi(3);
+    }
+
+    /// Mean and the second and third central moments, in powers of seconds; `None` of none.
+    fn moments(&self) -> Option<[f64; 3]> {
+        let count = (self.count > 0).then_some(self.count as f64)?;
+        let mean = self.sum_s / count;
+        let (square, cube) = (self.sum_of_squares_s2 / count, self.sum_of_cubes_s3 / count);
+        let variance = (square - mean.powi(2)).max(0.0);
+        Some([mean, variance, cube - 3.0 * mean * square + 2.0 * mean.powi(3)])
+    }
+
+    /// Standard deviation over mean; `None` of fewer than two visits, or of visits of no length.
+    pub fn variation(&self) -> Option<f64> {
+        let [mean, variance, _] = self.moments()?;
+        (self.count > 1 && mean > 0.0).then(|| variance.sqrt() / mean)
+    }
+
+    /// Third central moment over the cube of the standard deviation; `None` of fewer than three
+    /// visits, or of visits that do not differ.
+    pub fn skewness(&self) -> Option<f64> {
+        let [_, variance, third] = self.moments()?;
+        (self.count > 2 && variance > 0.0).then(|| third / variance.powf(1.5))
+    }
 }
 
 /// One stage's counters.
@@ -72,6 +147,9 @@ pub struct StageSnapshot {
     pub kind: BottleneckType,
     /// Thread-seconds in it, waits for items and room left out, B.
     pub busy_s: f64,
+    /// Visits that were measured one by one: how much they differ.
+    #[serde(default)]
+    pub visits: Visits,
     /// Of the visits whose CPU time was read too (one in n): CPU time and wall time.
     pub timed_cpu_s: f64,
     /// See [`timed_cpu_s`](Self::timed_cpu_s).

@@ -1,13 +1,11 @@
 //! Random pipelines, what attribution says of each, and what is really gained without the stage it
 //! names.
 
-#[path = "simulator.rs"]
-mod simulator;
-
+use profiler::attribution::replay::{Law, Pipeline, Stage, Station, seconds_per_item};
 use profiler::attribution::{Attribution, Surroundings, attribute};
+use profiler::pipeline::{PipelineSnapshot, Room, Visits};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-use simulator::{Law, Pipeline, Room, Stage, Station, seconds_per_item};
 
 /// A stage that is named counts as right if no other would gain more than it by so much.
 pub const EQUAL: f64 = 0.01;
@@ -25,6 +23,14 @@ pub struct Case {
     pub gains: Vec<(String, f64, f64)>,
     /// The one that is named, among them.
     pub named: usize,
+    /// The same from less, and how it would be by the bounds alone.
+    pub lesser: [Lesser; 2],
+}
+
+/// What a lesser way to tell says of a pipeline.
+pub struct Lesser {
+    pub right: bool,
+    pub error: f64,
 }
 
 impl Case {
@@ -45,9 +51,21 @@ impl Case {
                 (stage.name.clone(), stage.optimization_potential, 1.0 - without_s / before_s)
             })
             .collect();
-        let limiting = (attribution.limiting_station, attribution.limiting_stage);
-        let named = pipeline.stages().position(|stage| stage == limiting).expect("it is one");
-        Self { pipeline, attribution, gains, named }
+        let place = |id: (usize, usize)| {
+            pipeline.stages().position(|stage| stage == id).expect("it is one of them")
+        };
+        let named = place((attribution.limiting_station, attribution.limiting_stage));
+        let best = gains.iter().map(|(.., gain)| *gain).fold(f64::NEG_INFINITY, f64::max);
+        let lesser = |(named, potential): (usize, f64)| {
+            let gain = gains[named].2;
+            Lesser { right: gain >= best - EQUAL, error: potential - gain }
+        };
+        let untold = attribute(&untold(&snapshots), &surroundings).expect("a run has items");
+        let potential = untold.limiting().1.optimization_potential;
+        let untold = (place((untold.limiting_station, untold.limiting_stage)), potential);
+        let bounds = by_bounds(&attribution, &snapshots[snapshots.len() - 1], pipeline.cores);
+        let lesser = [lesser(untold), lesser((place(bounds.0), bounds.1))];
+        Self { pipeline, attribution, gains, named, lesser }
     }
 
     pub fn best_gain(&self) -> f64 {
@@ -70,9 +88,7 @@ impl Case {
     /// Whether the true gain lies in the interval of the prediction.
     pub fn is_covered(&self) -> bool {
         let stage = self.attribution.limiting().1;
-        stage.interval.is_some_and(|[low, high]| {
-            (low..=high).contains(&self.gains[self.named].2)
-        })
+        stage.interval.is_some_and(|[low, high]| (low..=high).contains(&self.gains[self.named].2))
     }
 
     /// The pipeline in short: threads and stages of each station, with the room behind it.
@@ -89,6 +105,52 @@ impl Case {
         let own = (!own.is_empty()).then(|| format!("own {}", own.len()));
         stations.chain(own).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// The snapshots of a pipeline that tells neither its room nor single visits.
+fn untold(snapshots: &[PipelineSnapshot]) -> Vec<PipelineSnapshot> {
+    let mut snapshots = snapshots.to_vec();
+    for snapshot in &mut snapshots {
+        snapshot.consumer_visits = Visits::default();
+        for station in &mut snapshot.stations {
+            station.room = None;
+            station.stages.iter_mut().for_each(|stage| stage.visits = Visits::default());
+        }
+    }
+    snapshots
+}
+
+/// Stage and potential by the textbook: the largest stage of the busiest station, and
+/// `min(phi, 1 - T_without / T)` with `T_without` the longest of the consumer's time, each
+/// station's demand over its threads, and all demand for CPU over the cores.
+fn by_bounds(
+    attribution: &Attribution,
+    last: &PipelineSnapshot,
+    cores: f64,
+) -> ((usize, usize), f64) {
+    let stations = attribution.stations.iter().enumerate();
+    let busiest = stations.max_by(|a, b| a.1.utilization.total_cmp(&b.1.utilization));
+    let (i, station) = busiest.expect("there is a station");
+    let stages = station.stages.iter().enumerate();
+    let largest = stages.max_by(|a, b| a.1.demand_s.total_cmp(&b.1.demand_s));
+    let (j, stage) = largest.expect("there is a stage");
+    let items = last.items as f64;
+    let cpu_of_stage_s = stage.cpu_share.unwrap_or(0.0) * stage.demand_s;
+    let cpu_s = last.stations.iter().filter_map(|station| station.cpu_s).sum::<f64>()
+        + last.consumer_cpu_s.unwrap_or(0.0);
+    let mut without_s = (cpu_s / items - cpu_of_stage_s) / cores;
+    let mut consumer_s = (last.consumer_busy_s) / items;
+    for (number, station) in attribution.stations.iter().enumerate() {
+        let freed_s = if number == i { stage.demand_s } else { 0.0 };
+        let time_s = (station.demand_s - freed_s) / station.threads as f64;
+        if last.stations[number].on_consumer {
+            consumer_s += time_s;
+        } else {
+            without_s = without_s.max(time_s);
+        }
+    }
+    let gain = 1.0 - without_s.max(consumer_s) * attribution.items_per_s;
+    ((i, j), gain.clamp(0.0, attribution.wait_share))
 }
 
 /// Pipeline number `number` of all there might be.
@@ -111,7 +173,9 @@ fn draw(number: u64) -> Pipeline {
             Room::Items(room.max(if last { batch } else { 1 }))
         };
         let stages = draw_stages(rng, &format!("s{}", i + 1));
-        Station { name: format!("station {}", i + 1), threads, stages, room }
+        let alike = rng.random_bool(0.3);
+        let sizes = if alike { Law::Lognormal(log_uniform(rng, 0.1, 1.0)) } else { Law::Fixed };
+        Station { name: format!("station {}", i + 1), threads, stages, sizes, room }
     });
     let stations: Vec<_> = stations.collect();
     let own_stages = if own { draw_stages(rng, "own") } else { Vec::new() };
@@ -127,11 +191,12 @@ fn draw_stages(rng: &mut ChaCha8Rng, station: &str) -> Vec<Stage> {
 }
 
 fn draw_stage(rng: &mut ChaCha8Rng, name: String) -> Stage {
-    let law = match rng.random_range(0..4) {
+    let law = match rng.random_range(0..5) {
         0 => Law::Fixed,
         1 => Law::Exponential,
         2 => Law::Lognormal(log_uniform(rng, 0.1, 2.0)),
-        _ => Law::Bimodal(rng.random_range(0.01..0.2)),
+        3 => Law::Either(rng.random_range(0.01..0.2), 10.0),
+        _ => Law::Bursts(rng.random_range(0.01..0.2), 10.0),
     };
     let cpu_share = match rng.random_range(0..3) {
         0 => 0.0,

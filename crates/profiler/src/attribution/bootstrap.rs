@@ -1,11 +1,12 @@
 //! How sure a potential is: resampling of the stretches between snapshots.
-
-use std::collections::BTreeMap;
+//!
+//! A replicate is the sum of as many stretches, drawn with replacement. What the pipeline loses
+//! beyond its bounds is taken from the model and held fixed, so that no replicate is replayed.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::network::{Network, StageId};
+use super::model::{Change, Model, StageId};
 use super::window;
 use crate::pipeline::PipelineSnapshot;
 
@@ -17,33 +18,43 @@ const TAIL: f64 = 0.025;
 /// Fixed: the same snapshots give the same interval.
 const SEED: u64 = 0;
 
-/// The 95% percentile interval (Efron and Tibshirani 1993, chapter 13) of each stage's potential;
-/// `None` of too few stretches.
-pub(super) fn intervals(
-    stretches: &[PipelineSnapshot],
-    cores: f64,
-) -> Option<BTreeMap<StageId, [f64; 2]>> {
-    if stretches.len() < LEAST {
-        return None;
-    }
-    let mut rng = ChaCha8Rng::seed_from_u64(SEED);
-    let mut potentials: BTreeMap<StageId, Vec<f64>> = BTreeMap::new();
-    for _ in 0..REPLICATES {
-        let drawn: Vec<_> =
-            stretches.iter().map(|_| &stretches[rng.random_range(0..stretches.len())]).collect();
-        let Some(sum) = window::sum(&drawn) else { continue };
-        let Some(network) = Network::of(&sum, cores) else { continue };
-        for (i, station) in sum.stations.iter().enumerate() {
-            for j in 0..station.stages.len() {
-                potentials.entry((i, j)).or_default().push(network.potential((i, j)));
-            }
-        }
-    }
-    Some(potentials.into_iter().map(|(id, values)| (id, percentiles(values))).collect())
+/// The replicates; none of too few stretches.
+pub(super) struct Bootstrap {
+    whole: Option<Model>,
+    replicates: Vec<Model>,
 }
 
-fn percentiles(mut values: Vec<f64>) -> [f64; 2] {
-    values.sort_by(f64::total_cmp);
-    let at = |share: f64| values[(share * (values.len() - 1) as f64).round() as usize];
-    [at(TAIL), at(1.0 - TAIL)]
+impl Bootstrap {
+    pub(super) fn of(stretches: &[PipelineSnapshot], cores: f64) -> Self {
+        let whole = window::sum(&stretches.iter().collect::<Vec<_>>());
+        let whole = whole.and_then(|sum| Model::of(&sum, cores));
+        let mut rng = ChaCha8Rng::seed_from_u64(SEED);
+        let wanted = if stretches.len() < LEAST { 0 } else { REPLICATES };
+        let replicates = (0..wanted)
+            .filter_map(|_| {
+                let any = |_| &stretches[rng.random_range(0..stretches.len())];
+                let drawn: Vec<_> = stretches.iter().map(any).collect();
+                Model::of(&window::sum(&drawn)?, cores)
+            })
+            .collect();
+        Self { whole, replicates }
+    }
+
+    /// The 95% percentile interval (Efron and Tibshirani 1993, chapter 13) of a stage's potential.
+    pub(super) fn interval(&self, stage: StageId, potential: f64) -> Option<[f64; 2]> {
+        if self.replicates.is_empty() {
+            return None;
+        }
+        let ratio = |model: &Model| model.bound_if(Change::Demand(stage, 0.0)).1 / model.interval_s;
+        // What is left of the time, over what the bounds leave of it.
+        let beyond = (1.0 - potential) / ratio(self.whole.as_ref()?).max(f64::MIN_POSITIVE);
+        let mut potentials: Vec<f64> = self
+            .replicates
+            .iter()
+            .map(|model| (1.0 - beyond * ratio(model)).clamp(0.0, 1.0))
+            .collect();
+        potentials.sort_by(f64::total_cmp);
+        let at = |share: f64| potentials[(share * (potentials.len() - 1) as f64).round() as usize];
+        Some([at(TAIL), at(1.0 - TAIL)])
+    }
 }

@@ -17,13 +17,15 @@
 //!   with the highest utilization, unless cores are short: then it may be in another station.
 
 mod bootstrap;
-mod network;
+mod model;
+pub mod replay;
 mod window;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::network::{Change, Limit, StageId};
-use self::network::{Network, cpu_share, items_of};
+use self::bootstrap::Bootstrap;
+pub(crate) use self::model::{Change, Limit, StageId};
+use self::model::{Model, cpu_share, items_of};
 use crate::bottleneck::BottleneckType;
 use crate::detect::evidence::{Evidence, Storage};
 use crate::pipeline::PipelineSnapshot;
@@ -174,18 +176,20 @@ pub fn attribute(
     surroundings: &Surroundings,
 ) -> Option<Attribution> {
     let analysis = Analysis::of(snapshots, surroundings)?;
-    let Analysis { total, network, .. } = &analysis;
-    let intervals = bootstrap::intervals(&analysis.stretches, surroundings.usable_cores);
+    let Analysis { total, model, .. } = &analysis;
+    let bootstrap = Bootstrap::of(&analysis.stretches, surroundings.usable_cores);
     let stage = |i: usize, j: usize| {
         let stage = &total.stations[i].stages[j];
+        let potential = analysis.potential((i, j));
+        let free = model.bound_if(Change::Demand((i, j), 0.0));
         StageAttribution {
             name: stage.name.clone(),
             kind: analysis.evidence(i, j).judge().0,
             demand_s: stage.busy_s / items_of(&total.stations[i], total.items as f64),
             cpu_share: cpu_share(stage),
-            optimization_potential: network.potential((i, j)),
-            interval: intervals.as_ref().and_then(|all| all.get(&(i, j)).copied()),
-            next_limiter: analysis.name_of(network.limit_if(Change::Demand((i, j), 0.0)), Some((i, j))),
+            optimization_potential: potential,
+            interval: bootstrap.interval((i, j), potential),
+            next_limiter: analysis.name_of(free.0, Some((i, j))),
         }
     };
     let stations: Vec<_> = total
@@ -200,7 +204,7 @@ pub fn attribute(
                 name: station.name.clone(),
                 threads,
                 demand_s,
-                utilization: demand_s / network.interval_s / threads as f64,
+                utilization: demand_s / model.interval_s / threads as f64,
                 stages,
             }
         })
@@ -213,7 +217,7 @@ pub fn attribute(
         verdict: verdict(wait_share, total.consumer_wait_s / total.at_s, queue_readiness),
         sentence: String::new(),
         window_s: total.at_s,
-        items_per_s: 1.0 / network.interval_s,
+        items_per_s: 1.0 / model.interval_s,
         wait_share,
         queue_readiness,
         limiting_station,
@@ -253,21 +257,18 @@ fn verdict(wait_share: f64, waiting: f64, readiness: Option<f64>) -> Verdict {
 /// A pipeline over the whole of its snapshots.
 pub(crate) struct Analysis {
     pub(crate) total: PipelineSnapshot,
-    pub(crate) network: Network,
+    pub(crate) model: Model,
     stretches: Vec<PipelineSnapshot>,
     pub(crate) surroundings: Surroundings,
 }
 
 impl Analysis {
-    pub(crate) fn of(
-        snapshots: &[PipelineSnapshot],
-        surroundings: &Surroundings,
-    ) -> Option<Self> {
+    pub(crate) fn of(snapshots: &[PipelineSnapshot], surroundings: &Surroundings) -> Option<Self> {
         let stretches = window::stretches(snapshots, STRETCHES);
         let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
-        let network = Network::of(&total, surroundings.usable_cores)?;
+        let model = Model::of(&total, surroundings.usable_cores)?;
         let surroundings = *surroundings;
-        Some(Self { total, network, stretches, surroundings })
+        Some(Self { total, model, stretches, surroundings })
     }
 
     /// The share of the window that the consumer waited or made items itself.
@@ -277,11 +278,19 @@ impl Analysis {
         ((self.total.consumer_wait_s + own_s) / self.total.at_s).clamp(0.0, 1.0)
     }
 
+    /// What would be gained if a stage were free: as the model says, but never more than the time in
+    /// which the consumer waited for data or for a core.
+    fn potential(&self, stage: StageId) -> f64 {
+        let delay_s = self.total.consumer_run_delay_s.unwrap_or(0.0).max(0.0);
+        let most = (self.wait_share() + delay_s / self.total.at_s).clamp(0.0, 1.0);
+        self.model.gain(Change::Demand(stage, 0.0)).clamp(0.0, most)
+    }
+
     /// What is known of the kind of a stage.
     pub(crate) fn evidence(&self, station: usize, stage: usize) -> Evidence {
         let all = &self.total.stations[station];
         let it = &all.stages[stage];
-        let load = self.network.load((station, stage));
+        let load = self.model.load((station, stage));
         let items = items_of(all, self.total.items as f64);
         let busy_s = it.busy_s.max(f64::MIN_POSITIVE);
         let stages = self.total.stations.iter().flat_map(|station| &station.stages);
@@ -326,11 +335,7 @@ impl Attribution {
         let rate = per_second(self.items_per_s);
         let waits = percent(self.wait_share);
         let busy = |station: &StationAttribution| {
-            format!(
-                "{} busy {}",
-                plural(station.threads, "thread"),
-                percent(station.utilization)
-            )
+            format!("{} busy {}", plural(station.threads, "thread"), percent(station.utilization))
         };
         match self.verdict {
             Verdict::NotInputBound => format!(

@@ -2,13 +2,12 @@
 //!
 //! A stretch is a [`PipelineSnapshot`] too: its `at_s` is its length.
 
-use crate::pipeline::{PipelineSnapshot, StationSnapshot};
+use crate::pipeline::{PipelineSnapshot, StationSnapshot, Visits};
 
 /// The stretches between neighbours, at most `most` of about equal numbers of snapshots. One
 /// in which a counter fell (the pipeline began anew), or whose stations changed, is left out.
 pub(super) fn stretches(snapshots: &[PipelineSnapshot], most: usize) -> Vec<PipelineSnapshot> {
-    let all: Vec<_> =
-        snapshots.windows(2).filter_map(|pair| between(&pair[0], &pair[1])).collect();
+    let all: Vec<_> = snapshots.windows(2).filter_map(|pair| between(&pair[0], &pair[1])).collect();
     // Only those of the shape that the pipeline has at its end can be added up.
     let Some(last) = all.last() else { return Vec::new() };
     let alike: Vec<_> = all.iter().filter(|stretch| same_shape(stretch, last)).collect();
@@ -63,6 +62,13 @@ fn combine(a: &mut PipelineSnapshot, b: &PipelineSnapshot, op: impl Fn(f64, f64)
     count(&mut a.batches, b.batches);
     seconds(&mut a.consumer_wait_s, b.consumer_wait_s);
     seconds(&mut a.consumer_busy_s, b.consumer_busy_s);
+    let visits = |a: &mut Visits, b: &Visits| {
+        count(&mut a.count, b.count);
+        seconds(&mut a.sum_s, b.sum_s);
+        seconds(&mut a.sum_of_squares_s2, b.sum_of_squares_s2);
+        seconds(&mut a.sum_of_cubes_s3, b.sum_of_cubes_s3);
+    };
+    visits(&mut a.consumer_visits, &b.consumer_visits);
     known(&mut a.consumer_cpu_s, b.consumer_cpu_s);
     known(&mut a.consumer_run_delay_s, b.consumer_run_delay_s);
     known(&mut a.queue_empty_s, b.queue_empty_s);
@@ -76,6 +82,7 @@ fn combine(a: &mut PipelineSnapshot, b: &PipelineSnapshot, op: impl Fn(f64, f64)
         });
         for (a, b) in a.stages.iter_mut().zip(&b.stages) {
             seconds(&mut a.busy_s, b.busy_s);
+            visits(&mut a.visits, &b.visits);
             seconds(&mut a.timed_cpu_s, b.timed_cpu_s);
             seconds(&mut a.timed_wall_s, b.timed_wall_s);
         }

@@ -78,16 +78,21 @@ impl Evidence {
             return (self.declared.clone(), "its CPU time is not known".to_owned());
         };
         let (kind, reason) = if delay >= CROWDED {
-            let reason =
-                format!("it waits for a core {} of its time: more threads than cores", percent(delay));
+            let reason = format!(
+                "it waits for a core {} of its time: more threads than cores",
+                percent(delay)
+            );
             (Synchronization, reason)
         } else if cpu >= COMPUTING {
             let computes = format!("it computes {} of its time", percent(cpu));
             match self.declared {
-                IoOperation => {
-                    (CpuComputation, format!("{computes}: its data comes from memory, not from storage"))
+                IoOperation => (
+                    CpuComputation,
+                    format!("{computes}: its data comes from memory, not from storage"),
+                ),
+                NetworkLatency => {
+                    (CpuComputation, format!("{computes} and hardly waits for a peer"))
                 }
-                NetworkLatency => (CpuComputation, format!("{computes} and hardly waits for a peer")),
                 _ => (self.declared.clone(), computes),
             }
         } else {
@@ -107,13 +112,17 @@ impl Evidence {
         match (&self.declared, from_storage) {
             (IoOperation, Some(false)) => (
                 NetworkLatency,
-                format!("{waits}, and hardly anything came from storage: a file system or a peer elsewhere"),
+                format!(
+                    "{waits}, and hardly anything came from storage: a file system or a peer elsewhere"
+                ),
             ),
             (IoOperation, _) => (IoOperation, format!("{waits} for storage")),
             (NetworkLatency, _) => (NetworkLatency, format!("{waits} for a peer")),
             (GpuTransfer, _) => (GpuTransfer, format!("{waits} for copies to or from the GPU")),
             (Synchronization, _) => (Synchronization, format!("{waits} for other threads")),
-            (_, Some(true)) => (IoOperation, format!("{waits}, while the process reads from storage")),
+            (_, Some(true)) => {
+                (IoOperation, format!("{waits}, while the process reads from storage"))
+            }
             _ => (
                 Synchronization,
                 format!("{waits}, neither for storage nor for a core: a lock or another thread"),

@@ -100,7 +100,9 @@ fn evidence(operation: &OperationStats, session: &ProfilingSession) -> Evidence 
         (delay_s * part).min(waiting_s(operation)) / wall_s
     });
     let others_read = all.iter().any(|other| {
-        other.path != operation.path && other.kind == BottleneckType::IoOperation && other.self_s > 0.0
+        other.path != operation.path
+            && other.kind == BottleneckType::IoOperation
+            && other.self_s > 0.0
     });
     Evidence {
         declared: operation.kind.clone(),
@@ -145,9 +147,9 @@ fn suggestions(
             "pin the memory that `{name}` copies and copy while the GPU computes ({each} a call \
              would be hidden), or send narrower types: {gain}"
         ),
-        BottleneckType::CpuComputation => format!(
-            "make `{name}` cheaper or spread it over threads: {gain}"
-        ),
+        BottleneckType::CpuComputation => {
+            format!("make `{name}` cheaper or spread it over threads: {gain}")
+        }
         BottleneckType::IoOperation => format!(
             "read or write ahead on another thread ({each} a call would be hidden), or keep the \
              data in memory: up to {:.2}x as fast",

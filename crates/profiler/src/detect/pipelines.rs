@@ -1,9 +1,12 @@
 //! Stages that hold up the consumer of a pipeline, and queues that are too short for it.
 
 use super::{advice, duration, percent};
-use crate::attribution::{Analysis, Attribution, Surroundings, Verdict, attribute, per_second, plural};
+use crate::attribution::{
+    Analysis, Attribution, Change, Surroundings, Verdict, attribute, per_second, plural,
+};
 use crate::bottleneck::{Bottleneck, BottleneckType};
 use crate::extend::Detector;
+use crate::pipeline::Room;
 use crate::session::{PipelineProfile, ProfilingSession};
 
 /// Finds the stages without which a pipeline's consumer would be done sooner.
@@ -45,8 +48,9 @@ impl Finder {
             return vec![self.late()];
         }
         let stations = self.attribution.stations.iter().enumerate();
-        let stages = stations.flat_map(|(i, station)| (0..station.stages.len()).map(move |j| (i, j)));
-        stages.map(|(i, j)| self.stage(i, j)).chain([self.short_queue()]).collect()
+        let stages =
+            stations.flat_map(|(i, station)| (0..station.stages.len()).map(move |j| (i, j)));
+        stages.map(|(i, j)| self.stage(i, j)).chain(self.short_queue()).collect()
     }
 
     fn stage(&self, i: usize, j: usize) -> Bottleneck {
@@ -84,21 +88,32 @@ impl Finder {
         }
     }
 
-    /// What is lost because stations wait for each other though none is busy all the time.
-    fn short_queue(&self) -> Bottleneck {
-        let network = &self.analysis.network;
-        let roomy_s = network.interval_with_room();
-        let potential = (1.0 - roomy_s / network.interval_s).clamp(0.0, 1.0);
-        let total = &self.analysis.total;
+    /// What more room between the stations would gain, where items take unequal time and too few
+    /// are ready to bridge the long ones.
+    fn short_queue(&self) -> Option<Bottleneck> {
+        let Analysis { total, model, .. } = &self.analysis;
+        let room = total.stations.iter().rfind(|station| !station.on_consumer)?.room?;
+        let batch = (total.items / total.batches.max(1)).max(1) as usize;
+        let now = match room {
+            Room::Items(items) => items / batch,
+            Room::Batches(batches) => batches,
+        }
+        .max(1);
+        let gain = |times: usize| model.gain(Change::Room(now * times)).clamp(0.0, 1.0);
+        let most = gain(8);
+        let times = [2, 4, 8].into_iter().find(|times| gain(*times) >= 0.9 * most)?;
+        let potential = gain(times).min(self.attribution.wait_share);
+        let rate = per_second(1.0 / model.interval_s);
+        let better = per_second(1.0 / (model.interval_s * (1.0 - potential)));
         let cause = format!(
-            "The consumer waits {} of its time, yet `{}` would allow {} items/s where {} are \
-             reached: items take unequal time, and too few are ready to bridge the long ones.",
+            "The consumer waits {} of its time although `{}` would allow {} items/s: items take \
+             unequal time, and the {} that may be ready do not bridge the long ones.",
             percent(self.attribution.wait_share),
-            self.analysis.name_of(network.limit(), None),
-            per_second(1.0 / roomy_s),
-            per_second(1.0 / network.interval_s),
+            self.analysis.name_of(model.bound().0, None),
+            per_second(1.0 / model.bound().1),
+            plural(now, "batch").replace("batchs", "batches"),
         );
-        Bottleneck {
+        Some(Bottleneck {
             name: "prefetch".to_owned(),
             kind: BottleneckType::DataLoading,
             severity: potential,
@@ -107,12 +122,10 @@ impl Finder {
             optimization_potential: Some(potential),
             cause,
             suggestions: vec![format!(
-                "prefetch more batches: with enough of them ready the loop takes up to {} items/s \
-                 (now {})",
-                per_second(1.0 / roomy_s),
-                per_second(1.0 / network.interval_s),
+                "prefetch {} batches instead of {now}: predicted {better} items/s instead of {rate}",
+                now * times
             )],
-        }
+        })
     }
 
     /// Waiting while something is ready.

@@ -109,7 +109,7 @@ impl StageClock {
             self.share_out(time);
             return;
         }
-        self.counters.add(self.stage, time);
+        self.counters.add_visit(self.stage, time);
         if self.item_began.is_some() && self.stage.is_work() {
             self.measured[self.stage as usize] += time;
         }

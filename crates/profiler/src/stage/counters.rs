@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam::utils::CachePadded;
 
 use super::{Stage, StageTimes};
-use crate::pipeline::{StageSnapshot, StationSnapshot};
+use crate::pipeline::{Room, StageSnapshot, StationSnapshot, Visits};
 use crate::thread::{ThreadTimes, thread_times};
 
 type Nanos = [AtomicU64; Stage::ALL.len()];
@@ -27,6 +27,12 @@ struct Counts {
     /// Of the visits whose CPU time was read too: that, and their length.
     timed_cpu: Nanos,
     timed_wall: Nanos,
+    /// Visits that were measured one by one: how many, their lengths, and the bits of the
+    /// squares and cubes of those in powers of seconds.
+    visits: Nanos,
+    visits_nanos: Nanos,
+    squares: Nanos,
+    cubes: Nanos,
     items: AtomicU64,
     /// The kernel's number of the thread that writes; 0 for none yet.
     tid: AtomicI32,
@@ -53,6 +59,31 @@ impl StageCounters {
         let cpu = cpu.min(wall);
         add(&self.counts.timed_wall[stage as usize], wall.as_nanos() as u64);
         add(&self.counts.timed_cpu[stage as usize], cpu.as_nanos() as u64);
+    }
+
+    /// Adds a visit to `stage` that was measured by itself.
+    pub(super) fn add_visit(&self, stage: Stage, time: Duration) {
+        self.add(stage, time);
+        let counts = &self.counts;
+        add(&counts.visits[stage as usize], 1);
+        add(&counts.visits_nanos[stage as usize], time.as_nanos() as u64);
+        for (sums, power) in [(&counts.squares, 2), (&counts.cubes, 3)] {
+            let sum = &sums[stage as usize];
+            let added = f64::from_bits(sum.load(Relaxed)) + time.as_secs_f64().powi(power);
+            sum.store(added.to_bits(), Relaxed);
+        }
+    }
+
+    /// The visits to `stage` that were measured one by one.
+    pub fn visits(&self, stage: Stage) -> Visits {
+        let counts = &self.counts;
+        let power = |sums: &Nanos| f64::from_bits(sums[stage as usize].load(Relaxed));
+        Visits {
+            count: counts.visits[stage as usize].load(Relaxed),
+            sum_s: seconds(&counts.visits_nanos[stage as usize]),
+            sum_of_squares_s2: power(&counts.squares),
+            sum_of_cubes_s3: power(&counts.cubes),
+        }
     }
 
     pub(super) fn add_item(&self) {
@@ -106,6 +137,7 @@ impl StageCounters {
 pub fn workers_station(
     name: &str,
     threads: usize,
+    room: Option<Room>,
     counters: &[Arc<StageCounters>],
 ) -> StationSnapshot {
     let sum = |of: fn(&Counts) -> &Nanos, stage: Stage| -> f64 {
@@ -115,6 +147,7 @@ pub fn workers_station(
         name: stage.name().to_owned(),
         kind: stage.kind(),
         busy_s: sum(|counts| &counts.nanos, stage),
+        visits: counters.iter().map(|counters| counters.visits(stage)).sum(),
         timed_cpu_s: sum(|counts| &counts.timed_cpu, stage),
         timed_wall_s: sum(|counts| &counts.timed_wall, stage),
     };
@@ -124,6 +157,7 @@ pub fn workers_station(
         name: name.to_owned(),
         threads,
         on_consumer: false,
+        room,
         items: Some(counters.iter().map(|counters| counters.items()).sum()),
         wait_s: sum(|counts| &counts.nanos, Stage::WaitRoom),
         cpu_s: times.as_ref().map(|times| times.iter().map(|times| times.cpu_s).sum()),

@@ -75,7 +75,7 @@ fn who_sleeps_does_not_compute() {
         while Instant::now() < until {}
         clock.enter(Stage::Other);
     }
-    let station = workers_station("workers", 1, &[counters]);
+    let station = workers_station("workers", 1, None, &[counters]);
     let [read, decode, ..] = &station.stages[..] else { panic!("{station:?}") };
     assert!(read.timed_wall_s >= 0.012 && read.timed_cpu_s < 0.5 * read.timed_wall_s);
     assert!(decode.timed_cpu_s > read.timed_cpu_s);

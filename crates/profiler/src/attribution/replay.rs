@@ -1,4 +1,4 @@
-//! A pipeline in virtual time: what it would count, and how long it would really take.
+//! A pipeline in virtual time: how long it takes, and what its counters tell meanwhile.
 //!
 //! Threads of each station take an item from the queue before theirs (the first station never
 //! runs out), run their stages one after the other, and hand it on. A stage waits for something
@@ -8,79 +8,90 @@
 
 use std::collections::VecDeque;
 
-use profiler::bottleneck::BottleneckType;
-use profiler::pipeline::{PipelineSnapshot, StageSnapshot, StationSnapshot};
+use crate::bottleneck::BottleneckType;
+use crate::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot, Visits};
 
 /// How service times scatter about their mean.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Law {
+    /// Not at all.
     Fixed,
+    /// As the times between random arrivals.
     Exponential,
-    /// With this ratio of standard deviation to mean.
+    /// As the logarithm of a normal law, with this ratio of standard deviation to mean.
     Lognormal(f64),
-    /// This share of the items takes ten times as long as the others.
-    Bimodal(f64),
+    /// This share of the items takes so many times as long as the others.
+    Either(f64, f64),
+    /// So does this share, but in rows of 32.
+    Bursts(f64, f64),
 }
 
 impl Law {
-    /// A draw of mean 1.
-    fn draw(self, key: u64) -> f64 {
-        let uniform = |key: u64| (mix(key) >> 11) as f64 / (1u64 << 53) as f64;
+    /// The draw for an item, of mean 1. Every `stream` draws for itself.
+    fn draw(self, stream: u64, item: u64) -> f64 {
+        let bits = mix(stream ^ mix(item));
+        let uniform = |bits: u64| (bits >> 11) as f64 / (1u64 << 53) as f64;
+        let either = |bits: u64, share: f64, times: f64| {
+            let drawn = if uniform(bits) < share { times } else { 1.0 };
+            drawn / (1.0 + (times - 1.0) * share)
+        };
         match self {
             Law::Fixed => 1.0,
-            Law::Exponential => -(1.0 - uniform(key)).ln(),
-            Law::Lognormal(cv) => {
-                let variance = (1.0 + cv * cv).ln();
-                let radius = (-2.0 * (1.0 - uniform(key)).ln()).sqrt();
-                let normal = radius * (std::f64::consts::TAU * uniform(!key)).cos();
+            Law::Exponential => -(1.0 - uniform(bits)).ln(),
+            Law::Lognormal(variation) => {
+                let variance = (1.0 + variation * variation).ln();
+                // Box and Muller.
+                let radius = (-2.0 * (1.0 - uniform(bits)).ln()).sqrt();
+                let normal = radius * (std::f64::consts::TAU * uniform(mix(bits))).cos();
                 (variance.sqrt() * normal - 0.5 * variance).exp()
             }
-            Law::Bimodal(share) => {
-                let long = uniform(key) < share;
-                (if long { 10.0 } else { 1.0 }) / (1.0 + 9.0 * share)
-            }
+            Law::Either(share, times) => either(bits, share, times),
+            Law::Bursts(share, times) => either(mix(stream ^ mix(item / 32)), share, times),
         }
     }
 }
 
 /// The finalizer of SplitMix64: every bit of the key tells on every bit of the hash.
-pub fn mix(key: u64) -> u64 {
+fn mix(key: u64) -> u64 {
     let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
 }
 
-#[derive(Clone, Debug)]
+/// A stage of a [`Station`], or the consumer's work.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Stage {
+    /// Such as `decode`.
     pub name: String,
     /// Mean service time; 0 for a stage that was removed.
     pub mean_s: f64,
+    /// How service times scatter.
     pub law: Law,
-    /// Share of it that wants a core; the rest waits for something outside.
+    /// Share of it that wants a core; the rest waits for something outside. Over 1 it wants
+    /// several at once.
     pub cpu_share: f64,
 }
 
-/// What follows a station.
-#[derive(Clone, Copy, Debug)]
-pub enum Room {
-    /// A queue of so many items; who finds it full waits, item in hand.
-    Items(usize),
-    /// Batches whose slots are claimed before the work begins and that come out in order, as in
-    /// the loader: so many are open at once. Only before the consumer.
-    Batches(usize),
-}
-
-#[derive(Clone, Debug)]
+/// A pool of threads.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Station {
+    /// Such as `workers`.
     pub name: String,
+    /// How many.
     pub threads: usize,
+    /// What each does with each item, one after the other.
     pub stages: Vec<Stage>,
+    /// What all stages of an item are longer or shorter by: its size.
+    pub sizes: Law,
+    /// What follows.
     pub room: Room,
 }
 
-#[derive(Clone, Debug)]
+/// A pipeline and its consumer.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Pipeline {
+    /// In the order of the data's way.
     pub stations: Vec<Station>,
     /// Stages that the consumer runs itself for each item; often none.
     pub own_stages: Vec<Stage>,
@@ -88,6 +99,7 @@ pub struct Pipeline {
     pub batch: usize,
     /// The consumer's work on one batch: its mean is for one item.
     pub consumer: Stage,
+    /// Shared by all who compute.
     pub cores: f64,
 }
 
@@ -99,6 +111,7 @@ impl Pipeline {
         counts.into_iter().enumerate().flat_map(|(i, count)| (0..count).map(move |j| (i, j)))
     }
 
+    /// The stage at such a place.
     pub fn stage_mut(&mut self, (station, stage): (usize, usize)) -> &mut Stage {
         match self.stations.get_mut(station) {
             Some(station) => &mut station.stages[stage],
@@ -131,8 +144,8 @@ enum Doing {
     Waiting,
     /// Item in hand, but no room behind.
     Blocked,
-    /// Seconds left that want a core, then seconds left that do not.
-    Stage { stage: usize, cpu_s: f64, wait_s: f64 },
+    /// Seconds left that want so many cores, then seconds left that want none.
+    Stage { stage: usize, cores: f64, cpu_s: f64, wait_s: f64 },
 }
 
 #[derive(Clone, Debug)]
@@ -171,6 +184,7 @@ impl<'a> Run<'a> {
                     name: stage.name.clone(),
                     kind: BottleneckType::Preprocessing,
                     busy_s: 0.0,
+                    visits: Visits::default(),
                     timed_cpu_s: 0.0,
                     timed_wall_s: 0.0,
                 })
@@ -185,6 +199,7 @@ impl<'a> Run<'a> {
                 items: Some(0),
                 cpu_s: Some(0.0),
                 run_delay_s: Some(0.0),
+                room: Some(station.room),
                 stages: stages(&station.stages),
                 ..StationSnapshot::default()
             })
@@ -377,13 +392,19 @@ impl<'a> Run<'a> {
     fn enter(&mut self, station: usize, thread: usize, stage: usize) {
         let Stage { mean_s, law, cpu_share, .. } = self.stage(station, stage);
         let item = self.threads[station][thread].item;
-        let key = mix(self.seed ^ mix(((station as u64) << 32) | stage as u64)) ^ item;
-        let of_batch = self.pipeline.stations.len() == station
-            && stage == self.pipeline.own_stages.len();
+        let stream = |stage: u64| mix(self.seed ^ mix(((station as u64) << 32) | stage));
+        let own = self.pipeline.own_stages.len();
+        let of_batch = self.pipeline.stations.len() == station && stage == own;
         let times = if of_batch { self.pipeline.batch as f64 } else { 1.0 };
-        let total_s = mean_s * times * law.draw(mix(key));
+        let size = match self.pipeline.stations.get(station) {
+            Some(station) => station.sizes.draw(stream(u64::from(u32::MAX)), item),
+            None => 1.0,
+        };
+        let total_s = mean_s * times * size * law.draw(stream(stage as u64), item);
+        let cpu_s = total_s * cpu_share.min(1.0);
+        let cores = cpu_share.max(1.0);
         self.threads[station][thread].doing =
-            Doing::Stage { stage, cpu_s: total_s * cpu_share, wait_s: total_s * (1.0 - cpu_share) };
+            Doing::Stage { stage, cores, cpu_s, wait_s: total_s - cpu_s };
     }
 
     /// Puts down what the thread did since it began it.
@@ -394,10 +415,12 @@ impl<'a> Run<'a> {
         match *doing {
             Doing::Stage { stage, .. } if consumer && stage == self.pipeline.own_stages.len() => {
                 self.now.consumer_busy_s += since_s;
+                self.now.consumer_visits.add(since_s);
             }
             Doing::Stage { stage, .. } => {
                 let stage = &mut self.now.stations[station].stages[stage];
                 stage.busy_s += since_s;
+                stage.visits.add(since_s);
                 stage.timed_wall_s += since_s;
                 stage.timed_cpu_s += cpu_s;
             }
@@ -409,9 +432,11 @@ impl<'a> Run<'a> {
     /// Lets time pass until the next stage ends, at most `most_s`.
     fn advance(&mut self, most_s: f64) {
         let all = || self.threads.iter().flatten();
-        let computing =
-            all().filter(|t| matches!(t.doing, Doing::Stage { cpu_s, .. } if cpu_s > 0.0)).count();
-        let rate = (self.pipeline.cores / computing.max(1) as f64).min(1.0);
+        let wanted = |thread: &Thread| match thread.doing {
+            Doing::Stage { cores, cpu_s, .. } if cpu_s > 0.0 => cores,
+            _ => 0.0,
+        };
+        let rate = (self.pipeline.cores / all().map(wanted).sum::<f64>()).min(1.0);
         let step_s = all()
             .filter_map(|thread| match thread.doing {
                 Doing::Stage { cpu_s, .. } if cpu_s > 0.0 => Some(cpu_s / rate),
@@ -429,21 +454,21 @@ impl<'a> Run<'a> {
         for (station, threads) in self.threads.iter_mut().enumerate() {
             for (number, thread) in threads.iter_mut().enumerate() {
                 thread.since_s += step_s;
-                let Doing::Stage { stage, cpu_s, wait_s } = &mut thread.doing else { continue };
+                let Doing::Stage { stage, cores, cpu_s, wait_s } = &mut thread.doing else {
+                    continue;
+                };
                 let of_station = self.now.stations.get_mut(station);
                 let of_station = of_station.filter(|station| *stage < station.stages.len());
                 if *cpu_s > 0.0 {
                     let done_s = step_s * rate;
                     // What is left by rounding is nothing.
                     *cpu_s = if *cpu_s - done_s > 1e-12 { *cpu_s - done_s } else { 0.0 };
-                    thread.cpu_s += done_s;
+                    thread.cpu_s += done_s * *cores;
                     let (cpu, delay) = match of_station {
                         Some(station) => (&mut station.cpu_s, &mut station.run_delay_s),
-                        None => {
-                            (&mut self.now.consumer_cpu_s, &mut self.now.consumer_run_delay_s)
-                        }
+                        None => (&mut self.now.consumer_cpu_s, &mut self.now.consumer_run_delay_s),
                     };
-                    *cpu = cpu.map(|cpu| cpu + done_s);
+                    *cpu = cpu.map(|cpu| cpu + done_s * *cores);
                     *delay = delay.map(|delay| delay + step_s - done_s);
                 } else {
                     *wait_s = if *wait_s - step_s > 1e-12 { *wait_s - step_s } else { 0.0 };

@@ -1,0 +1,364 @@
+//! A model of a pipeline, made from its counters: how much sooner an item would follow the one
+//! before if something were changed.
+//!
+//! The time from item to item is at least the longest of: each station's demand over its threads,
+//! the consumer's own time, and all demand for CPU over the cores (the *bounds*). It is only that if
+//! stations never wait for each other. They do, where there is little room between them and items
+//! take unequal time: removing a stage then gains less than the bounds say, or more. So the
+//! pipeline is replayed in virtual time (`replay.rs`) with the demands, the variation, the threads,
+//! the room and the cores that were measured, as it is and as it would be; the ratio of the two
+//! is what is gained.
+
+use std::cell::OnceCell;
+
+use super::replay::{Law, Pipeline, Stage, Station};
+use crate::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot, Visits};
+
+/// Steps of a replay, about: a few milliseconds.
+const STEPS: usize = 1_000_000;
+/// Batches of a replay at least, whatever it takes.
+const BATCHES: usize = 60;
+/// What is lost beyond the bounds is taken to be at most so many times what the replay lost, and
+/// at least such a part of it.
+const SCALED: f64 = 2.0;
+const SMALL: f64 = 0.05;
+/// The draws of every replay are the same.
+const SEED: u64 = 0;
+
+/// A stage, by its station's place and its own.
+pub(crate) type StageId = (usize, usize);
+
+/// What one stage asks for each item.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Load {
+    /// Thread-seconds, without those that were spent waiting for a core.
+    pub(crate) demand_s: f64,
+    /// Of those, CPU time; 0 where it is not known.
+    pub(crate) cpu_s: f64,
+}
+
+/// What may limit a pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Limit {
+    Station(usize),
+    Consumer,
+    Cores,
+}
+
+/// What might be changed about a pipeline.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Change {
+    /// A stage takes this part of what it takes.
+    Demand(StageId, f64),
+    /// A station has so many threads, and they are its own.
+    Threads(usize, usize),
+    /// There is room for so many batches, or items of as many, behind each station.
+    Room(usize),
+}
+
+/// A pipeline as its counters over one stretch of time describe it.
+#[derive(Clone, Debug)]
+pub(crate) struct Model {
+    /// Measured seconds from item to item, T.
+    pub(crate) interval_s: f64,
+    stations: Vec<Pool>,
+    /// Its time with an item that is neither waiting nor in a stage of its own.
+    consumer: Load,
+    consumer_visits: Visits,
+    batch: usize,
+    cores: f64,
+    replayed: OnceCell<Replayed>,
+}
+
+/// What the replay of a pipeline as it is gave.
+#[derive(Clone, Copy, Debug)]
+struct Replayed {
+    shape: Shape,
+    /// Its time from item to item, over the bound that follows from what it drew: about 1 at least.
+    excess: f64,
+}
+
+/// How lengths scatter of which only the first moments are known.
+#[derive(Clone, Copy, Debug)]
+enum Shape {
+    /// Two lengths with their mean, variance and skewness.
+    TwoLengths,
+    /// A long tail with their mean and variance.
+    Lognormal,
+}
+
+#[derive(Clone, Debug)]
+struct Pool {
+    threads: usize,
+    on_consumer: bool,
+    room: Option<Room>,
+    stages: Vec<(Load, Visits)>,
+}
+
+impl Pool {
+    fn load(&self) -> Load {
+        let sum = |of: fn(&Load) -> f64| self.stages.iter().map(|(load, _)| of(load)).sum();
+        Load { demand_s: sum(|load| load.demand_s), cpu_s: sum(|load| load.cpu_s) }
+    }
+
+    fn room(&self, batch: usize) -> Room {
+        self.room.unwrap_or(Room::Items(AMPLE.max(2 * batch)))
+    }
+
+    /// Threads that can work at once.
+    fn active(&self, batch: usize) -> usize {
+        match self.room(batch) {
+            Room::Items(_) => self.threads,
+            Room::Batches(depth) => self.threads.min(depth.max(1) * batch),
+        }
+    }
+}
+
+/// Items behind a station that tells no room.
+const AMPLE: usize = 64;
+
+impl Model {
+    /// `None` where no item came or no time passed.
+    pub(super) fn of(stretch: &PipelineSnapshot, cores: f64) -> Option<Self> {
+        let items = stretch.items as f64;
+        if items < 1.0 || stretch.at_s <= 0.0 {
+            return None;
+        }
+        let interval_s = stretch.at_s / items;
+        let pool = |station: &StationSnapshot| {
+            let visits = station.stages.iter().map(|stage| stage.visits);
+            Pool {
+                threads: station.threads.max(1),
+                on_consumer: station.on_consumer,
+                room: station.room,
+                stages: loads(station, items_of(station, items)).into_iter().zip(visits).collect(),
+            }
+        };
+        let own = || stretch.stations.iter().filter(|station| station.on_consumer);
+        let own_busy_s: f64 = own().flat_map(|own| &own.stages).map(|stage| stage.busy_s).sum();
+        let not_its_own_s =
+            own_busy_s + stretch.consumer_wait_s + stretch.consumer_run_delay_s.unwrap_or(0.0);
+        Some(Self {
+            interval_s,
+            stations: stretch.stations.iter().map(pool).collect(),
+            consumer: Load {
+                demand_s: (interval_s - not_its_own_s / items).max(0.0),
+                cpu_s: stretch.consumer_cpu_s.unwrap_or(0.0).max(0.0) / items,
+            },
+            consumer_visits: stretch.consumer_visits,
+            batch: (stretch.items / stretch.batches.max(1)).max(1) as usize,
+            cores: if cores > 0.0 { cores } else { f64::INFINITY },
+            replayed: OnceCell::new(),
+        })
+    }
+
+    /// The share of the time that would be gained by `change`, at most 1; under 0 where it would
+    /// take longer.
+    ///
+    /// The bounds after the change are known, and by how much the pipeline exceeds its bounds
+    /// now is measured. Of the replay is taken by how much it would exceed them then: as much more
+    /// or less than now as in the replay.
+    pub(crate) fn gain(&self, change: Change) -> f64 {
+        let measured = self.interval_s / self.bound().1.max(f64::MIN_POSITIVE);
+        let now = self.replayed.get_or_init(|| {
+            let both = [Shape::TwoLengths, Shape::Lognormal]
+                .map(|shape| Replayed { shape, excess: self.replay(shape) });
+            let miss = |replayed: &Replayed| (replayed.excess - measured).abs();
+            if miss(&both[1]) < miss(&both[0]) { both[1] } else { both[0] }
+        });
+        let changed = self.changed(change);
+        let lost = |excess: f64| (excess - 1.0).max(0.0);
+        // Of two small losses the ratio says nothing.
+        let known = (lost(measured) + SMALL) / (lost(now.excess) + SMALL);
+        let known = known.clamp(1.0 / SCALED, SCALED);
+        // What the replay knows nothing of stays.
+        let rest = measured / (1.0 + known * lost(now.excess));
+        let excess = (1.0 + known * lost(changed.replay(now.shape))) * rest;
+        1.0 - changed.bound().1 * excess / self.interval_s
+    }
+
+    /// Seconds from item to item after `change`.
+    pub(crate) fn interval_if(&self, change: Change) -> f64 {
+        self.interval_s * (1.0 - self.gain(change))
+    }
+
+    /// What limits, and the seconds from item to item that it allows.
+    pub(crate) fn bound(&self) -> (Limit, f64) {
+        let mut bounds = Vec::new();
+        let mut consumer_s = self.consumer.demand_s;
+        for (number, pool) in self.stations.iter().enumerate() {
+            let demand_s = pool.load().demand_s;
+            if pool.on_consumer {
+                consumer_s += demand_s;
+            } else {
+                let threads = pool.active(self.batch) as f64;
+                bounds.push((Limit::Station(number), demand_s / threads));
+            }
+        }
+        bounds.push((Limit::Cores, self.cpu_s() / self.cores));
+        let consumer = (Limit::Consumer, consumer_s);
+        bounds.into_iter().fold(consumer, |most, bound| if bound.1 > most.1 { bound } else { most })
+    }
+
+    /// The same after `change`.
+    pub(super) fn bound_if(&self, change: Change) -> (Limit, f64) {
+        self.changed(change).bound()
+    }
+
+    /// What one stage asks for each item.
+    pub(crate) fn load(&self, (station, stage): StageId) -> Load {
+        self.stations[station].stages[stage].0
+    }
+
+    /// CPU time for each item, consumer included.
+    pub(crate) fn cpu_s(&self) -> f64 {
+        self.consumer.cpu_s + self.stations.iter().map(|pool| pool.load().cpu_s).sum::<f64>()
+    }
+
+    /// Seconds for an item that the consumer itself needs, in no stage.
+    pub(crate) fn consumer_s(&self) -> f64 {
+        self.consumer.demand_s
+    }
+
+    /// Seconds for an item that a station needs on so many threads, if nobody else wants a core.
+    pub(crate) fn supply_s(&self, station: usize, threads: usize) -> f64 {
+        let Load { demand_s, cpu_s } = self.stations[station].load();
+        (demand_s / threads as f64).max(cpu_s / self.cores)
+    }
+
+    fn changed(&self, change: Change) -> Self {
+        let mut changed = Self { replayed: OnceCell::new(), ..self.clone() };
+        match change {
+            Change::Demand((station, stage), part) => {
+                let load = &mut changed.stations[station].stages[stage].0;
+                load.demand_s *= part;
+                load.cpu_s *= part;
+            }
+            Change::Threads(number, threads) => {
+                let station = &mut changed.stations[number];
+                station.threads = threads;
+                if std::mem::take(&mut station.on_consumer) {
+                    // As a loader with workers has it by default.
+                    station.room = Some(Room::Batches(2));
+                }
+            }
+            Change::Room(batches) => {
+                for station in &mut changed.stations {
+                    station.room = Some(match station.room {
+                        Some(Room::Batches(_)) => Room::Batches(batches),
+                        _ => Room::Items(batches * self.batch),
+                    });
+                }
+            }
+        }
+        changed
+    }
+
+    /// By how much a replay exceeds its bound.
+    fn replay(&self, shape: Shape) -> f64 {
+        let pipeline = self.pipeline(shape);
+        let threads: usize = 1 + pipeline.stations.iter().map(|it| it.threads).sum::<usize>();
+        let stages = pipeline.stages().count() + pipeline.stations.len() + 1;
+        let batches = (STEPS / threads / stages / self.batch).max(BATCHES);
+        let run = pipeline.run(batches * self.batch, 1, SEED);
+        let drawn = run.last().and_then(|last| Self::of(last, self.cores));
+        drawn.map_or(1.0, |drawn| drawn.interval_s / drawn.bound().1.max(f64::MIN_POSITIVE))
+    }
+
+    fn pipeline(&self, shape: Shape) -> Pipeline {
+        let stages = |pool: &Pool| -> Vec<Stage> {
+            let stage = |(load, visits): &(Load, Visits)| stage(*load, visits, shape);
+            pool.stages.iter().map(stage).collect()
+        };
+        let (own, pools): (Vec<_>, Vec<_>) =
+            self.stations.iter().partition(|pool| pool.on_consumer);
+        let last = pools.len().saturating_sub(1);
+        let pools = pools.iter().enumerate().map(|(i, pool)| Station {
+            name: String::new(),
+            threads: pool.threads,
+            stages: stages(pool),
+            sizes: Law::Fixed,
+            room: match pool.room(self.batch) {
+                // The consumer could never have its batch from less.
+                Room::Items(items) => {
+                    Room::Items(items.max(if i == last { self.batch } else { 1 }))
+                }
+                Room::Batches(batches) if i == last => Room::Batches(batches.max(1)),
+                Room::Batches(batches) => Room::Items((batches * self.batch).max(1)),
+            },
+        });
+        Pipeline {
+            stations: pools.collect(),
+            own_stages: own.into_iter().flat_map(stages).collect(),
+            batch: self.batch,
+            consumer: stage(self.consumer, &self.consumer_visits, shape),
+            cores: self.cores,
+        }
+    }
+}
+
+fn stage(load: Load, visits: &Visits, shape: Shape) -> Stage {
+    Stage {
+        name: String::new(),
+        mean_s: load.demand_s,
+        law: law(visits, shape),
+        cpu_share: load.cpu_s / load.demand_s.max(f64::MIN_POSITIVE),
+    }
+}
+
+/// A law with the moments of these visits; `Fixed` where they are not known.
+fn law(visits: &Visits, shape: Shape) -> Law {
+    let (Some(variation), Some(skewness)) = (visits.variation(), visits.skewness()) else {
+        return Law::Fixed;
+    };
+    // Below lies the noise of the sums.
+    if variation < 1e-3 {
+        return Law::Fixed;
+    }
+    if let Shape::Lognormal = shape {
+        return Law::Lognormal(variation);
+    }
+    let share = 0.5 * (1.0 - skewness / (4.0 + skewness * skewness).sqrt());
+    let odds = (share / (1.0 - share)).sqrt();
+    // Positive by the moments of positive lengths, were they not rounded.
+    let short = (1.0 - variation * odds).max(1e-3);
+    let times = (1.0 + variation / odds) / short;
+    if times.is_finite() { Law::Either(share, times) } else { Law::Fixed }
+}
+
+/// The items that went through `station`.
+pub(super) fn items_of(station: &StationSnapshot, consumed: f64) -> f64 {
+    station.items.map_or(consumed, |items| items as f64).max(1.0)
+}
+
+/// What each stage of a station asks for each of `items`: its busy time less its part of the
+/// time for which the station's threads were ready and had no core.
+fn loads(station: &StationSnapshot, items: f64) -> Vec<Load> {
+    let timed = |share: Option<f64>, busy_s: f64| share.map(|share| share * busy_s);
+    let shares = station.stages.iter().map(|stage| (cpu_share(stage), stage.busy_s));
+    let timed_cpu_s: f64 = shares.clone().filter_map(|(share, busy_s)| timed(share, busy_s)).sum();
+    let untimed_s: f64 =
+        shares.clone().filter(|(share, _)| share.is_none()).map(|(_, busy_s)| busy_s).sum();
+    // What the station computed beyond the stages that were timed goes to the others.
+    let other_cpu_s = (station.cpu_s.unwrap_or(0.0) - timed_cpu_s).clamp(0.0, untimed_s);
+    let cpu: Vec<f64> = shares
+        .map(|(share, busy_s)| {
+            timed(share, busy_s).unwrap_or(other_cpu_s * busy_s / untimed_s.max(f64::MIN_POSITIVE))
+        })
+        .collect();
+    let all_cpu_s: f64 = cpu.iter().sum();
+    // Who wants a core waits for one: the delay falls on the stages as their CPU time does.
+    let delay = station.run_delay_s.unwrap_or(0.0).max(0.0) / all_cpu_s.max(f64::MIN_POSITIVE);
+    let stages = station.stages.iter().zip(cpu);
+    stages
+        .map(|(stage, cpu_s)| {
+            let delay_s = (delay * cpu_s).clamp(0.0, (stage.busy_s - cpu_s).max(0.0));
+            Load { demand_s: (stage.busy_s - delay_s).max(0.0) / items, cpu_s: cpu_s / items }
+        })
+        .collect()
+}
+
+/// The share of a stage's time in which its thread computed; `None` where it was not timed.
+pub(super) fn cpu_share(stage: &StageSnapshot) -> Option<f64> {
+    (stage.timed_wall_s > 0.0).then(|| (stage.timed_cpu_s / stage.timed_wall_s).clamp(0.0, 1.0))
+}
