@@ -1,11 +1,12 @@
 //! What took the time?
 //!
 //! A [`config`] says what to measure. [`stage`] counts, in each worker, the time spent in every
-//! stage of the data's way, and a [`pipeline`] tells its counters. [`monitor`] samples the process
-//! while it runs: [`resources`] and, through [`gpu`], the device. [`machine`] says what it runs on.
-//! [`attribution`] says what limits a pipeline, [`rules`] names the documented data-loading
-//! bottlenecks, and a [`bottleneck`] says what to do. A [`session`] holds all of it. [`extend`] is
-//! where code of one's own comes in.
+//! stage of the data's way, and a [`pipeline`] tells its counters. A [`monitor`] samples
+//! [`resources`] while the program runs: its [`trackers`] read the process, the machine and, through
+//! [`gpu`], the devices. [`machine`] says what it runs on. [`attribution`] says what limits a
+//! pipeline, [`rules`] find resources that are short and the documented data-loading bottlenecks,
+//! and a [`bottleneck`] says what to do. A [`session`] holds all of it. [`extend`] is where code of
+//! one's own comes in.
 //!
 //! The crate knows no libtorch: any program can use it.
 
@@ -17,10 +18,11 @@ pub mod extend;
 pub mod gpu;
 pub mod machine;
 pub mod monitor;
+mod notes;
 pub mod pipeline;
 mod process;
 pub mod resources;
 pub mod rules;
 pub mod session;
 pub mod stage;
-mod sums;
+pub mod trackers;
