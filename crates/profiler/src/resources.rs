@@ -90,7 +90,8 @@ pub struct IoSample {
     /// account for delays (`kernel.task_delayacct` is 0), and at ticks between two readings of
     /// the threads.
     pub blocked_s: Option<f64>,
-    /// Seconds in which some task of the machine (or control group) was stalled on I/O, from PSI.
+    /// Seconds in which some task of the machine (or control group) was stalled on I/O, from PSI;
+    /// `None` where the kernel has it not, and at ticks between two readings.
     pub pressure_s: Option<f64>,
 }
 

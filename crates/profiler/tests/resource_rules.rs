@@ -234,7 +234,7 @@ fn more_threads_than_cores() {
         ("run_queue_delay", &BottleneckType::Synchronization)
     );
     assert!(
-        found.suggestions[0].contains("4 busy ones would do, 11 want"),
+        found.suggestions[0].contains("4 busy would do, and 11 want"),
         "{:?}",
         found.suggestions
     );

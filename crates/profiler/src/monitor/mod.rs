@@ -17,11 +17,10 @@ mod window;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{self, Receiver, RecvTimeoutError, Sender};
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
@@ -145,8 +144,6 @@ pub struct Recording {
 pub struct Monitor {
     shared: Arc<Shared>,
     usable_cores: f64,
-    /// A message asks for a last sample; dropping it tells the thread to stop at once.
-    stop: Option<Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -160,6 +157,7 @@ impl Monitor {
         let MonitorOptions { interval, trackers, history, rules, began, on_tick } = options;
         let interval = interval.max(MIN_INTERVAL);
         let shared = Arc::new(Shared {
+            asker: Asker::default(),
             windows: Windows::new(trackers.probe()),
             seen: Mutex::default(),
             recorder: Mutex::new(Recorder {
@@ -170,15 +168,14 @@ impl Monitor {
                 notes: Notes::default(),
             }),
         });
-        let (stop, stopped) = channel::bounded(1);
         let thread = thread::Builder::new()
             .name(THREAD_NAME.to_owned())
             .spawn({
                 let shared = shared.clone();
-                move || sample_until(&stopped, &shared, interval, began, on_tick)
+                move || sample_until_asked(&shared, interval, began, on_tick)
             })
             .map_err(|source| MonitorError::Thread { source })?;
-        Ok(Self { shared, usable_cores: usable_cores(), stop: Some(stop), thread: Some(thread) })
+        Ok(Self { shared, usable_cores: usable_cores(), thread: Some(thread) })
     }
 
     /// The latest sample; `None` before the first.
@@ -198,11 +195,7 @@ impl Monitor {
 
     /// Takes a last sample, of everything, ends the thread, and gives what it recorded.
     pub fn finish(mut self) -> Recording {
-        if let Some(stop) = &self.stop {
-            // The thread is there, and the message has room.
-            let _ = stop.try_send(());
-        }
-        self.join();
+        self.end(Asked::Finish);
         let mut recorder = self.shared.recorder();
         let rules = recorder.rules.take();
         let mut recording = recorder.recording(|_| Vec::new());
@@ -228,9 +221,9 @@ impl Monitor {
         self.usable_cores
     }
 
-    fn join(&mut self) {
-        self.stop.take();
+    fn end(&mut self, asked: Asked) {
         if let Some(thread) = self.thread.take() {
+            self.shared.asker.ask(asked);
             // The thread has no result, and a panic in it has been reported where it happened.
             let _ = thread.join();
         }
@@ -239,13 +232,44 @@ impl Monitor {
 
 impl Drop for Monitor {
     fn drop(&mut self) {
-        self.join();
+        self.end(Asked::Stop);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Asked {
+    /// Take a last sample, then stop.
+    Finish,
+    /// Stop at once.
+    Stop,
+}
+
+/// Where the thread sleeps. A channel would spin for a while at each wait.
+#[derive(Debug, Default)]
+struct Asker {
+    asked: Mutex<Option<Asked>>,
+    changed: Condvar,
+}
+
+impl Asker {
+    fn ask(&self, what: Asked) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(what);
+        self.changed.notify_one();
+    }
+
+    /// What was asked for, once something is, but not after `until`.
+    fn wait(&self, until: Instant) -> Option<Asked> {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = until.saturating_duration_since(Instant::now());
+        let waited = self.changed.wait_timeout_while(asked, left, |asked| asked.is_none());
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }
 
 /// What the thread and its asker share.
 #[derive(Debug)]
 struct Shared {
+    asker: Asker,
     windows: Windows,
     seen: Mutex<Seen>,
     /// Locked while a sample is taken.
@@ -270,8 +294,7 @@ impl Shared {
 }
 
 /// The thread's life.
-fn sample_until(
-    stopped: &Receiver<()>,
+fn sample_until_asked(
     shared: &Shared,
     interval: Duration,
     began: Instant,
@@ -293,10 +316,10 @@ fn sample_until(
     take(true);
     let mut next = Instant::now() + interval;
     loop {
-        match stopped.recv_deadline(next) {
-            Err(RecvTimeoutError::Timeout) => take(false),
-            Ok(()) => return take(true),
-            Err(RecvTimeoutError::Disconnected) => return,
+        match shared.asker.wait(next) {
+            None => take(false),
+            Some(Asked::Finish) => return take(true),
+            Some(Asked::Stop) => return,
         }
         // A tick that took long is not made up for by ticks without a pause.
         let now = Instant::now();

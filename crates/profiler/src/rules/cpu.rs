@@ -160,16 +160,20 @@ impl Rule for RunQueueDelay {
         let Queue { running, waiting } = self.worst.figures;
         let crowded_out = self.crowded_out();
         let enough = if crowded_out { running } else { self.usable_cores }.round().max(1.0);
-        let fewer = format!(
-            "use fewer threads: {enough:.0} busy ones would do, {:.0} want to run; lower \
-             num_workers, or the threads of libraries (OMP_NUM_THREADS, RAYON_NUM_THREADS)",
-            (running + waiting).ceil()
-        );
-        let room = format!(
-            "make room: other programs hold {:.1} of the {:.1} cores that the process may use",
-            self.usable_cores - running,
-            self.usable_cores
-        );
-        if crowded_out { vec![room, fewer] } else { vec![fewer] }
+        let wanted = (running + waiting).ceil();
+        let fewer = (wanted > enough).then(|| {
+            format!(
+                "use fewer threads: {enough:.0} busy would do, and {wanted:.0} want to run; lower \
+                 num_workers, or the threads of libraries (OMP_NUM_THREADS, RAYON_NUM_THREADS)"
+            )
+        });
+        let room = crowded_out.then(|| {
+            format!(
+                "make room: other programs hold {:.1} of the {:.1} cores that the process may use",
+                self.usable_cores - running,
+                self.usable_cores
+            )
+        });
+        room.into_iter().chain(fewer).collect()
     }
 }

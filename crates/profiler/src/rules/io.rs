@@ -106,10 +106,12 @@ impl Rule for IoWait {
                 bytes as f64 / read.max(1.0)
             )
         });
-        let larger = (calls > 0.0).then(|| {
+        // From there on a disk hardly gains by larger ones.
+        const LARGE: f64 = 256.0 * 1024.0;
+        let larger = (call_bytes < LARGE * calls).then(|| {
             format!(
-                "read in larger pieces: {calls:.0} calls a second bring {} each on the average",
-                size(call_bytes / calls)
+                "read in larger pieces: {calls:.0} calls a second bring {:.1} KB each on the average",
+                call_bytes / calls / 1024.0
             )
         });
         let more = format!(

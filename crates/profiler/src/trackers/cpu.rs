@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::source::{Figure, Tick};
+use super::source::{CLOCKS_S, EACH_TICK, Figure, MACHINE_S, Tick};
 use crate::process::process_cpu;
 use crate::resources::CpuSample;
 
@@ -35,13 +35,11 @@ pub(super) struct Cpu {
 
 impl Cpu {
     pub(super) fn open(root: &Path, usable_cores: f64) -> Self {
-        // Read rarely: on a machine of many cores the text is long, and made core by core.
-        const CLOCKS_S: f64 = 10.0;
         Self {
             usable_cores,
             before: None,
-            process: Figure::of(root.join("proc/self/stat"), 0.0, parse_process),
-            cores: Figure::of(root.join("proc/stat"), 0.0, parse_cores),
+            process: Figure::of(root.join("proc/self/stat"), EACH_TICK, parse_process),
+            cores: Figure::of(root.join("proc/stat"), MACHINE_S, parse_cores),
             cores_before: None,
             system_percent: None,
             mhz: Figure::of(root.join("proc/cpuinfo"), CLOCKS_S, parse_mhz),

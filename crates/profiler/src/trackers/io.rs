@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use super::source::{Figure, ProcFile, Tick};
+use super::source::{Figure, MACHINE_S, ProcFile, Tick};
 use crate::cgroup;
 use crate::resources::IoSample;
 
@@ -18,7 +18,7 @@ impl Io {
         let mut process = ProcFile::open(root.join("proc/self/io"))?;
         process.read(parse_io)?;
         let pressure = cgroup::io_pressure(root).unwrap_or_else(|| root.join("proc/pressure/io"));
-        Ok(Self { process, pressure: Figure::of(pressure, 0.0, parse_pressure) })
+        Ok(Self { process, pressure: Figure::of(pressure, MACHINE_S, parse_pressure) })
     }
 
     pub(super) fn read(&mut self, tick: Tick, blocked_s: Option<f64>) -> io::Result<IoSample> {

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::source::{Figure, Tick, named, rubbish};
+use super::source::{EACH_TICK, Figure, MACHINE_S, SLOW_S, Tick, named, rubbish};
 use crate::cgroup::MemoryLimit;
 use crate::resources::MemorySample;
 
@@ -65,9 +65,9 @@ impl Memory {
         let limit = MemoryLimit::find(root);
         Ok(Self {
             resident: Arc::new(resident),
-            peak: Figure::of(root.join("proc/self/status"), 1.0, |text| kib(text, "VmHWM:")),
+            peak: Figure::of(root.join("proc/self/status"), SLOW_S, |text| kib(text, "VmHWM:")),
             highest_bytes: 0,
-            machine: Figure::of(root.join("proc/meminfo"), 0.0, |text| {
+            machine: Figure::of(root.join("proc/meminfo"), MACHINE_S, |text| {
                 Some(Machine {
                     total_bytes: kib(text, "MemTotal:").filter(|&total| total > 0)?,
                     available_bytes: kib(text, "MemAvailable:")?,
@@ -77,7 +77,7 @@ impl Memory {
                 limit.map(|limit| -> Box<dyn FnMut() -> _ + Send> {
                     Box::new(move || limit.read())
                 }),
-                0.0,
+                EACH_TICK,
             ),
         })
     }

@@ -2,9 +2,10 @@
 //!
 //! [`Trackers::open`] opens what the configuration asks for; [`Trackers::tick`] reads it. The
 //! promise is that reading at 0.1 s takes under 0.5% of a core and at 1 s under 0.05%: 500
-//! microseconds a tick. So files are kept open and read in place, and a figure that is dear (the
-//! threads, a GPU, `/proc/stat` on a machine of many cores) is read at fewer ticks, the fewer the
-//! dearer: in between a gauge repeats what was read last, and a counter is absent.
+//! microseconds a tick. So files are kept open and read in place. Figures of the whole machine are
+//! read twice a second, threads once, and what is dear (many threads, a GPU that answers slowly,
+//! `/proc/stat` on a machine of many cores) less often, the dearer the rarer: in between a gauge
+//! repeats what was read last, and a counter is absent.
 //!
 //! A tracker that fails is marked unavailable with its reason and the others go on. One that fails
 //! on the way is asked again at the next tick; a custom source is not.

@@ -21,6 +21,16 @@ pub(super) struct Tick {
     pub(super) all: bool,
 }
 
+/// Least seconds between two readings: none.
+pub(super) const EACH_TICK: f64 = 0.0;
+/// Of what the whole machine does: a file less to read at most of the ticks, and each costs some
+/// 10 microseconds when the processor has done other things since.
+pub(super) const MACHINE_S: f64 = 0.5;
+/// Of what changes slowly, or hardly matters.
+pub(super) const SLOW_S: f64 = 1.0;
+/// Of the cores' clocks: on a machine of many cores the text is long, and made core by core.
+pub(super) const CLOCKS_S: f64 = 10.0;
+
 /// A file of `/proc` or its like, whose text is made anew at each reading from its beginning.
 #[derive(Debug)]
 pub(super) struct ProcFile {

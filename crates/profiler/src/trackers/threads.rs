@@ -9,7 +9,7 @@ use std::time::Duration;
 use std::{fs, io};
 
 use super::cpu::stat_fields;
-use super::source::{Pace, Tick, named};
+use super::source::{Pace, SLOW_S, Tick, named};
 use crate::resources::ThreadUsage;
 
 /// Threads that ended and are told one by one; of more, those with the least CPU time are told
@@ -89,7 +89,7 @@ impl Threads {
         let accounting = fs::read_to_string(root.join("proc/sys/kernel/task_delayacct"));
         Self {
             dir: root.join("proc/self/task"),
-            pace: Pace::new(SHARE, 1.0),
+            pace: Pace::new(SHARE, SLOW_S),
             first: true,
             blocked_known: accounting.is_ok_and(|text| text.trim() == "1"),
             live: BTreeMap::new(),
