@@ -7,8 +7,8 @@
 //!
 //! Files are read below a root, `/` but for tests.
 
-use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::{fs, io};
 
 /// What the groups of one process allow; `None` where no group sets a limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -40,6 +40,38 @@ impl Limits {
     }
 }
 
+/// The group whose memory limit is the smallest.
+#[derive(Debug)]
+pub(crate) struct MemoryLimit(Group);
+
+impl MemoryLimit {
+    /// `None` where no group sets a limit.
+    pub(crate) fn find(root: &Path) -> Option<Self> {
+        let limited = Group::all(root, "memory")
+            .into_iter()
+            .filter_map(|group| Some((group.memory_limit()?, group)));
+        limited.min_by_key(|(limit, _)| *limit).map(|(_, group)| Self(group))
+    }
+
+    /// The limit, and what is held against it: what cannot be given up. Bytes.
+    ///
+    /// # Errors
+    ///
+    /// The group's files are gone, or tell no number any more.
+    pub(crate) fn read(&self) -> io::Result<(u64, u64)> {
+        let figures = || Some((self.0.memory_limit()?, self.0.memory_held()?));
+        let lost = || io::Error::other(format!("no memory limit in `{}`", self.0.dir.display()));
+        figures().ok_or_else(lost)
+    }
+}
+
+/// The file that tells for how long tasks of the process's group, or of the nearest above it that
+/// tells, were stalled on I/O; `None` where none tells.
+pub(crate) fn io_pressure(root: &Path) -> Option<PathBuf> {
+    let mut files = Group::all(root, "io").into_iter().map(|group| group.dir.join("io.pressure"));
+    files.find(|file| file.exists())
+}
+
 fn smaller<T>(a: Option<T>, b: Option<T>, min: impl Fn(T, T) -> T) -> Option<T> {
     match (a, b) {
         (Some(a), Some(b)) => Some(min(a, b)),
@@ -47,13 +79,14 @@ fn smaller<T>(a: Option<T>, b: Option<T>, min: impl Fn(T, T) -> T) -> Option<T> 
     }
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Version {
     V1,
     V2,
 }
 
 /// One level of one hierarchy.
+#[derive(Debug)]
 struct Group {
     version: Version,
     dir: PathBuf,

@@ -1,4 +1,7 @@
 //! What the trackers see at one moment. Absent is `None`, never 0. Bytes, seconds, percent.
+//!
+//! Counters ("so far") are of the tick or absent. Gauges that are dear to read repeat what was
+//! read last, see [`trackers`](crate::trackers).
 
 use std::collections::BTreeMap;
 
@@ -29,7 +32,7 @@ pub struct ResourceSample {
 pub struct MemorySample {
     /// Resident memory of this process.
     pub resident_bytes: u64,
-    /// The most that was ever resident.
+    /// The most that was ever resident since the program began.
     pub peak_resident_bytes: Option<u64>,
     /// Memory of the machine that cannot be given up, in percent of all.
     pub system_used_percent: Option<f64>,
@@ -48,13 +51,20 @@ pub struct MemorySample {
 pub struct CpuSample {
     /// CPU time of this process so far, user and system, all threads.
     pub process_cpu_s: f64,
+    /// Of that, time in the kernel; `None` where the kernel does not tell.
+    #[serde(default)]
+    pub kernel_cpu_s: Option<f64>,
     /// CPU time of this process in percent of the cores that it may use, 0 to 100.
     pub process_percent: Option<f64>,
     /// Busy time of all cores of the machine in percent, 0 to 100.
     pub system_percent: Option<f64>,
     /// Time that threads of this process were ready to run and got no core, so far, in
-    /// thread-seconds; `None` where the kernel does not tell.
+    /// thread-seconds; `None` where the kernel does not tell, and at ticks between two readings
+    /// of the threads.
     pub run_delay_s: Option<f64>,
+    /// Page faults of this process so far that needed no storage: memory used for the first time.
+    #[serde(default)]
+    pub minor_faults: Option<u64>,
     /// Threads of this process.
     pub threads: Option<usize>,
     /// Mean frequency of the cores.
@@ -77,18 +87,20 @@ pub struct IoSample {
     /// Bytes sent to storage.
     pub storage_write_bytes: u64,
     /// Thread-seconds that this process was blocked on storage; `None` where the kernel does not
-    /// account for delays.
+    /// account for delays (`kernel.task_delayacct` is 0), and at ticks between two readings of
+    /// the threads.
     pub blocked_s: Option<f64>,
-    /// Seconds in which some task of the machine (or control group) was stalled on I/O, from PSI.
+    /// Seconds in which some task of the machine (or control group) was stalled on I/O, from PSI;
+    /// `None` where the kernel has it not, and at ticks between two readings.
     pub pressure_s: Option<f64>,
 }
 
 /// What one thread used during a session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ThreadUsage {
-    /// The kernel's number.
+    /// The kernel's number; 0 for all those together that ended and found no room of their own.
     pub tid: i32,
-    /// The kernel's name, at most 15 bytes.
+    /// The kernel's name, at most 15 bytes, as it was last seen.
     pub name: String,
     /// CPU time.
     pub cpu_s: f64,

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, NOT_SUPPORTED = 3, NO_PERMISSION = 4, INSUFFICIENT_SIZE = 7 };
+enum { SUCCESS = 0, NOT_SUPPORTED = 3, NO_PERMISSION = 4, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
 #define MIB (1ull << 20)
 
 typedef struct { unsigned version; unsigned long long total, reserved, free, used; } Memory;
@@ -38,7 +38,9 @@ int nvmlDeviceGetName(void *device, char *name, unsigned length) {
 }
 
 int nvmlDeviceGetMemoryInfo_v2(void *device, Memory *memory) {
+    static int calls;
     if (memory->version != (sizeof *memory | 2 << 24)) return 25;
+    if (++calls > number("FAKE_NVML_LOST_AFTER", 1 << 30)) return GPU_IS_LOST;
     memory->total = 8192 * MIB;
     memory->used = device == (void *)1 ? 1000 * MIB : 0;
     memory->free = memory->total - memory->used;
@@ -47,6 +49,7 @@ int nvmlDeviceGetMemoryInfo_v2(void *device, Memory *memory) {
 
 int nvmlDeviceGetUtilizationRates(void *device, Utilization *rates) {
     if (device != (void *)1) return NOT_SUPPORTED;
+    if (getenv("FAKE_NVML_LOST_AFTER")) return NOT_SUPPORTED;
     rates->gpu = 37;
     return SUCCESS;
 }
@@ -61,5 +64,23 @@ int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, Proce
     *count = 3;
     if (room < 3) return INSUFFICIENT_SIZE;
     memcpy(processes, all, sizeof all);
+    return SUCCESS;
+}
+
+/* In KB/s: counter 0 is sent by the device, 1 received. */
+int nvmlDeviceGetPcieThroughput(void *device, unsigned counter, unsigned *kb_per_s) {
+    if (device != (void *)1) return NOT_SUPPORTED;
+    *kb_per_s = counter == 1 ? 12000000 : 3500;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMaxPcieLinkGeneration(void *device, unsigned *generation) {
+    if (device != (void *)1) return NOT_SUPPORTED;
+    *generation = 3;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetMaxPcieLinkWidth(void *device, unsigned *width) {
+    *width = 16;
     return SUCCESS;
 }

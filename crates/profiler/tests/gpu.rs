@@ -9,9 +9,12 @@ use std::process::Command;
 use std::time::Duration;
 use std::{fs, io};
 
+use profiler::config::ProfilerConfig;
 use profiler::gpu::{GpuError, GpuReading, Gpus};
 use profiler::machine::Machine;
-use profiler::monitor::Monitor;
+use profiler::monitor::{Monitor, MonitorOptions};
+use profiler::rules::ResourceRules;
+use profiler::trackers::Trackers;
 
 const MIB: u64 = 1 << 20;
 
@@ -54,9 +57,15 @@ fn without_the_library_all_but_the_gpu_figures_is_there() {
     assert!(matches!(error, GpuError::NoLibrary { .. }));
     assert!(error.to_string().contains("`libnvidia-ml.so.1` could not be loaded"), "{error}");
     assert!(Machine::detect().gpus.is_empty());
-    let monitor = Monitor::start(Duration::from_millis(10)).unwrap();
-    assert!(matches!(monitor.gpus(), Err(GpuError::NoLibrary { .. })));
+    let trackers = Trackers::open(&ProfilerConfig::default(), Vec::new());
+    let monitor = Monitor::start(MonitorOptions { trackers, ..Default::default() }).unwrap();
+    assert!(monitor.gpus().is_none());
     assert_eq!(monitor.window().finish().gpu_mean_bytes, None);
+    let recording = monitor.finish();
+    assert!(recording.samples.iter().all(|sample| sample.gpus.is_none()));
+    let gpu = recording.trackers.iter().find(|tracker| tracker.name == "gpu").unwrap();
+    let why = gpu.unavailable.as_ref().unwrap();
+    assert!(why.ends_with("could not be loaded"), "{why}");
 }
 
 #[test]
@@ -94,29 +103,60 @@ fn devices_and_the_memory_of_a_process_on_them() {
     }
     let gpus = Gpus::open().unwrap();
     assert_eq!(gpus.names().collect::<Vec<_>>(), ["Fake One", "Fake Two"]);
-    let reading = |index, name: &str, used_mib, utilization_percent| GpuReading {
-        index,
-        name: name.into(),
-        memory_used_bytes: Some(used_mib * MIB),
+    let one = GpuReading {
+        index: 0,
+        name: "Fake One".into(),
+        memory_used_bytes: Some(1000 * MIB),
         memory_total_bytes: Some(8192 * MIB),
-        utilization_percent,
-        process_bytes: None,
-        pcie_rx_bytes_per_s: None,
-        pcie_tx_bytes_per_s: None,
+        utilization_percent: Some(37),
+        process_bytes: Some(300 * MIB),
+        pcie_rx_bytes_per_s: Some(12_000_000_000),
+        pcie_tx_bytes_per_s: Some(3_500_000),
+        pcie_limit_bytes_per_s: Some(16 * 984_600_000),
     };
-    assert_eq!(
-        gpus.read(),
-        [reading(0, "Fake One", 1000, Some(37)), reading(1, "Fake Two", 0, None)]
-    );
+    let two = GpuReading {
+        index: 1,
+        name: "Fake Two".into(),
+        memory_used_bytes: Some(0),
+        memory_total_bytes: Some(8192 * MIB),
+        process_bytes: Some(200 * MIB),
+        ..GpuReading::default()
+    };
+    assert_eq!(gpus.read(), [one.clone(), two.clone()]);
 
     assert_eq!(gpus.process_bytes(std::process::id()), Some(500 * MIB));
     assert_eq!(gpus.process_bytes(2), None, "a figure that is not available");
     assert_eq!(gpus.process_bytes(u32::MAX), None, "a process that is not listed");
 
     assert_eq!(Machine::detect().gpus, ["Fake One", "Fake Two"]);
-    let monitor = Monitor::start(Duration::from_millis(1)).unwrap();
-    assert!(monitor.gpus().is_ok());
+    let monitor = Monitor::start(MonitorOptions::windows(Duration::from_millis(1))).unwrap();
+    assert!(monitor.gpus().is_some());
     let window = monitor.window();
     std::thread::sleep(Duration::from_millis(20));
     assert_eq!(window.finish().gpu_mean_bytes, Some(500 * MIB));
+
+    // The monitor tells the same, and how full the link is.
+    let config = ProfilerConfig::default();
+    let trackers = Trackers::open(&config, Vec::new());
+    let rules = Some(ResourceRules::new(&config, 1.0));
+    let monitor = Monitor::start(MonitorOptions { trackers, rules, ..Default::default() }).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    let recording = monitor.finish();
+    assert_eq!(recording.samples.last().unwrap().gpus, Some(vec![one, two]));
+    assert!(recording.bottlenecks.iter().any(|found| found.name == "pcie_saturation"));
+}
+
+#[test]
+fn devices_that_are_lost_on_the_way_are_noticed() {
+    let settings = Some(("FAKE_NVML_LOST_AFTER", "4"));
+    if !has_stand_in("devices_that_are_lost_on_the_way_are_noticed", settings).unwrap() {
+        return;
+    }
+    let mut trackers = Trackers::open(&ProfilerConfig::default(), Vec::new());
+    assert_eq!(trackers.tick_all(0.0).gpus.map(|gpus| gpus.len()), Some(2));
+    assert!(trackers.tick_all(1.0).gpus.is_some());
+    assert_eq!(trackers.tick_all(2.0).gpus, None);
+    assert_eq!(trackers.tick_all(3.0).gpus, None);
+    let gpu = trackers.statuses().into_iter().find(|tracker| tracker.name == "gpu").unwrap();
+    assert_eq!(gpu.unavailable.as_deref(), Some("since 2.0 s: no GPU answers any more"));
 }

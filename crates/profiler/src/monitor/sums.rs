@@ -4,29 +4,30 @@ use std::time::{Duration, Instant};
 
 /// The process at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sample {
-    pub(crate) at: Instant,
-    pub(crate) memory_bytes: u64,
+pub(super) struct Sample {
+    pub(super) at: Instant,
+    /// `None` where memory is not tracked, or the kernel does not tell.
+    pub(super) memory_bytes: Option<u64>,
     /// `None` where the driver does not tell.
-    pub(crate) gpu_bytes: Option<u64>,
+    pub(super) gpu_bytes: Option<u64>,
 }
 
 /// Running sums of one window.
 #[derive(Debug)]
-pub(crate) struct Sums {
+pub(super) struct Sums {
     last_at: Instant,
     memory: TimeMean,
-    memory_peak_bytes: u64,
+    memory_peak_bytes: Option<u64>,
     gpu: TimeMean,
 }
 
 impl Sums {
     /// A window that begins with `first`.
-    pub(crate) fn new(first: Sample) -> Self {
+    pub(super) fn new(first: Sample) -> Self {
         let mut sums = Self {
             last_at: first.at,
             memory: TimeMean::default(),
-            memory_peak_bytes: 0,
+            memory_peak_bytes: None,
             gpu: TimeMean::default(),
         };
         sums.add(first);
@@ -34,25 +35,25 @@ impl Sums {
     }
 
     /// Adds a sample, unless it is older than the one before.
-    pub(crate) fn add(&mut self, sample: Sample) {
+    pub(super) fn add(&mut self, sample: Sample) {
         // The thread may have taken its sample before this window took its first.
         let Some(time) = sample.at.checked_duration_since(self.last_at) else { return };
         self.last_at = sample.at;
-        self.memory.add(time, Some(sample.memory_bytes));
+        self.memory.add(time, sample.memory_bytes);
         self.memory_peak_bytes = self.memory_peak_bytes.max(sample.memory_bytes);
         self.gpu.add(time, sample.gpu_bytes);
     }
 
-    pub(crate) fn memory_mean_bytes(&self) -> Option<u64> {
+    pub(super) fn memory_mean_bytes(&self) -> Option<u64> {
         self.memory.mean()
     }
 
-    pub(crate) fn memory_peak_bytes(&self) -> u64 {
+    pub(super) fn memory_peak_bytes(&self) -> Option<u64> {
         self.memory_peak_bytes
     }
 
     /// The mean over the time for which it was known.
-    pub(crate) fn gpu_mean_bytes(&self) -> Option<u64> {
+    pub(super) fn gpu_mean_bytes(&self) -> Option<u64> {
         self.gpu.mean()
     }
 }
@@ -94,7 +95,7 @@ mod tests {
         let start = Instant::now();
         let mut samples = samples.iter().map(|&(ms, memory_bytes, gpu_bytes)| Sample {
             at: start + Duration::from_millis(ms),
-            memory_bytes,
+            memory_bytes: Some(memory_bytes),
             gpu_bytes,
         });
         let mut sums = Sums::new(samples.next().unwrap());
@@ -106,7 +107,7 @@ mod tests {
     fn means_are_weighted_by_time() {
         let sums = sums(&[(0, 100, None), (10, 100, None), (20, 300, None), (100, 300, None)]);
         assert_eq!(sums.memory_mean_bytes(), Some((10 * 100 + 10 * 200 + 80 * 300) / 100));
-        assert_eq!(sums.memory_peak_bytes(), 300);
+        assert_eq!(sums.memory_peak_bytes(), Some(300));
         assert_eq!(sums.gpu_mean_bytes(), None);
     }
 
@@ -123,7 +124,7 @@ mod tests {
         let mut sums = sums(&[(0, 5, Some(0))]);
         assert_eq!((sums.memory_mean_bytes(), sums.gpu_mean_bytes()), (Some(5), Some(0)));
         let before = sums.last_at.checked_sub(Duration::from_secs(1)).unwrap();
-        sums.add(Sample { at: before, memory_bytes: 1000, gpu_bytes: None });
-        assert_eq!((sums.memory_mean_bytes(), sums.memory_peak_bytes()), (Some(5), 5));
+        sums.add(Sample { at: before, memory_bytes: Some(1000), gpu_bytes: None });
+        assert_eq!((sums.memory_mean_bytes(), sums.memory_peak_bytes()), (Some(5), Some(5)));
     }
 }
