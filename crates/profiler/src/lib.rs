@@ -1,11 +1,14 @@
 //! What took the time?
 //!
-//! A [`config`] says what to measure. [`stage`] counts, in each worker, the time spent in every
-//! stage of the data's way, and a [`pipeline`] tells its counters. [`monitor`] samples the process
-//! while it runs: [`resources`] and, through [`gpu`], the device. [`machine`] says what it runs on.
+//! A [`config`] says what to measure. The [`profiler`] holds sessions, one after another: in one,
+//! each [`operation`] that the program names is timed on its thread ([`layer`] takes those of
+//! programs that use `tracing`), [`stage`] counts, in each worker, the time spent in every stage of
+//! the data's way, and a [`pipeline`] tells its counters. [`monitor`] samples the process while it
+//! runs: [`resources`] and, through [`gpu`], the device. [`machine`] says what it runs on.
 //! [`attribution`] says what limits a pipeline, [`rules`] names the documented data-loading
-//! bottlenecks, and a [`bottleneck`] says what to do. A [`session`] holds all of it. [`extend`] is
-//! where code of one's own comes in.
+//! bottlenecks, and a [`bottleneck`] says what to do. A [`session`] holds all of it, and [`report`]
+//! writes it to files. [`extend`] is where code of one's own comes in. [`self_test`] measures what
+//! all this costs.
 //!
 //! The crate knows no libtorch: any program can use it.
 
@@ -15,12 +18,25 @@ mod cgroup;
 pub mod config;
 pub mod extend;
 pub mod gpu;
+pub mod layer;
 pub mod machine;
 pub mod monitor;
+mod notes;
+mod open;
+pub mod operation;
 pub mod pipeline;
+mod pipelines;
+mod plugins;
 mod process;
+pub mod profiler;
+pub mod report;
 pub mod resources;
 pub mod rules;
+pub mod self_test;
 pub mod session;
 pub mod stage;
+mod standin;
+mod summary;
 mod sums;
+mod thinned;
+mod usage;

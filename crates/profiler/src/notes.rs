@@ -1,0 +1,35 @@
+//! Notes for a session's reader, as many as anyone reads.
+
+use std::any::Any;
+
+/// Lines, of which only the first are kept.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Notes {
+    lines: Vec<String>,
+    more: u64,
+}
+
+impl Notes {
+    const MOST: usize = 32;
+
+    pub(crate) fn add(&mut self, line: String) {
+        if self.lines.len() < Self::MOST {
+            self.lines.push(line);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// The notes, and how many there were beyond.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        let more = (self.more > 0).then(|| format!("{} more notes like these", self.more));
+        self.lines.iter().cloned().chain(more).collect()
+    }
+}
+
+/// What a panic said.
+pub(crate) fn words_of(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<&str>().copied();
+    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", said.unwrap_or("without words"))
+}
