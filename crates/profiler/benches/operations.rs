@@ -17,7 +17,7 @@ fn profiler(level: ProfilingLevel) -> BottleneckProfiler {
     BottleneckProfiler::new(config).unwrap()
 }
 
-#[divan::bench]
+#[divan::bench(sample_size = 10000)]
 fn off(bencher: Bencher) {
     let profiler = profiler(ProfilingLevel::Basic);
     bencher.bench_local(|| profiler.operation(black_box("decode"), BottleneckType::Preprocessing));
@@ -25,7 +25,7 @@ fn off(bencher: Bencher) {
 
 /// `basic` is wall time only, `detailed` with CPU time, `comprehensive` with the timeline too,
 /// `production` times one call in 16.
-#[divan::bench(args = LEVELS)]
+#[divan::bench(sample_size = 10000, args = LEVELS)]
 fn on(bencher: Bencher, level: ProfilingLevel) {
     let profiler = profiler(level);
     profiler.start_session("bench").unwrap();
@@ -41,23 +41,24 @@ const LEVELS: [ProfilingLevel; 4] = [
     ProfilingLevel::Production,
 ];
 
-/// Inside three others, among names that are looked up before it.
-#[divan::bench(args = [1, 10, 100])]
+/// Inside three others, one of so many names in turn.
+#[divan::bench(sample_size = 10000, args = [1, 10, 100])]
 fn among(bencher: Bencher, names: usize) {
     let profiler = profiler(ProfilingLevel::Basic);
     profiler.start_session("bench").unwrap();
     let _around = ["epoch", "batch", "sample"]
         .map(|name| profiler.operation(name, BottleneckType::CpuComputation));
-    for name in 0..names - 1 {
-        drop(profiler.operation(&format!("dec{name:03}"), BottleneckType::Preprocessing));
-    }
+    let names: Vec<String> = (0..names).map(|name| format!("decode {name}")).collect();
+    let mut turn = names.iter().cycle();
     bencher.bench_local(|| {
-        drop(profiler.operation(black_box("decode"), BottleneckType::Preprocessing));
+        let name = turn.next().map_or("", String::as_str);
+        drop(profiler.operation(black_box(name), BottleneckType::Preprocessing));
     });
 }
 
 /// Two readings of the clock: what of the cost above is not ours.
-#[divan::bench]
+/// Two readings of the clock: what of the cost above is not ours.
+#[divan::bench(sample_size = 10000)]
 fn two_clocks(bencher: Bencher) {
     bencher.bench_local(|| std::time::Instant::now().elapsed());
 }

@@ -328,7 +328,7 @@ impl BottleneckProfiler {
         self.state().plugins.sync = Some(sync);
     }
 
-    fn open(&self) -> Result<Arc<OpenSession>, SessionError> {
+    pub(crate) fn open(&self) -> Result<Arc<OpenSession>, SessionError> {
         self.state().open.clone().ok_or(SessionError::NoneOpen)
     }
 

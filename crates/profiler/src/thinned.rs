@@ -45,11 +45,6 @@ impl<T> Thinned<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.kept.iter().chain(&self.latest)
     }
-
-    /// How many were left out so far.
-    pub(crate) fn dropped(&self) -> u64 {
-        self.seen - self.iter().count() as u64
-    }
 }
 
 #[cfg(test)]
@@ -65,7 +60,6 @@ mod tests {
             (0..length).for_each(|number| series.push(number));
             let kept: Vec<u64> = series.iter().copied().collect();
             prop_assert!(kept.len() <= room.max(2));
-            prop_assert_eq!(series.dropped(), length - kept.len() as u64);
             prop_assert_eq!((kept[0], kept[kept.len() - 1]), (0, length - 1));
             // Never thinner than it must be.
             prop_assert!(kept.len() as u64 >= length.min(room as u64 / 2));

@@ -24,6 +24,8 @@ struct Node {
     name: Box<str>,
     kind: BottleneckType,
     children: Vec<NodeId>,
+    /// The place among `children` of the one begun last.
+    latest: usize,
     sums: Sums,
 }
 
@@ -36,7 +38,7 @@ impl Default for Tree {
 impl Node {
     fn new(parent: NodeId, name: &str, kind: BottleneckType) -> Self {
         let (name, children) = (name.into(), Vec::new());
-        Self { parent, name, kind, children, sums: Sums::default() }
+        Self { parent, name, kind, children, latest: 0, sums: Sums::default() }
     }
 }
 
@@ -53,16 +55,30 @@ impl Tree {
         kind: impl FnOnce() -> BottleneckType,
     ) -> Option<NodeId> {
         let name = &name[..name.floor_char_boundary(MAX_NAME)];
-        let siblings = &self.nodes[parent as usize].children;
-        let known = siblings.iter().copied().find(|&child| *self.nodes[child as usize].name == *name);
-        known.or_else(|| {
-            (self.nodes.len() <= MAX_PATHS).then(|| {
-                let child = self.nodes.len() as NodeId;
-                self.nodes.push(Node::new(parent, name, kind()));
-                self.nodes[parent as usize].children.push(child);
-                child
-            })
-        })
+        let Node { children, latest, .. } = &self.nodes[parent as usize];
+        // A program mostly does the same again, or what it did next the last time.
+        let is_it = |at: &usize| *self.nodes[children[*at] as usize].name == *name;
+        let Some(at) = (*latest..children.len()).chain(0..*latest).find(is_it) else {
+            return self.add(parent, name, kind);
+        };
+        let child = children[at];
+        self.nodes[parent as usize].latest = at;
+        Some(child)
+    }
+
+    fn add(
+        &mut self,
+        parent: NodeId,
+        name: &str,
+        kind: impl FnOnce() -> BottleneckType,
+    ) -> Option<NodeId> {
+        if self.nodes.len() > MAX_PATHS {
+            return None;
+        }
+        let child = self.nodes.len() as NodeId;
+        self.nodes.push(Node::new(parent, name, kind()));
+        self.nodes[parent as usize].children.push(child);
+        Some(child)
     }
 
     pub(super) fn sums_mut(&mut self, node: NodeId) -> &mut Sums {
