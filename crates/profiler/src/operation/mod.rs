@@ -1,15 +1,15 @@
 //! Operations: what a program says it is doing, timed on the thread that does it.
 //!
-//! Each thread that begins an operation in a session gets a [`Table`] of its own, behind a lock of
-//! its own. Only this thread takes the lock in the course of its work, so it never waits; whoever
-//! asks for the sums takes each for as long as it takes to add them up. The thread holds its tables
-//! in a thread-local list, the session's [`Recorder`] lists those of all threads that run. When a
-//! thread ends, its sums move to those of the ended threads: a program that starts threads for days
-//! takes no more room than one that keeps them.
+//! Each thread that begins an operation in a session gets a [`Table`] of its own, in a thread-local
+//! list. It writes there without a lock; the sums are single-writer atomics, which the session's
+//! [`Recorder`] reads when it is asked what all threads did so far. When a thread ends, its sums
+//! move to those of the ended threads: a program that starts threads for days takes no more room
+//! than one that keeps them.
 //!
 //! The list of a thread holds the recorder weakly: a session ends when its recorder is dropped, and
 //! a guard that outlives it writes to a table that no one reads any more.
 
+mod counter;
 mod table;
 mod tree;
 
@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use rustix::time::{ClockId, clock_gettime};
 
-use self::table::{CallId, CallSpan, Moment, Spans, Table};
+use self::table::{CallId, CallSpan, Moment, Published, Spans, Table};
 use self::tree::Tree;
 use crate::bottleneck::BottleneckType;
 use crate::config::ProfilingLevel;
@@ -107,15 +107,8 @@ pub(crate) struct Recorder {
 
 #[derive(Debug, Default)]
 struct Threads {
-    running: Vec<Arc<ThreadTable>>,
+    running: Vec<Arc<Published>>,
     ended: Totals,
-}
-
-#[derive(Debug)]
-struct ThreadTable {
-    tid: i32,
-    clocks: Clocks,
-    table: Mutex<Table>,
 }
 
 /// What an operation is timed with.
@@ -162,13 +155,14 @@ fn nanos(clock: ClockId) -> u64 {
 struct Entry {
     session: SessionKey,
     recorder: Weak<Recorder>,
-    thread: Arc<ThreadTable>,
+    clocks: Clocks,
+    table: RefCell<Table>,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         if let Some(recorder) = self.recorder.upgrade() {
-            recorder.retire(&self.thread);
+            recorder.retire(&self.table.get_mut().published);
         }
     }
 }
@@ -190,11 +184,11 @@ pub(crate) fn enter(
     let call = TABLES.try_with(|tables| {
         let known = tables.borrow();
         if let Some(entry) = known.iter().find(|entry| entry.session == session) {
-            return entry.thread.enter(name, kind);
+            return entry.enter(name, kind);
         }
         drop(known);
         let entry = find()?.join();
-        let call = entry.thread.enter(name, kind);
+        let call = entry.enter(name, kind);
         let mut tables = tables.borrow_mut();
         tables.retain(|entry| entry.recorder.strong_count() > 0);
         tables.push(entry);
@@ -208,18 +202,14 @@ fn exit(session: SessionKey, call: CallId) {
     // Where the thread-locals are gone, the table was retired, and the call given up.
     let _ = TABLES.try_with(|tables| {
         if let Some(entry) = tables.borrow().iter().find(|entry| entry.session == session) {
-            entry.thread.lock().exit(call, || entry.thread.clocks.at_end());
+            entry.table.borrow_mut().exit(call, || entry.clocks.at_end());
         }
     });
 }
 
-impl ThreadTable {
+impl Entry {
     fn enter(&self, name: &str, kind: impl FnOnce() -> BottleneckType) -> Option<CallId> {
-        self.lock().enter(name, kind, || self.clocks.at_begin())
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.borrow_mut().enter(name, kind, || self.clocks.at_begin())
     }
 }
 
@@ -240,17 +230,15 @@ impl Recorder {
 
     /// Gives the calling thread a table.
     fn join(self: Arc<Self>) -> Entry {
-        let thread = Arc::new(ThreadTable {
-            tid: rustix::thread::gettid().as_raw_nonzero().get(),
-            clocks: self.clocks,
-            table: Mutex::new(Table::new(self.one_in, self.spans_left.clone().map(Spans::new))),
-        });
-        self.lock().running.push(thread.clone());
-        Entry { session: self.key, recorder: Arc::downgrade(&self), thread }
+        let tid = rustix::thread::gettid().as_raw_nonzero().get();
+        let table = Table::new(tid, self.one_in, self.spans_left.clone().map(Spans::new));
+        self.lock().running.push(table.published.clone());
+        let (session, clocks) = (self.key, self.clocks);
+        Entry { session, recorder: Arc::downgrade(&self), clocks, table: RefCell::new(table) }
     }
 
     /// The calling thread ends.
-    fn retire(&self, thread: &Arc<ThreadTable>) {
+    fn retire(&self, thread: &Arc<Published>) {
         let mut threads = self.lock();
         threads.running.retain(|running| !Arc::ptr_eq(running, thread));
         threads.ended.add(thread);
@@ -259,7 +247,7 @@ impl Recorder {
     /// What all threads did so far.
     pub(crate) fn record(&self) -> OperationRecord {
         let threads = self.lock();
-        let mut totals = threads.ended.clone();
+        let mut totals = threads.ended.copy();
         for thread in &threads.running {
             totals.add(thread);
         }
@@ -273,7 +261,7 @@ impl Recorder {
 }
 
 /// What threads did, added up.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct Totals {
     tree: Tree,
     /// With the thread of each.
@@ -286,12 +274,12 @@ struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, thread: &ThreadTable) {
-        let table = thread.lock();
-        let (places, lost) = self.tree.absorb(&table.tree);
-        self.unrecorded += table.unrecorded + lost;
-        self.given_up += table.given_up;
-        if let Some(spans) = &table.spans {
+    fn add(&mut self, thread: &Published) {
+        let nodes = thread.nodes();
+        let (places, lost) = self.tree.absorb(&nodes);
+        self.unrecorded += thread.unrecorded.get() + lost;
+        self.given_up += thread.given_up.get();
+        if let Some(spans) = thread.spans() {
             self.spans_dropped += spans.dropped;
             for span in &spans.kept {
                 match places[span.node as usize] {
@@ -300,9 +288,19 @@ impl Totals {
                 }
             }
         }
-        for node in table.open() {
-            *self.open.entry(table.tree.path(node)).or_default() += 1;
+        let innermost = places.get(thread.innermost() as usize).copied().flatten();
+        let open = self.tree.path(innermost.unwrap_or(Tree::ROOT));
+        for depth in 1..=open.len() {
+            *self.open.entry(open[..depth].to_vec()).or_default() += 1;
         }
+    }
+
+    fn copy(&self) -> Self {
+        let mut tree = Tree::default();
+        // Into an empty tree: every node has the place that it had.
+        tree.absorb(self.tree.nodes());
+        let (spans, open) = (self.spans.clone(), self.open.clone());
+        Self { tree, spans, open, ..*self }
     }
 
     fn into_record(mut self, with_cpu: bool) -> OperationRecord {

@@ -112,7 +112,7 @@ proptest! {
     #[test]
     fn times_are_those_of_the_model(steps in steps()) {
         prop_assume!(depth(&steps) <= table::MAX_DEPTH);
-        let mut table = Table::new(1, None);
+        let mut table = Table::new(7, 1, None);
         run(&mut table, &steps);
         let expected = model(&steps);
         let mut recorded = BTreeMap::new();
@@ -128,13 +128,13 @@ proptest! {
 
     #[test]
     fn threads_add_up_and_parents_come_first(first in steps(), second in steps()) {
-        let (mut one, mut two) = (Table::new(1, None), Table::new(1, None));
+        let (mut one, mut two) = (Table::new(7, 1, None), Table::new(7, 1, None));
         prop_assume!(depth(&first).max(depth(&second)) <= table::MAX_DEPTH);
         run(&mut one, &first);
         run(&mut two, &second);
         let mut both = Tree::default();
-        both.absorb(&one.tree);
-        both.absorb(&two.tree);
+        both.absorb(one.tree.nodes());
+        both.absorb(two.tree.nodes());
         let both: Vec<_> = both.stats(true).into_iter().map(|(stats, _)| stats).collect();
         let mut seen: Vec<Vec<String>> = vec![Vec::new()];
         for operation in &both {
@@ -154,7 +154,7 @@ proptest! {
     /// that come after the last timed one.
     #[test]
     fn sampled_times_are_about_right(calls in 2000u64..4000, took in 10u64..1000) {
-        let mut table = Table::new(16, None);
+        let mut table = Table::new(7, 16, None);
         let mut now = 0;
         let mut timed = 0;
         for call in 0..calls {
@@ -182,7 +182,7 @@ fn depth(steps: &[(Step, u64)]) -> usize {
 
 #[test]
 fn long_calls_are_timed_every_time() {
-    let mut table = Table::new(16, None);
+    let mut table = Table::new(7, 16, None);
     for call in 0..100 {
         let id = table.enter("epoch", KIND, || at(call * 1_000_000)).unwrap();
         table.exit(id, || at(call * 1_000_000 + 500_000));
@@ -195,7 +195,7 @@ fn long_calls_are_timed_every_time() {
 
 #[test]
 fn the_thread_cpu_time_of_an_operation_is_its_own() {
-    let mut table = Table::new(1, None);
+    let mut table = Table::new(7, 1, None);
     let outer = table.enter("outer", KIND, || at(0)).unwrap();
     let inner = table.enter("inner", KIND, || at(100)).unwrap();
     table.exit(inner, || at(300));
@@ -206,25 +206,25 @@ fn the_thread_cpu_time_of_an_operation_is_its_own() {
 
 #[test]
 fn names_and_depths_beyond_the_room_count_as_their_surroundings() {
-    let mut table = Table::new(1, None);
+    let mut table = Table::new(7, 1, None);
     for number in 0..5000u64 {
         if let Some(id) = table.enter(&format!("image {number}"), KIND, || at(number)) {
             table.exit(id, || at(number + 1));
         }
     }
     assert_eq!(stats(&table).len(), tree::MAX_PATHS);
-    assert_eq!(table.unrecorded, 5000 - tree::MAX_PATHS as u64);
+    assert_eq!(table.published.unrecorded.get(), 5000 - tree::MAX_PATHS as u64);
 
-    let mut table = Table::new(1, None);
+    let mut table = Table::new(7, 1, None);
     let ids: Vec<_> = (0..100).filter_map(|n| table.enter("again", KIND, || at(n))).collect();
-    assert_eq!((ids.len(), table.unrecorded), (table::MAX_DEPTH, 100 - table::MAX_DEPTH as u64));
+    assert_eq!((ids.len(), table.published.unrecorded.get()), (table::MAX_DEPTH, 100 - table::MAX_DEPTH as u64));
     ids.into_iter().rev().for_each(|id| table.exit(id, || at(200)));
     assert_eq!(stats(&table).last().unwrap().path.len(), table::MAX_DEPTH);
 }
 
 #[test]
 fn a_long_name_is_cut_and_control_characters_are_not_shown() {
-    let mut table = Table::new(1, None);
+    let mut table = Table::new(7, 1, None);
     for name in ["é".repeat(1000).as_str(), "red\u{1b}[31m\n"] {
         let id = table.enter(name, KIND, || at(0)).unwrap();
         table.exit(id, || at(1));
@@ -237,14 +237,14 @@ fn a_long_name_is_cut_and_control_characters_are_not_shown() {
 fn the_timeline_has_a_room_that_threads_share() {
     let left = Arc::new(AtomicUsize::new(100));
     let mut tables: Vec<_> =
-        (0..3).map(|_| Table::new(1, Some(Spans::new(left.clone())))).collect();
+        (0..3).map(|_| Table::new(7, 1, Some(Spans::new(left.clone())))).collect();
     for round in 0..60 {
         for table in &mut tables {
             let id = table.enter("decode", KIND, || at(round)).unwrap();
             table.exit(id, || at(round + 1));
         }
     }
-    let spans = tables.iter().map(|table| table.spans.as_ref().unwrap());
+    let spans = tables.iter().map(|table| table.published.spans().unwrap());
     let (kept, dropped) = spans.fold((0, 0), |(kept, dropped), spans| {
         (kept + spans.kept.len(), dropped + spans.dropped)
     });

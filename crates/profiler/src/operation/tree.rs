@@ -1,5 +1,8 @@
 //! Operations by their place in the nesting, with the sums of their calls.
 
+use std::sync::Arc;
+
+use super::counter::Counter;
 use super::table::Moment;
 use crate::bottleneck::BottleneckType;
 use crate::session::OperationStats;
@@ -12,33 +15,41 @@ const MAX_NAME: usize = 128;
 /// A place in a [`Tree`].
 pub(crate) type NodeId = u32;
 
-/// Children come after their parents.
-#[derive(Clone, Debug)]
+/// Whoever owns a tree alone adds to it; its nodes may be read by other threads meanwhile.
+#[derive(Debug)]
 pub(crate) struct Tree {
-    nodes: Vec<Node>,
+    /// Children come after their parents.
+    nodes: Vec<Arc<Node>>,
+    /// Of each node, what only the owner needs.
+    inside: Vec<Inside>,
 }
 
-#[derive(Clone, Debug)]
-struct Node {
+/// An operation in one place.
+#[derive(Debug)]
+pub(super) struct Node {
     parent: NodeId,
     name: Box<str>,
     kind: BottleneckType,
+    pub(super) sums: Sums,
+}
+
+#[derive(Debug, Default)]
+struct Inside {
     children: Vec<NodeId>,
-    /// The place among `children` of the one begun last.
+    /// The place among them of the one begun last.
     latest: usize,
-    sums: Sums,
 }
 
 impl Default for Tree {
     fn default() -> Self {
-        Self { nodes: vec![Node::new(Self::ROOT, "", BottleneckType::CpuComputation)] }
+        let root = Node::new(Self::ROOT, "", BottleneckType::CpuComputation);
+        Self { nodes: vec![Arc::new(root)], inside: vec![Inside::default()] }
     }
 }
 
 impl Node {
     fn new(parent: NodeId, name: &str, kind: BottleneckType) -> Self {
-        let (name, children) = (name.into(), Vec::new());
-        Self { parent, name, kind, children, latest: 0, sums: Sums::default() }
+        Self { parent, name: name.into(), kind, sums: Sums::default() }
     }
 }
 
@@ -55,48 +66,44 @@ impl Tree {
         kind: impl FnOnce() -> BottleneckType,
     ) -> Option<NodeId> {
         let name = &name[..name.floor_char_boundary(MAX_NAME)];
-        let Node { children, latest, .. } = &self.nodes[parent as usize];
+        let Inside { children, latest } = &mut self.inside[parent as usize];
         // A program mostly does the same again, or what it did next the last time.
         let is_it = |at: &usize| *self.nodes[children[*at] as usize].name == *name;
-        let Some(at) = (*latest..children.len()).chain(0..*latest).find(is_it) else {
-            return self.add(parent, name, kind);
-        };
-        let child = children[at];
-        self.nodes[parent as usize].latest = at;
-        Some(child)
-    }
-
-    fn add(
-        &mut self,
-        parent: NodeId,
-        name: &str,
-        kind: impl FnOnce() -> BottleneckType,
-    ) -> Option<NodeId> {
+        if let Some(at) = (*latest..children.len()).chain(0..*latest).find(is_it) {
+            *latest = at;
+            return Some(children[at]);
+        }
         if self.nodes.len() > MAX_PATHS {
             return None;
         }
         let child = self.nodes.len() as NodeId;
-        self.nodes.push(Node::new(parent, name, kind()));
-        self.nodes[parent as usize].children.push(child);
+        children.push(child);
+        self.nodes.push(Arc::new(Node::new(parent, name, kind())));
+        self.inside.push(Inside::default());
         Some(child)
     }
 
-    pub(super) fn sums_mut(&mut self, node: NodeId) -> &mut Sums {
-        &mut self.nodes[node as usize].sums
+    pub(super) fn node(&self, node: NodeId) -> &Arc<Node> {
+        &self.nodes[node as usize]
     }
 
-    /// Adds the sums of `other`, a thread's or those of threads that ended. Gives the place here of
-    /// each of its nodes, and how many calls found none.
-    pub(super) fn absorb(&mut self, other: &Self) -> (Vec<Option<NodeId>>, u64) {
+    /// All of them, the root first.
+    pub(super) fn nodes(&self) -> &[Arc<Node>] {
+        &self.nodes
+    }
+
+    /// Adds the sums of all `nodes` of another tree. Gives the place here of each, and how many
+    /// calls found none.
+    pub(super) fn absorb(&mut self, nodes: &[Arc<Node>]) -> (Vec<Option<NodeId>>, u64) {
         let mut places = vec![Some(Self::ROOT)];
         let mut lost = 0;
-        for node in &other.nodes[1..] {
+        for node in &nodes[1..] {
             let parent = places[node.parent as usize];
             let place =
                 parent.and_then(|parent| self.child(parent, &node.name, || node.kind.clone()));
             match place {
-                Some(place) => self.sums_mut(place).absorb(&node.sums),
-                None => lost += node.sums.calls,
+                Some(place) => self.node(place).sums.absorb(&node.sums),
+                None => lost += node.sums.calls.get(),
             }
             places.push(place);
         }
@@ -129,11 +136,10 @@ impl Tree {
         let mut stats = Vec::new();
         let mut ahead = vec![Self::ROOT];
         while let Some(node) = ahead.pop() {
-            let Node { children, sums, .. } = &self.nodes[node as usize];
-            ahead.extend(children.iter().rev());
+            ahead.extend(self.inside[node as usize].children.iter().rev());
             if node != Self::ROOT {
-                let path = self.path(node);
-                stats.push((sums.stats(path, self.kind(node).clone(), with_cpu), sums.last_end_s()));
+                let (path, kind, sums) = (self.path(node), self.kind(node), &self.node(node).sums);
+                stats.push((sums.stats(path, kind.clone(), with_cpu), sums.last_end_s()));
             }
         }
         stats
@@ -146,97 +152,94 @@ impl Tree {
 }
 
 /// All calls of one operation that ended. Times are of timed calls, each as often as it stands for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Sums {
-    pub(super) calls: u64,
+    pub(super) calls: Counter,
     /// Of them, those that were timed.
-    timed: u64,
+    timed: Counter,
     /// Calls that the timed ones stand for.
-    stood_for: u64,
-    total: Moment,
-    /// Less the operations inside. Signed, for where those are estimates.
-    self_wall_ns: i64,
-    self_cpu_ns: i64,
-    /// Of timed calls; `None` before the first.
-    range_ns: Option<(u64, u64)>,
-    last_end_ns: u64,
-    threads: usize,
-    /// Calls to come until one is timed, and those that it then stands for.
-    skip: u32,
-    weight: u32,
+    stood_for: Counter,
+    total_ns: Counter,
+    /// Less the operations inside; below 0 at times where those are estimates.
+    self_ns: Counter,
+    self_cpu_ns: Counter,
+    /// Of timed calls.
+    min_ns: Counter,
+    max_ns: Counter,
+    last_end_ns: Counter,
+    threads: Counter,
+}
+
+impl Default for Sums {
+    fn default() -> Self {
+        let zero = Counter::default;
+        Self {
+            calls: zero(),
+            timed: zero(),
+            stood_for: zero(),
+            total_ns: zero(),
+            self_ns: zero(),
+            self_cpu_ns: zero(),
+            min_ns: Counter::new(u64::MAX),
+            max_ns: zero(),
+            last_end_ns: zero(),
+            threads: zero(),
+        }
+    }
 }
 
 impl Sums {
-    /// Whether the call that begins is timed: then, how many it stands for.
-    pub(super) fn next_call(&mut self) -> Option<u32> {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return None;
-        }
-        Some(self.weight.max(1))
-    }
-
-    /// Adds a timed call, and says that the next to be timed is the `next`th from now.
-    pub(super) fn add(
-        &mut self,
-        took: Moment,
-        inside: Moment,
-        weight: u32,
-        end_ns: u64,
-        next: u32,
-    ) {
+    /// Adds a timed call, which stands for `weight` calls; the operations in it took `inside`.
+    pub(super) fn add(&self, took: Moment, inside: Moment, weight: u32, end_ns: u64) {
         let times = u64::from(weight);
-        self.timed += 1;
-        self.stood_for += times;
-        self.total.wall_ns += took.wall_ns * times;
-        self.total.cpu_ns += took.cpu_ns * times;
-        self.self_wall_ns += (took.wall_ns as i64 - inside.wall_ns as i64) * i64::from(weight);
-        self.self_cpu_ns += (took.cpu_ns as i64 - inside.cpu_ns as i64) * i64::from(weight);
-        let (min, max) = self.range_ns.unwrap_or((took.wall_ns, took.wall_ns));
-        self.range_ns = Some((min.min(took.wall_ns), max.max(took.wall_ns)));
-        self.last_end_ns = end_ns;
-        self.threads = 1;
-        (self.skip, self.weight) = (next - 1, next);
+        self.timed.add(1);
+        self.stood_for.add(times);
+        self.total_ns.add(took.wall_ns.wrapping_mul(times));
+        self.self_ns.add(took.wall_ns.wrapping_sub(inside.wall_ns).wrapping_mul(times));
+        self.self_cpu_ns.add(took.cpu_ns.wrapping_sub(inside.cpu_ns).wrapping_mul(times));
+        self.min_ns.set(self.min_ns.get().min(took.wall_ns));
+        self.max_ns.set(self.max_ns.get().max(took.wall_ns));
+        self.last_end_ns.set(end_ns);
+        self.threads.set(1);
     }
 
-    fn absorb(&mut self, other: &Self) {
-        self.calls += other.calls;
-        self.timed += other.timed;
-        self.stood_for += other.stood_for;
-        self.total.wall_ns += other.total.wall_ns;
-        self.total.cpu_ns += other.total.cpu_ns;
-        self.self_wall_ns += other.self_wall_ns;
-        self.self_cpu_ns += other.self_cpu_ns;
-        self.range_ns = match (self.range_ns, other.range_ns) {
-            (Some(own), Some(other)) => Some((own.0.min(other.0), own.1.max(other.1))),
-            (own, other) => own.or(other),
-        };
-        self.last_end_ns = self.last_end_ns.max(other.last_end_ns);
-        self.threads += other.threads;
+    fn absorb(&self, other: &Self) {
+        self.calls.add(other.calls.get());
+        self.timed.add(other.timed.get());
+        self.stood_for.add(other.stood_for.get());
+        self.total_ns.add(other.total_ns.get());
+        self.self_ns.add(other.self_ns.get());
+        self.self_cpu_ns.add(other.self_cpu_ns.get());
+        self.min_ns.set(self.min_ns.get().min(other.min_ns.get()));
+        self.max_ns.set(self.max_ns.get().max(other.max_ns.get()));
+        self.last_end_ns.set(self.last_end_ns.get().max(other.last_end_ns.get()));
+        self.threads.add(other.threads.get());
     }
 
     fn is_estimate(&self) -> bool {
-        self.timed < self.calls
+        self.timed.get() < self.calls.get()
     }
 
     fn last_end_s(&self) -> f64 {
-        self.last_end_ns as f64 * 1e-9
+        self.last_end_ns.get() as f64 * 1e-9
     }
 
     fn stats(&self, path: Vec<String>, kind: BottleneckType, with_cpu: bool) -> OperationStats {
+        let calls = self.calls.get();
         // The calls after the last timed one are taken to be like the others.
-        let scale = 1e-9 * self.calls as f64 / self.stood_for.max(1) as f64;
-        let (min_ns, max_ns) = self.range_ns.unwrap_or_default();
+        let scale = 1e-9 * calls as f64 / self.stood_for.get().max(1) as f64;
+        let signed = |counter: &Counter| counter.get().cast_signed().max(0) as f64 * scale;
         OperationStats {
             path,
             kind,
-            calls: self.calls,
-            total_s: self.total.wall_ns as f64 * scale,
-            self_s: self.self_wall_ns.max(0) as f64 * scale,
-            min_s: min_ns as f64 * 1e-9,
-            max_s: max_ns as f64 * 1e-9,
-            self_cpu_s: with_cpu.then(|| self.self_cpu_ns.max(0) as f64 * scale),
-            threads: self.threads,
+            calls,
+            total_s: self.total_ns.get() as f64 * scale,
+            self_s: signed(&self.self_ns),
+            // No call is shorter than the longest; before the first, both are 0.
+            min_s: self.min_ns.get().min(self.max_ns.get()) as f64 * 1e-9,
+            max_s: self.max_ns.get() as f64 * 1e-9,
+            self_cpu_s: with_cpu.then(|| signed(&self.self_cpu_ns)),
+            threads: self.threads.get() as usize,
             resident_bytes: None,
             gpu_bytes: None,
             cpu_percent: None,
