@@ -1,0 +1,109 @@
+//! What a profiler has registered, ours and others', and what is made of its findings.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::bottleneck::Bottleneck;
+use crate::extend::{Detector, MetricSource, ReportFormat, SuggestionStrategy};
+use crate::notes::{Notes, words_of};
+use crate::operation::SyncHook;
+use crate::session::{PipelineProfile, ProfilingSession};
+
+/// The detectors that every session runs first. INTEGRATION: `PipelineDetector` and
+/// `OperationDetector` of `detect/`.
+fn builtin_detectors() -> Vec<Arc<dyn Detector>> {
+    Vec::new()
+}
+
+/// The formats of every report. INTEGRATION: `report::formats`.
+fn builtin_formats() -> Vec<Arc<dyn ReportFormat>> {
+    Vec::new()
+}
+
+/// Says what limits each pipeline of a session that has everything else. INTEGRATION:
+/// `attribution::attribute(&pipeline.snapshots, &Surroundings::of(session))`.
+pub(crate) fn attribute_pipelines(session: &ProfilingSession) -> Vec<PipelineProfile> {
+    session.performance_metrics.pipelines.clone()
+}
+
+/// See the [module](self).
+#[derive(Clone)]
+pub(crate) struct Plugins {
+    pub(crate) sources: Vec<Arc<dyn MetricSource>>,
+    pub(crate) detectors: Vec<Arc<dyn Detector>>,
+    pub(crate) strategies: Vec<Arc<dyn SuggestionStrategy>>,
+    pub(crate) formats: Vec<Arc<dyn ReportFormat>>,
+    pub(crate) sync: Option<SyncHook>,
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self {
+            sources: Vec::new(),
+            detectors: builtin_detectors(),
+            strategies: Vec::new(),
+            formats: builtin_formats(),
+            sync: None,
+        }
+    }
+}
+
+impl fmt::Debug for Plugins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plugins").finish_non_exhaustive()
+    }
+}
+
+impl Plugins {
+    /// What holds the program up, worst first: what the monitor `found` and what the detectors
+    /// find, without what would gain too little, with the advice of every strategy.
+    pub(crate) fn find(
+        &self,
+        session: &ProfilingSession,
+        mut found: Vec<Bottleneck>,
+        notes: &mut Notes,
+    ) -> Vec<Bottleneck> {
+        for detector in &self.detectors {
+            match calmly(|| detector.detect(session)) {
+                Ok(more) => found.extend(more),
+                Err(words) => {
+                    let name = calmly(|| detector.name().to_owned()).unwrap_or_default();
+                    notes.add(format!("the detector `{name}` found nothing: {words}"));
+                }
+            }
+        }
+        let threshold = session.config.bottleneck_threshold;
+        found.retain(|bottleneck| bottleneck.optimization_potential.is_none_or(|p| p >= threshold));
+        for bottleneck in &mut found {
+            if !(0.0..=1.0).contains(&bottleneck.severity) {
+                let Bottleneck { name, severity, .. } = bottleneck;
+                notes.add(format!("`{name}` had the severity {severity}, which is not 0 to 1"));
+                // Not a number becomes 0.
+                bottleneck.severity = severity.max(0.0).min(1.0);
+            }
+            for strategy in &self.strategies {
+                match calmly(|| strategy.suggest(bottleneck, session)) {
+                    Ok(advice) => {
+                        for line in advice {
+                            if !bottleneck.suggestions.contains(&line) {
+                                bottleneck.suggestions.push(line);
+                            }
+                        }
+                    }
+                    Err(words) => {
+                        let name = &bottleneck.name;
+                        notes.add(format!("a suggestion strategy failed on `{name}`: {words}"));
+                    }
+                }
+            }
+        }
+        found.sort_by(|a, b| b.severity.total_cmp(&a.severity));
+        found
+    }
+}
+
+/// Runs code of someone else's; if it panics, says so.
+fn calmly<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| words_of(&*panic))
+}

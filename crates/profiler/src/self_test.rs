@@ -1,0 +1,239 @@
+//! What the profiler itself costs on this machine, measured, beside what is promised.
+//!
+//! It must have the process for itself: memory and CPU time are those of all of it. Memory comes
+//! first, since what was used once and freed is used again without growing the process.
+
+use std::fs;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::bottleneck::BottleneckType;
+use crate::config::{ConfigError, ProfilerConfig, ProfilingLevel};
+use crate::pipeline::{PipelineSnapshot, PipelineSource, StageSnapshot, StationSnapshot, Visits};
+use crate::process::process_cpu;
+use crate::trackers::ResidentMemory;
+use crate::profiler::{BottleneckProfiler, SessionError};
+
+/// Something that the profiler promises of its own cost.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Promise {
+    /// What is measured.
+    pub name: String,
+    /// The most that it may be.
+    pub promised: f64,
+    /// What it is here; `None` where it cannot be measured.
+    pub measured: Option<f64>,
+    /// Of both.
+    pub unit: String,
+    /// Whether it is no more than promised.
+    pub holds: bool,
+}
+
+impl Promise {
+    fn new(name: &str, promised: f64, unit: &str, measured: Option<f64>) -> Self {
+        Self {
+            name: name.to_owned(),
+            promised,
+            measured,
+            unit: unit.to_owned(),
+            holds: measured.is_some_and(|measured| measured <= promised),
+        }
+    }
+}
+
+/// Why the profiler could not be measured.
+#[derive(Debug, Error)]
+pub enum SelfTestError {
+    /// See [`ConfigError`].
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// See [`SessionError`].
+    #[error(transparent)]
+    Session(#[from] SessionError),
+}
+
+/// Measures each promise in turn, some 45 seconds in all, and tells it to `told` as soon as it is
+/// known.
+///
+/// # Errors
+///
+/// [`SelfTestError`], which would be a defect of the profiler.
+pub fn self_test(mut told: impl FnMut(&Promise)) -> Result<Vec<Promise>, SelfTestError> {
+    use ProfilingLevel::{Basic, Comprehensive, Detailed};
+    let mut promises = Vec::new();
+    let mut tell = |name, promised, unit, measured| {
+        let promise = Promise::new(name, promised, unit, measured);
+        told(&promise);
+        promises.push(promise);
+    };
+    tell("memory, basic", 5.0, "MB", memory_mb(Basic, some_work)?);
+    tell("memory, comprehensive", 20.0, "MB", memory_mb(Comprehensive, some_work)?);
+    tell("memory, comprehensive, after a day", 20.0, "MB", memory_mb(Comprehensive, a_day)?);
+    let often = monitor_percent(0.1, Duration::from_secs(3))?;
+    tell("monitor at 0.1 s", 0.5, "% of a core", Some(often));
+    let seldom = monitor_percent(1.0, Duration::from_secs(5))?;
+    tell("monitor at 1 s", 0.05, "% of a core", Some(seldom));
+    tell("operation, wall time", 100.0, "ns", Some(operation_ns(Some(Basic))?));
+    tell("operation, with CPU time", 1500.0, "ns", Some(operation_ns(Some(Detailed))?));
+    tell("operation, no session open", 2.0, "ns", Some(operation_ns(None)?));
+    tell("CUDA libraries loaded by trackers", 0.0, "", cuda_libraries()?);
+    Ok(promises)
+}
+
+/// Rounds of which the median counts.
+const ROUNDS: usize = 5;
+
+fn median(mut values: [f64; ROUNDS]) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[ROUNDS / 2]
+}
+
+/// By how much this process is larger for a session, its monitor and its end, in MB.
+fn memory_mb(
+    level: ProfilingLevel,
+    work: fn(&BottleneckProfiler) -> Result<(), SelfTestError>,
+) -> Result<Option<f64>, SelfTestError> {
+    const MB: f64 = (1 << 20) as f64;
+    let Ok(memory) = ResidentMemory::open() else { return Ok(None) };
+    let before = memory.bytes();
+    let profiler = BottleneckProfiler::new(ProfilerConfig::at_level(level))?;
+    profiler.start_session("self-test")?;
+    work(&profiler)?;
+    let open = memory.bytes();
+    let session = profiler.stop_session()?;
+    let grown = memory.bytes().max(open).saturating_sub(before);
+    drop(session);
+    Ok(Some(grown as f64 / MB))
+}
+
+/// A second of a program with a few operations on a few threads.
+fn some_work(profiler: &BottleneckProfiler) -> Result<(), SelfTestError> {
+    const NAMES: [&str; 4] = ["read", "decode", "transform", "write"];
+    profiler.register_pipeline("loader", Arc::new(SomePipeline))?;
+    let until = Instant::now() + Duration::from_secs(1);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while Instant::now() < until {
+                    let _sample = profiler.operation("sample", BottleneckType::DataLoading);
+                    for name in NAMES {
+                        drop(profiler.operation(name, BottleneckType::Preprocessing));
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
+/// The ticks of a day, and a program that does what it should not: threads for every little
+/// thing, and a new name for each of them.
+fn a_day(profiler: &BottleneckProfiler) -> Result<(), SelfTestError> {
+    const TICKS: usize = 864_000;
+    const THREADS: usize = 2000;
+    for _ in 0..4 {
+        profiler.register_pipeline("loader", Arc::new(SomePipeline))?;
+    }
+    let session = profiler.open()?;
+    for number in 0..THREADS {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let name = format!("image {number}");
+                for _ in 0..100 {
+                    let _image = profiler.operation(&name, BottleneckType::DataLoading);
+                    drop(profiler.operation("decode", BottleneckType::Preprocessing));
+                }
+            });
+        });
+        (0..TICKS / THREADS).for_each(|_| session.pipelines().ask());
+    }
+    Ok(())
+}
+
+struct SomePipeline;
+
+impl PipelineSource for SomePipeline {
+    fn snapshot(&self) -> PipelineSnapshot {
+        let stage = |name: &str| StageSnapshot {
+            name: name.to_owned(),
+            kind: BottleneckType::Preprocessing,
+            busy_s: 1.0,
+            visits: Visits::default(),
+            timed_cpu_s: 0.0,
+            timed_wall_s: 0.0,
+        };
+        let workers = StationSnapshot {
+            name: "workers".to_owned(),
+            threads: 4,
+            stages: vec![stage("read"), stage("decode"), stage("transform"), stage("write")],
+            ..StationSnapshot::default()
+        };
+        PipelineSnapshot { items: 1, stations: vec![workers], ..PipelineSnapshot::default() }
+    }
+}
+
+/// CPU time of a process that sleeps while its monitor samples everything, in percent of a core.
+fn monitor_percent(interval_s: f64, time: Duration) -> Result<f64, SelfTestError> {
+    let config = ProfilerConfig::at_level(ProfilingLevel::Comprehensive);
+    let profiler = BottleneckProfiler::new(config.with_sampling_interval(interval_s))?;
+    profiler.start_session("self-test")?;
+    // Not counted: the first sample, and what the system does once.
+    thread::sleep(Duration::from_secs_f64(interval_s / 2.0));
+    let mut rounds = [0.0; ROUNDS];
+    for round in &mut rounds {
+        let (began, before) = (Instant::now(), process_cpu());
+        thread::sleep(time);
+        let cpu = process_cpu().saturating_sub(before);
+        *round = 100.0 * cpu.as_secs_f64() / began.elapsed().as_secs_f64();
+    }
+    profiler.stop_session()?;
+    Ok(median(rounds))
+}
+
+/// Of one operation, from its making to its end, on one thread; `None` is without a session.
+fn operation_ns(level: Option<ProfilingLevel>) -> Result<f64, SelfTestError> {
+    const CALLS: u32 = 200_000;
+    // Without a monitor: what it costs is another promise.
+    let config = ProfilerConfig::at_level(level.unwrap_or_default());
+    let profiler = BottleneckProfiler::new(config.with_real_time_monitoring(false))?;
+    if level.is_some() {
+        profiler.start_session("self-test")?;
+    }
+    let mut rounds = [0.0; ROUNDS];
+    for round in &mut rounds {
+        // By the CPU clock: time in which another program has the core is not the operation's.
+        let before = process_cpu();
+        for _ in 0..CALLS {
+            drop(profiler.operation(black_box("decode"), BottleneckType::Preprocessing));
+        }
+        let cpu = process_cpu().saturating_sub(before);
+        *round = cpu.as_nanos() as f64 / f64::from(CALLS);
+    }
+    Ok(median(rounds))
+}
+
+/// How many of CUDA's libraries are loaded by a session that tracks GPUs. NVML asks the driver
+/// alone; without CUDA's own library nothing can be done on a GPU.
+fn cuda_libraries() -> Result<Option<f64>, SelfTestError> {
+    let loaded = || {
+        let maps = fs::read_to_string("/proc/self/maps").ok()?;
+        let paths = maps.lines().filter_map(|line| line.rsplit('/').next());
+        let mut cuda: Vec<_> = paths.filter(|file| file.starts_with("libcuda")).collect();
+        cuda.sort_unstable();
+        cuda.dedup();
+        Some(cuda.len())
+    };
+    let before = loaded();
+    let profiler = BottleneckProfiler::new(ProfilerConfig::default())?;
+    profiler.start_session("self-test")?;
+    thread::sleep(Duration::from_millis(300));
+    let during = loaded();
+    profiler.stop_session()?;
+    Ok(during.zip(before).map(|(during, before)| during.saturating_sub(before) as f64))
+}
