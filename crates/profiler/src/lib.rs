@@ -4,14 +4,17 @@
 //! stage of the data's way, and a [`pipeline`] tells its counters. [`monitor`] samples the process
 //! while it runs: [`resources`] and, through [`gpu`], the device. [`machine`] says what it runs on.
 //! [`attribution`] says what limits a pipeline, [`rules`] names the documented data-loading
-//! bottlenecks, and a [`bottleneck`] says what to do. A [`session`] holds all of it. [`extend`] is
-//! where code of one's own comes in.
+//! bottlenecks, and a [`bottleneck`] says what to do. A [`session`] holds all of it. [`report`] writes
+//! it to files and [`compare`] holds two beside each other (feature `report`). [`extend`] is where code
+//! of one's own comes in.
 //!
 //! The crate knows no libtorch: any program can use it.
 
 pub mod attribution;
 pub mod bottleneck;
 mod cgroup;
+#[cfg(feature = "report")]
+pub mod compare;
 pub mod config;
 pub mod extend;
 pub mod gpu;
@@ -19,6 +22,8 @@ pub mod machine;
 pub mod monitor;
 pub mod pipeline;
 mod process;
+#[cfg(feature = "report")]
+pub mod report;
 pub mod resources;
 pub mod rules;
 pub mod session;
