@@ -37,7 +37,8 @@ for (const flame of document.querySelectorAll("[data-flame]")) {
       block.style.left = start + "%";
       block.style.width = (end - start) + "%";
       block.classList.toggle("off", end - start < 0.05);
-      block.classList.toggle("thin", block.clientWidth > 0 && block.clientWidth < 26);
+      block.classList.toggle("thin", block.clientWidth < 26);
+      block.classList.toggle("narrow", block.clientWidth < 130);
     }
   };
   for (const block of blocks) {
@@ -52,6 +53,17 @@ for (const flame of document.querySelectorAll("[data-flame]")) {
   show();
   addEventListener("resize", show);
 }
+
+// Bars: a name that does not fit is left out; it stands below.
+const bars = () => {
+  for (const part of document.querySelectorAll(".part")) {
+    part.classList.remove("tight");
+    const text = part.firstElementChild;
+    part.classList.toggle("tight", text.scrollWidth > text.clientWidth || part.clientWidth < 30);
+  }
+};
+bars();
+addEventListener("resize", bars);
 
 // Charts: the values at the pointer.
 for (const plot of document.querySelectorAll("[data-plot]")) {

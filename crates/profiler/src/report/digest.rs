@@ -277,7 +277,7 @@ pub(crate) fn machine_lines(session: &ProfilingSession) -> Vec<(&'static str, St
             format!(
                 "{}, of which this process may use {}",
                 machine.cores,
-                human::number(machine.usable_cores, usize::from(machine.usable_cores % 1.0 > 0.0))
+                human::cores(machine.usable_cores)
             ),
         ),
         ("Memory", format!("{}{limit}", human::mb(machine.memory_bytes as f64))),

@@ -75,6 +75,11 @@ pub(crate) fn ms(seconds: f64) -> String {
     figures(seconds * 1e3)
 }
 
+/// Cores, which need not be whole.
+pub(crate) fn cores(cores: f64) -> String {
+    number(cores, usize::from(cores % 1.0 > 0.0))
+}
+
 pub(crate) fn per_second(value: f64) -> String {
     format!("{}/s", figures(value))
 }

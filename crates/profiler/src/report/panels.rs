@@ -3,6 +3,7 @@
 //! The charts and the page draw the same panels.
 
 use crate::gpu::GpuReading;
+use crate::pipeline::PipelineSnapshot;
 use crate::report::digest;
 use crate::report::human;
 use crate::resources::{IoSample, ResourceSample};
@@ -246,9 +247,14 @@ pub(crate) struct Window {
     pub(crate) empty_share: Option<f64>,
 }
 
-pub(crate) fn windows(snapshots: &[crate::pipeline::PipelineSnapshot]) -> Vec<Window> {
-    let windows = snapshots.windows(2).filter_map(|pair| {
-        let (before, now) = (&pair[0], &pair[1]);
+/// At most so many: in shorter ones it shows how items come in batches, not how fast they come.
+const WINDOWS: usize = 60;
+
+pub(crate) fn windows(snapshots: &[PipelineSnapshot]) -> Vec<Window> {
+    let stride = snapshots.len().saturating_sub(1).div_ceil(WINDOWS).max(1);
+    let ends: Vec<&PipelineSnapshot> = snapshots.iter().step_by(stride).collect();
+    let windows = ends.windows(2).filter_map(|pair| {
+        let (before, now) = (pair[0], pair[1]);
         let seconds = now.at_s - before.at_s;
         let share = |before: f64, now: f64| ((now - before) / seconds).clamp(0.0, 1.0);
         (seconds > 0.0).then(|| Window {

@@ -59,8 +59,8 @@ impl Style {
     /// How wide `text` is.
     pub(super) fn width(self, text: &str) -> f64 {
         let size = self.font().box_size(text).map_or(0, |(width, _)| width);
-        // What it measures is a line's height for an em.
-        f64::from(size) / FINE / 1.24
+        // It measures with the size for the height of a line, which in this font is 1.164 em.
+        f64::from(size) / FINE / 1.24 * 1.164
     }
 
     /// As much of `text` as fits, with dots where something was cut.

@@ -16,7 +16,7 @@ const TOP: f64 = 112.0;
 /// More bars cannot be taken in at once; the report has all.
 const SHOWN: usize = 14;
 const OPERATION: f64 = 34.0;
-const LANE: f64 = 62.0;
+const LANE: f64 = 80.0;
 
 impl Chart for TimeChart {
     fn name(&self, session: &ProfilingSession) -> String {
@@ -131,18 +131,23 @@ fn lane(
     canvas.fill(bar, TRACK)?;
     let whole: f64 = parts.iter().map(|(share, ..)| share).sum::<f64>().max(1.0);
     let mut left = bar.left;
+    let mut below = Vec::new();
     for (share, ink, name) in parts {
         let right = left + bar.width() * share / whole;
+        let text = format!("{name} {}", human::percent(*share));
+        let written = if *ink == IDLE { TEXT } else { [255, 255, 255] };
+        let style = Style::new(11.5, written);
         if right - left >= 1.0 {
             canvas.fill(Frame { left, right: right - 1.0, ..bar }, *ink)?;
-            let text = format!("{name} {}", human::percent(*share));
-            let written = if *ink == IDLE { TEXT } else { [255, 255, 255] };
-            let style = Style::new(11.5, written);
-            if style.width(&text) <= right - left - 14.0 {
-                canvas.text(&text, (left + 7.0, top + 33.0), style)?;
-            }
+        }
+        if style.width(&text) <= right - left - 14.0 {
+            canvas.text(&text, (left + 7.0, top + 33.0), style)?;
+        } else {
+            below.push(text);
         }
         left = right;
     }
-    Ok(())
+    let small = Style::new(11.5, MUTED);
+    let below = small.fit(&below.join(", "), frame.width());
+    canvas.text(&below, (frame.left, top + 57.0), small)
 }

@@ -98,8 +98,8 @@ struct Part {
     width: f64,
     share: String,
     about: String,
-    /// Of its colour, in percent: stages of one kind differ in it.
-    strength: u32,
+    /// 0 to 3: stages of one kind differ in it.
+    shade: usize,
     limits: bool,
 }
 
@@ -188,13 +188,13 @@ fn tiles(session: &ProfilingSession, flows: &[Flow<'_>]) -> Vec<Tile> {
         let rate = human::per_second(flow.items_per_s);
         tile("Throughput", rate, format!("samples from {}", flow.name));
         let share = human::percent(flow.consumer_wait_share);
-        tile("Waiting for data", share, "of the consumer's time".to_owned());
+        tile("Waiting for data", share, "of the time".to_owned());
     }
     let metrics = &session.performance_metrics;
     tile(
         "CPU",
         human::percent(metrics.cpu_percent / 100.0),
-        format!("of {} usable cores", human::figures(session.machine.usable_cores)),
+        format!("of {} usable cores", human::cores(session.machine.usable_cores)),
     );
     if let Some(memory) = &session.memory_profile {
         let share = memory.limit_bytes.map(|limit| {
@@ -228,7 +228,7 @@ fn pipeline(flow: &Flow<'_>) -> Pipeline {
                 width: 0.0,
                 share: human::percent(stage.share),
                 about,
-                strength: 100 - 22 * (same as u32).min(3),
+                shade: same.min(3),
                 limits: stage.limits,
             });
         }
@@ -282,7 +282,7 @@ fn waiting(name: &str, share: f64, about: &str) -> Part {
         width: 0.0,
         share: human::percent(share),
         about: about.to_owned(),
-        strength: 100,
+        shade: 0,
         limits: false,
     }
 }
