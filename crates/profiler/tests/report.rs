@@ -1,5 +1,7 @@
 //! Reports of sessions made by hand: what stands in them, and what they do with bad ones.
 
+#![expect(clippy::unwrap_used, reason = "a failure fails the test")]
+
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -8,7 +10,9 @@ use std::sync::Arc;
 use profiler::bottleneck::BottleneckType;
 use profiler::extend::{Chart, PluginError, ReportFormat};
 use profiler::report::session_json::{self, SessionFileError};
-use profiler::report::{self, Html, Markdown, ReportError, SessionJson, TensorBoard, Trace, charts};
+use profiler::report::{
+    self, Html, Markdown, ReportError, SessionJson, TensorBoard, Trace, charts,
+};
 use profiler::session::ProfilingSession;
 use proptest::prelude::*;
 
@@ -81,7 +85,7 @@ fn every_file_is_written_of_every_session() {
             (sample.memory, sample.cpu, sample.io, sample.gpus) = (None, None, None, None);
         }
     }
-    let sessions = [gallery::training(), gallery::empty(), hostile(), broken(), one_sample, gaps];
+    let sessions = [gallery::training(), gallery::empty(), hostile(), one_sample, gaps];
     for session in sessions {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().join("a/b");
@@ -96,6 +100,18 @@ fn every_file_is_written_of_every_session() {
             assert!(dark > 2000, "{name} has text: {dark} dark pixels");
         }
     }
+}
+
+#[test]
+fn numbers_that_are_none_spoil_one_file_and_that_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = report::write_all(&broken(), folder.path()).unwrap_err();
+    let message = error.to_string();
+    assert!(
+        message.starts_with("cannot make the report's file `session.json`: a number"),
+        "{error}"
+    );
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 10);
 }
 
 #[test]
@@ -315,7 +331,10 @@ fn a_file_that_is_no_session_says_why() {
     let damaged = parse(br#"{"schema": "profiler-session/1", "session_id": 7}"#);
     assert!(matches!(damaged, SessionFileError::Damaged { .. }), "{damaged}");
     let missing = session_json::read(Path::new("/nowhere/session.json")).unwrap_err();
-    assert!(missing.to_string().contains("/nowhere/session.json") && missing.to_string().contains("hint: "));
+    assert!(
+        missing.to_string().contains("/nowhere/session.json")
+            && missing.to_string().contains("hint: ")
+    );
 }
 
 proptest! {

@@ -95,10 +95,7 @@ impl<'a> Flow<'a> {
     /// `None` where the pipeline told of itself less than twice.
     pub(crate) fn of(profile: &'a PipelineProfile) -> Option<Self> {
         let (first, last) = (profile.snapshots.first()?, profile.snapshots.last()?);
-        let window_s = last.at_s - first.at_s;
-        if !(window_s > 0.0) {
-            return None;
-        }
+        let window_s = Some(last.at_s - first.at_s).filter(|seconds| *seconds > 0.0)?;
         let items = last.items.saturating_sub(first.items);
         let share = |of: fn(&PipelineSnapshot) -> f64| grown(of(first), of(last)) / window_s;
         let stations = last.stations.iter().enumerate().map(|(at, station)| {
@@ -299,8 +296,12 @@ pub(crate) fn why_absent(session: &ProfilingSession, tracker: &str) -> String {
     let status = session.trackers.iter().find(|status| status.name == tracker);
     let reason = status.and_then(|status| status.unavailable.as_ref());
     match (enabled, reason) {
-        // The first line says why; what follows is a hint for whoever can still change it.
-        (_, Some(reason)) => reason.lines().next().unwrap_or_default().to_owned(),
+        // The first line says why; what follows is a hint for whoever can still change it. That there
+        // are no figures is said before.
+        (_, Some(reason)) => {
+            let why = reason.lines().next().unwrap_or_default();
+            why.strip_prefix("no GPU figures: ").unwrap_or(why).to_owned()
+        }
         (false, None) => format!("switched off by `enable_{tracker}_tracking = false`"),
         (true, None) if session.resources.is_empty() => "no sample was taken".to_owned(),
         (true, None) => "it gave no figures".to_owned(),

@@ -47,14 +47,18 @@ pub(crate) fn mb(bytes: f64) -> String {
 /// A share of 1 in percent.
 pub(crate) fn percent(share: f64) -> String {
     let value = share * 100.0;
-    let decimals = if value.abs() >= 9.95 || value == 0.0 { 0 } else { 1 };
-    format!("{}%", number(value, decimals))
+    let whole = value.abs() >= 9.95 || (value - value.round()).abs() < 0.05;
+    // A little is not nothing.
+    match value {
+        little if little > 0.0 && little < 0.05 => "<0.1%".to_owned(),
+        _ => format!("{}%", number(value, usize::from(!whole))),
+    }
 }
 
 /// Seconds in the unit that suits: us, ms, s, min or h.
 pub(crate) fn duration(seconds: f64) -> String {
     match seconds.abs() {
-        zero if zero == 0.0 => "0 ms".to_owned(),
+        0.0 => "0 ms".to_owned(),
         s if s < 1e-3 => format!("{} µs", figures(seconds * 1e6)),
         s if s < 1.0 => format!("{} ms", figures(seconds * 1e3)),
         s if s < 60.0 => format!("{} s", number(seconds, if s < 10.0 { 2 } else { 1 })),
@@ -117,6 +121,9 @@ mod tests {
         assert_eq!(mb(1_572_864.0), "1.5 MB");
         assert_eq!(percent(0.0512), "5.1%");
         assert_eq!(percent(0.31), "31%");
+        assert_eq!(percent(0.05), "5%");
+        assert_eq!(percent(0.0001), "<0.1%");
+        assert_eq!(percent(0.0), "0%");
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub fn write(
         drop(out);
         match written {
             Ok(()) => {
-                flushed.map_err(folder)?;
+                flushed.and_then(|()| beside.as_file().sync_all()).map_err(folder)?;
                 complete.push((beside, dir.join(format.file_name(session))));
             }
             Err(source) => {

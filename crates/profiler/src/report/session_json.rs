@@ -26,8 +26,14 @@ impl ReportFormat for SessionJson {
         session: &ProfilingSession,
         out: &mut dyn io::Write,
     ) -> Result<(), PluginError> {
-        serde_json::to_writer(&mut *out, session)?;
-        Ok(out.write_all(b"\n")?)
+        let mut json = serde_json::to_vec(session)?;
+        // JSON has no infinity and no NaN: what a plugin gave may have become a file that nobody can
+        // read.
+        if let Err(error) = serde_json::from_slice::<ProfilingSession>(&json) {
+            return Err(format!("a number of the session is not finite: {error}").into());
+        }
+        json.push(b'\n');
+        Ok(out.write_all(&json)?)
     }
 }
 

@@ -127,21 +127,6 @@ pub(crate) fn training() -> ProfilingSession {
     session
 }
 
-/// Like [`training()`], each pass of the loop so many times as long, and a little noise of its own.
-#[allow(dead_code, reason = "each user of this module takes what it needs")]
-pub(crate) fn slower(times: f64) -> ProfilingSession {
-    let mut session = training();
-    for (at, span) in session.timeline.iter_mut().enumerate() {
-        span.duration_s *= times * (1.0 + 0.01 * noise(at as f64 * 1.7));
-    }
-    for pipeline in &mut session.performance_metrics.pipelines {
-        for snapshot in &mut pipeline.snapshots {
-            snapshot.items = (snapshot.items as f64 / times) as u64;
-        }
-    }
-    session
-}
-
 /// Between -1 and 1, the same every time.
 fn noise(at: f64) -> f64 {
     ((at * 12.9898).sin() * 43_758.547).fract()
@@ -161,8 +146,8 @@ fn operation(
         calls,
         total_s,
         self_s,
-        min_s: mean_s * 0.82,
-        max_s: mean_s * 2.9,
+        min_s: if calls > 1 { mean_s * 0.82 } else { mean_s },
+        max_s: if calls > 1 { mean_s * 2.9 } else { mean_s },
         self_cpu_s: Some(self_s * 0.4),
         threads: 1,
         resident_bytes: Some(2740 * MIB),

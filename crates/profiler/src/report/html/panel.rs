@@ -29,6 +29,8 @@ pub(super) struct LineView {
     /// Of its colour.
     pub(super) ink: usize,
     pub(super) path: String,
+    /// Points between gaps, which are lines of no length with round ends.
+    pub(super) dots: String,
     /// The ground under it, where it is the only line.
     pub(super) ground: String,
     /// `seconds,value` of each point, for the reader's pointer.
@@ -78,7 +80,7 @@ impl LineView {
     fn of(line: &Line, at: usize, panel: &Panel, alone: bool) -> Self {
         let x = |seconds: f64| WIDTH * panel.x.share(seconds);
         let y = |value: f64| HEIGHT * (1.0 - panel.y.share(value));
-        let (mut path, mut ground) = (String::new(), String::new());
+        let (mut path, mut dots, mut ground) = (String::new(), String::new(), String::new());
         for run in line.runs() {
             let mut stretch = String::new();
             for (step, (seconds, value)) in run.iter().enumerate() {
@@ -89,10 +91,9 @@ impl LineView {
                 let (from, to) = (x(first.0), x(last.0));
                 let _ = write!(ground, "{stretch}L{to:.1} {HEIGHT}L{from:.1} {HEIGHT}Z");
             }
-            // A line of no length with round ends is a dot.
-            path += &stretch;
-            if run.len() == 1 {
-                path += "h0";
+            match run.len() {
+                1 => dots += &(stretch + "h0"),
+                _ => path += &stretch,
             }
         }
         let known = line.points.iter().filter_map(|(at, value)| Some((at, (*value)?)));
@@ -101,6 +102,7 @@ impl LineView {
             name: line.name.clone(),
             ink: at % LINES.len(),
             path,
+            dots,
             ground,
             points: points.collect::<Vec<_>>().join(" "),
         }

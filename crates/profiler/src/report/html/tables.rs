@@ -96,7 +96,7 @@ fn stages(flows: &[Flow<'_>]) -> Table {
                     },
                     text(digest::kind_label(stage.kind)),
                     number(Some(station.threads as f64), |threads| human::number(threads, 0)),
-                    number(Some(stage.busy_s), |busy_s| human::figures(busy_s)),
+                    number(Some(stage.busy_s), human::figures),
                     number(stage.item_s, human::ms),
                     number(Some(stage.share), human::percent),
                     number(stage.cpu_share, human::percent),
