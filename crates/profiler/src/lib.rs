@@ -8,17 +8,21 @@
 //! devices. [`machine`] says what it runs on. [`attribution`] says what limits a pipeline, [`detect`]
 //! finds stages and operations that hold the program up, [`rules`] find resources that are short and
 //! the documented data-loading bottlenecks, and a [`bottleneck`] says what to do. A [`session`] holds
-//! all of it, and [`report`] writes it to files. [`extend`] is where code of one's own comes in.
-//! [`self_test`] measures what all this costs.
+//! all of it; [`report`] writes it to files, and `compare` holds two beside each other (feature
+//! `report`). [`extend`] is where code of one's own comes in. [`self_test`] measures what all this
+//! costs.
 //!
 //! The crate knows no libtorch: any program can use it.
 
 pub mod attribution;
 pub mod bottleneck;
 mod cgroup;
+#[cfg(feature = "report")]
+pub mod compare;
 pub mod config;
 pub mod detect;
 pub mod extend;
+pub mod folder;
 pub mod gpu;
 pub mod layer;
 pub mod machine;
@@ -31,6 +35,7 @@ mod pipelines;
 mod plugins;
 mod process;
 pub mod profiler;
+#[cfg(feature = "report")]
 pub mod report;
 pub mod resources;
 pub mod rules;

@@ -8,16 +8,17 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use crate::attribution::{Surroundings, attribute};
 use crate::config::{ProfilerConfig, ProfilingLevel};
 use crate::machine::Machine;
+use crate::monitor::{Monitor, MonitorOptions, Recording, process_cpu};
 use crate::notes::Notes;
 use crate::operation::Recorder;
 use crate::pipelines::Pipelines;
-use crate::plugins::{Plugins, attribute_pipelines};
+use crate::plugins::Plugins;
 use crate::resources::ResourceSample;
-use crate::session::{OperationStats, PerformanceMetrics, ProfilingSession, SCHEMA};
-use crate::monitor::{Monitor, MonitorOptions, Recording, process_cpu};
 use crate::rules::ResourceRules;
+use crate::session::{OperationStats, PerformanceMetrics, ProfilingSession, SCHEMA};
 use crate::trackers::Trackers;
 use crate::usage::Usage;
 
@@ -200,7 +201,10 @@ impl OpenSession {
             notes: Vec::new(),
         };
         drop(usage);
-        session.performance_metrics.pipelines = attribute_pipelines(&session);
+        let surroundings = Surroundings::of(&session);
+        for pipeline in &mut session.performance_metrics.pipelines {
+            pipeline.attribution = attribute(&pipeline.snapshots, &surroundings);
+        }
         if self.config.profiling_level > ProfilingLevel::Basic {
             session.bottlenecks = self.plugins.find(&session, recording.bottlenecks, &mut notes);
         }
@@ -240,10 +244,7 @@ fn sample_before(samples: &[ResourceSample], at_s: f64) -> Option<&ResourceSampl
     after.checked_sub(1).map(|at| &samples[at])
 }
 
-fn with_resources(
-    operation: OperationStats,
-    sample: Option<&ResourceSample>,
-) -> OperationStats {
+fn with_resources(operation: OperationStats, sample: Option<&ResourceSample>) -> OperationStats {
     let gpus = sample.and_then(|sample| sample.gpus.as_deref()).unwrap_or_default();
     OperationStats {
         resident_bytes: sample.and_then(|sample| Some(sample.memory?.resident_bytes)),

@@ -5,26 +5,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::bottleneck::Bottleneck;
+use crate::detect::{OperationDetector, PipelineDetector};
+#[cfg(feature = "report")]
+use crate::extend::Chart;
 use crate::extend::{Detector, MetricSource, ReportFormat, SuggestionStrategy};
 use crate::notes::{Notes, words_of};
 use crate::operation::SyncHook;
-use crate::session::{PipelineProfile, ProfilingSession};
+use crate::session::ProfilingSession;
 
-/// The detectors that every session runs first. INTEGRATION: `PipelineDetector` and
-/// `OperationDetector` of `detect/`.
+/// The detectors that every session runs first.
 fn builtin_detectors() -> Vec<Arc<dyn Detector>> {
-    Vec::new()
-}
-
-/// The formats of every report. INTEGRATION: `report::formats`.
-fn builtin_formats() -> Vec<Arc<dyn ReportFormat>> {
-    Vec::new()
-}
-
-/// Says what limits each pipeline of a session that has everything else. INTEGRATION:
-/// `attribution::attribute(&pipeline.snapshots, &Surroundings::of(session))`.
-pub(crate) fn attribute_pipelines(session: &ProfilingSession) -> Vec<PipelineProfile> {
-    session.performance_metrics.pipelines.clone()
+    vec![Arc::new(PipelineDetector), Arc::new(OperationDetector)]
 }
 
 /// See the [module](self).
@@ -33,7 +24,10 @@ pub(crate) struct Plugins {
     pub(crate) sources: Vec<Arc<dyn MetricSource>>,
     pub(crate) detectors: Vec<Arc<dyn Detector>>,
     pub(crate) strategies: Vec<Arc<dyn SuggestionStrategy>>,
+    /// Beside the standard ones.
     pub(crate) formats: Vec<Arc<dyn ReportFormat>>,
+    #[cfg(feature = "report")]
+    pub(crate) charts: Vec<Arc<dyn Chart>>,
     pub(crate) sync: Option<SyncHook>,
 }
 
@@ -43,7 +37,9 @@ impl Default for Plugins {
             sources: Vec::new(),
             detectors: builtin_detectors(),
             strategies: Vec::new(),
-            formats: builtin_formats(),
+            formats: Vec::new(),
+            #[cfg(feature = "report")]
+            charts: Vec::new(),
             sync: None,
         }
     }
@@ -56,6 +52,16 @@ impl fmt::Debug for Plugins {
 }
 
 impl Plugins {
+    /// Every file of a report.
+    pub(crate) fn all_formats(&self) -> Vec<Arc<dyn ReportFormat>> {
+        #[cfg(feature = "report")]
+        let mut formats = crate::report::formats(&self.charts);
+        #[cfg(not(feature = "report"))]
+        let mut formats = Vec::new();
+        formats.extend(self.formats.iter().cloned());
+        formats
+    }
+
     /// What holds the program up, worst first: what the monitor `found` and what the detectors
     /// find, without what would gain too little, with the advice of every strategy.
     pub(crate) fn find(

@@ -18,9 +18,18 @@ pub fn process_cpu() -> Duration {
 /// From `VmHWM`, which begins anew with each program; `getrusage`'s peak is handed down from the
 /// parent and would show a large parent's memory in its small child.
 pub fn peak_rss_bytes() -> Option<u64> {
+    status_bytes("VmHWM:")
+}
+
+/// The bytes that are resident now; `None` where the kernel does not tell.
+pub(crate) fn rss_bytes() -> Option<u64> {
+    status_bytes("VmRSS:")
+}
+
+fn status_bytes(key: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kib: u64 = peak.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    let figure = status.lines().find_map(|line| line.strip_prefix(key))?;
+    let kib: u64 = figure.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
 }
 

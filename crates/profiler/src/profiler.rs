@@ -8,7 +8,10 @@ use thiserror::Error;
 
 use crate::bottleneck::BottleneckType;
 use crate::config::{ConfigError, ProfilerConfig};
+#[cfg(feature = "report")]
+use crate::extend::Chart;
 use crate::extend::{Detector, MetricSource, ReportFormat, SuggestionStrategy};
+use crate::folder::{self, ReportError};
 use crate::machine::Machine;
 use crate::open::OpenSession;
 pub use crate::open::SessionId;
@@ -16,7 +19,6 @@ use crate::operation::{self, Operation, Recorder, SessionKey, SyncHook};
 use crate::pipeline::PipelineSource;
 use crate::pipelines::MAX_PIPELINES;
 use crate::plugins::Plugins;
-use crate::report::{self, ReportError};
 use crate::session::ProfilingSession;
 use crate::summary::summary;
 
@@ -200,11 +202,11 @@ impl BottleneckProfiler {
     ///
     /// # Errors
     ///
-    /// [`WriteReportError::NoSession`], or why a file was not written, see [`report::write`].
+    /// [`WriteReportError::NoSession`], or why a file was not written, see [`folder::write`].
     pub fn write_report(&self, dir: impl AsRef<Path>) -> Result<Vec<PathBuf>, WriteReportError> {
         let session = self.session().ok_or(WriteReportError::NoSession)?;
-        let formats = self.state().plugins.formats.clone();
-        Ok(report::write(&session, dir.as_ref(), &formats)?)
+        let formats = self.state().plugins.all_formats();
+        Ok(folder::write(&session, dir.as_ref(), &formats)?)
     }
 
     /// Begins an operation on this thread; it ends where what is returned is dropped. An operation
@@ -319,6 +321,12 @@ impl BottleneckProfiler {
     /// Adds a file to reports.
     pub fn register_report_format(&self, format: Arc<dyn ReportFormat>) {
         self.state().plugins.formats.push(format);
+    }
+
+    /// Adds a picture to reports.
+    #[cfg(feature = "report")]
+    pub fn register_chart(&self, chart: Arc<dyn Chart>) {
+        self.state().plugins.charts.push(chart);
     }
 
     /// Says how to wait for a device: `sync` returns when all work that was handed to it is done.

@@ -15,8 +15,7 @@ use thiserror::Error;
 use crate::bottleneck::BottleneckType;
 use crate::config::{ConfigError, ProfilerConfig, ProfilingLevel};
 use crate::pipeline::{PipelineSnapshot, PipelineSource, StageSnapshot, StationSnapshot, Visits};
-use crate::process::process_cpu;
-use crate::trackers::ResidentMemory;
+use crate::process::{process_cpu, rss_bytes};
 use crate::profiler::{BottleneckProfiler, SessionError};
 
 /// Something that the profiler promises of its own cost.
@@ -99,14 +98,13 @@ fn memory_mb(
     work: fn(&BottleneckProfiler) -> Result<(), SelfTestError>,
 ) -> Result<Option<f64>, SelfTestError> {
     const MB: f64 = (1 << 20) as f64;
-    let Ok(memory) = ResidentMemory::open() else { return Ok(None) };
-    let before = memory.bytes();
+    let Some(before) = rss_bytes() else { return Ok(None) };
     let profiler = BottleneckProfiler::new(ProfilerConfig::at_level(level))?;
     profiler.start_session("self-test")?;
     work(&profiler)?;
-    let open = memory.bytes();
+    let open = rss_bytes().unwrap_or(before);
     let session = profiler.stop_session()?;
-    let grown = memory.bytes().max(open).saturating_sub(before);
+    let grown = rss_bytes().unwrap_or(before).max(open).saturating_sub(before);
     drop(session);
     Ok(Some(grown as f64 / MB))
 }

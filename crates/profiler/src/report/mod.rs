@@ -1,106 +1,60 @@
-//! From a session to files.
+//! From a session to files: for people, for other tools, and for the next comparison.
+//!
+//! [`write_all`] writes what every report has. Formats and charts of one's own
+//! ([`crate::extend`]) join them through [`formats`] and [`write`].
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path, PathBuf};
+pub mod charts;
+mod digest;
+mod html;
+mod human;
+mod markdown;
+mod palette;
+mod panels;
+pub mod session_json;
+mod tensorboard;
+mod trace;
+mod verdict;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use thiserror::Error;
-
-use crate::extend::{PluginError, ReportFormat};
+pub use self::html::Html;
+pub use self::markdown::Markdown;
+pub use self::session_json::SessionJson;
+pub use self::tensorboard::TensorBoard;
+pub use self::trace::Trace;
+use crate::extend::{Chart, ReportFormat};
+pub use crate::folder::{ReportError, write};
 use crate::session::ProfilingSession;
 
-/// Why a report, or a file of it, was not written.
-#[derive(Debug, Error)]
-pub enum ReportError {
-    /// The folder cannot be made or written to.
-    #[error(
-        "cannot write a report to the folder `{dir}`: {source}\n\
-         hint: name another folder, or make room in this one", dir = dir.display()
-    )]
-    Folder {
-        /// The folder.
-        dir: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A format asks for a file outside of the folder, or for one that another format writes.
-    #[error(
-        "`{file}` cannot be a file of a report\n\
-         hint: a name of its own, without slashes, that no other format uses"
-    )]
-    FileName {
-        /// The name.
-        file: String,
-    },
-    /// A format could not write its file; those of the other formats are in place.
-    #[error("cannot make the report's file `{file}`: {source}")]
-    Format {
-        /// The name of the file.
-        file: String,
-        /// Why not.
-        source: PluginError,
-    },
+/// What every report has: [`formats`] with the [standard charts](charts::standard).
+pub fn standard_formats() -> Vec<Arc<dyn ReportFormat>> {
+    formats(&[])
 }
 
-/// Writes a file for each of `formats` to the folder `dir`, which is made if it is not there, and
-/// says which files it wrote.
-///
-/// Files are written beside and renamed when all are complete: one that was there before is replaced
-/// whole, or stays as it was.
+/// The formats of every report with `more` charts beside the standard ones: as SVG and PNG, on the
+/// page, and as images in TensorBoard.
+pub fn formats(more: &[Arc<dyn Chart>]) -> Vec<Arc<dyn ReportFormat>> {
+    let charts: Vec<_> = charts::standard().into_iter().chain(more.iter().cloned()).collect();
+    let mut formats: Vec<Arc<dyn ReportFormat>> = vec![
+        Arc::new(Markdown),
+        Arc::new(Html(more.to_vec())),
+        Arc::new(SessionJson),
+        Arc::new(Trace),
+        Arc::new(TensorBoard(charts.clone())),
+    ];
+    for chart in charts {
+        formats.push(Arc::new(charts::SvgFile(chart.clone())));
+        formats.push(Arc::new(charts::PngFile(chart)));
+    }
+    formats
+}
+
+/// Writes the [standard formats](standard_formats) to the folder `dir`, which is made if it is not
+/// there, and says which files it wrote.
 ///
 /// # Errors
-/// If the folder cannot be written to or a name does not do, before anything is replaced. If a
-/// format fails, after the files of the others were put in place: the first that failed is named.
-pub fn write(
-    session: &ProfilingSession,
-    dir: &Path,
-    formats: &[Arc<dyn ReportFormat>],
-) -> Result<Vec<PathBuf>, ReportError> {
-    let folder = |source| ReportError::Folder { dir: dir.to_owned(), source };
-    let mut names = BTreeSet::new();
-    for format in formats {
-        let file = format.file_name(session);
-        let mut parts = Path::new(&file).components();
-        let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
-        if !plain || file.contains(['/', '\0']) || !names.insert(file.clone()) {
-            return Err(ReportError::FileName { file });
-        }
-    }
-    fs::create_dir_all(dir).map_err(folder)?;
-    let mut failed = None;
-    let mut complete = Vec::new();
-    for format in formats {
-        let beside = tempfile::Builder::new()
-            .prefix(".writing-")
-            // The rights of a file made as usual, not the private ones of a temporary file.
-            .permissions(fs::Permissions::from_mode(0o666))
-            .tempfile_in(dir)
-            .map_err(folder)?;
-        let mut out = io::BufWriter::new(&beside);
-        let written = format.write(session, &mut out);
-        let flushed = out.flush();
-        drop(out);
-        match written {
-            Ok(()) => {
-                flushed.map_err(folder)?;
-                complete.push((beside, dir.join(format.file_name(session))));
-            }
-            Err(source) => {
-                let file = format.file_name(session);
-                failed.get_or_insert(ReportError::Format { file, source });
-            }
-        }
-    }
-    let mut files = Vec::new();
-    for (beside, path) in complete {
-        beside.persist(&path).map_err(|error| folder(error.error))?;
-        files.push(path);
-    }
-    match failed {
-        Some(error) => Err(error),
-        None => Ok(files),
-    }
+/// As [`write`].
+pub fn write_all(session: &ProfilingSession, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
+    write(session, dir, &standard_formats())
 }

@@ -1,0 +1,121 @@
+//! A panel of lines over time, in numbers of the page.
+
+use std::fmt::Write as _;
+
+use super::Prose;
+use crate::report::human;
+use crate::report::palette::LINES;
+use crate::report::panels::{Line, Panel};
+
+pub(super) struct PanelView {
+    pub(super) title: String,
+    pub(super) unit: String,
+    pub(super) about: String,
+    pub(super) lines: Vec<LineView>,
+    /// Height of 100, and name.
+    pub(super) limit: Option<(f64, String)>,
+    /// A limit that lies above all.
+    pub(super) above: Option<String>,
+    /// Place of 100, and text.
+    pub(super) x: Vec<(f64, String)>,
+    pub(super) y: Vec<(f64, String)>,
+    pub(super) x_max: f64,
+    pub(super) y_max: f64,
+    pub(super) absent: Option<Prose>,
+}
+
+pub(super) struct LineView {
+    pub(super) name: String,
+    /// Of its colour.
+    pub(super) ink: usize,
+    pub(super) path: String,
+    /// Points between gaps, which are lines of no length with round ends.
+    pub(super) dots: String,
+    /// The ground under it, where it is the only line.
+    pub(super) ground: String,
+    /// `seconds,value` of each point, for the reader's pointer.
+    pub(super) points: String,
+}
+
+/// Of the drawing, which is stretched to the room that there is.
+pub(super) const WIDTH: f64 = 1000.0;
+pub(super) const HEIGHT: f64 = 300.0;
+
+impl PanelView {
+    pub(super) fn of(panel: Panel) -> Self {
+        let limit = panel.limit.as_ref();
+        let (inside, above): (Vec<_>, Vec<_>) =
+            limit.into_iter().partition(|(limit, _)| *limit <= panel.y.max);
+        let alone = panel.lines.len() == 1;
+        let lines = panel.lines.iter().enumerate();
+        Self {
+            about: about(&panel),
+            lines: lines.map(|(at, line)| LineView::of(line, at, &panel, alone)).collect(),
+            limit: inside
+                .first()
+                .map(|(limit, name)| (100.0 * panel.y.share(*limit), name.clone())),
+            above: above.first().map(|(_, name)| name.clone()),
+            x: panel
+                .x
+                .ticks
+                .iter()
+                .map(|(at, text)| (100.0 * panel.x.share(*at), text.clone()))
+                .collect(),
+            y: panel
+                .y
+                .ticks
+                .iter()
+                .map(|(at, text)| (100.0 * panel.y.share(*at), text.clone()))
+                .collect(),
+            x_max: panel.x.max,
+            y_max: panel.y.max,
+            absent: panel.absent.as_deref().map(Prose::new),
+            title: panel.title,
+            unit: panel.unit,
+        }
+    }
+}
+
+impl LineView {
+    fn of(line: &Line, at: usize, panel: &Panel, alone: bool) -> Self {
+        let x = |seconds: f64| WIDTH * panel.x.share(seconds);
+        let y = |value: f64| HEIGHT * (1.0 - panel.y.share(value));
+        let (mut path, mut dots, mut ground) = (String::new(), String::new(), String::new());
+        for run in line.runs() {
+            let mut stretch = String::new();
+            for (step, (seconds, value)) in run.iter().enumerate() {
+                let letter = if step == 0 { 'M' } else { 'L' };
+                let _ = write!(stretch, "{letter}{:.1} {:.1}", x(*seconds), y(*value));
+            }
+            if let ([first, .., last], true) = (run.as_slice(), alone) {
+                let (from, to) = (x(first.0), x(last.0));
+                let _ = write!(ground, "{stretch}L{to:.1} {HEIGHT}L{from:.1} {HEIGHT}Z");
+            }
+            match run.len() {
+                1 => dots += &(stretch + "h0"),
+                _ => path += &stretch,
+            }
+        }
+        let known = line.points.iter().filter_map(|(at, value)| Some((at, (*value)?)));
+        let points = known.map(|(at, value)| format!("{at:.3},{value:.4}"));
+        Self {
+            name: line.name.clone(),
+            ink: at % LINES.len(),
+            path,
+            dots,
+            ground,
+            points: points.collect::<Vec<_>>().join(" "),
+        }
+    }
+}
+
+/// For whoever cannot see it: least and greatest value of each line.
+fn about(panel: &Panel) -> String {
+    let lines = panel.lines.iter().filter_map(|line| {
+        let known = || line.points.iter().filter_map(|(_, value)| *value);
+        let (least, most) = (known().reduce(f64::min)?, known().reduce(f64::max)?);
+        Some(format!("{} {} to {}", line.name, human::figures(least), human::figures(most)))
+    });
+    let lines = lines.collect::<Vec<_>>().join("; ");
+    format!("{} in {} over {}: {lines}", panel.title, panel.unit, human::duration(panel.x.max))
+}
