@@ -3,12 +3,11 @@
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
-    use std::time::Duration;
 
     use loader::datasets::arrays::Array;
     use loader::{Arrays, Dataset, Dtype, Field, Loader, LoaderBuilder, SampleError, Slot, cuda};
     use preproc::transform::Normalize;
-    use profiler::monitor::Monitor;
+    use profiler::gpu::Gpus;
     use tch::{Device, Kind, Tensor};
 
     /// Sample `i` is 64 x 64 times `i`.
@@ -142,7 +141,6 @@ mod tests {
     }
 
     fn gpu_bytes() -> u64 {
-        let monitor = Monitor::start(Duration::from_millis(20)).unwrap();
-        monitor.gpus().unwrap().process_bytes(std::process::id()).unwrap()
+        Gpus::open().unwrap().process_bytes(std::process::id()).unwrap()
     }
 }

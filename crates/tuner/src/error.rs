@@ -70,6 +70,9 @@ pub enum TunerError {
     /// Memory and CPU cannot be watched.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
+    /// Memory cannot be watched.
+    #[error("cannot read how much memory this process holds\nhint: `/proc` must be mounted")]
+    NoMemoryFigure,
     /// libtorch refused a call.
     #[error("libtorch refused a call")]
     Libtorch(#[from] tch::TchError),

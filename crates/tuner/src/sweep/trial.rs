@@ -14,7 +14,7 @@ use crossbeam::channel::{Receiver, after, bounded, never};
 use crossbeam::select;
 use loader::error::Report;
 use loader::{LoaderError, Settings};
-use profiler::monitor::{Monitor, Window};
+use profiler::monitor::{Monitor, MonitorOptions, Window};
 use profiler::stage::StageTimes;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -292,7 +292,7 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
         ..config.loader.clone()
     };
     let data = dataset::open(config)?;
-    let monitor = Monitor::start(SAMPLING)?;
+    let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
     let start = Instant::now();
     let mut loader = data.builder.settings(settings).build()?;
     let pin_memory = loader.settings().pin_memory;
@@ -329,8 +329,8 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
                     samples_per_s: samples as f64 / wall_s,
                     batches_per_s: batches as f64 / wall_s,
                     first_batch_s,
-                    rss_mean_bytes: usage.rss_mean_bytes,
-                    rss_peak_bytes: usage.rss_peak_bytes,
+                    rss_mean_bytes: usage.rss_mean_bytes.ok_or(TunerError::NoMemoryFigure)?,
+                    rss_peak_bytes: usage.rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)?,
                     gpu_mean_bytes: usage
                         .gpu_mean_bytes
                         .map(|bytes| bytes.saturating_sub(context_bytes.unwrap_or(0))),
@@ -347,7 +347,7 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
 
 /// What this process holds on GPUs: at the first batch, the bare CUDA context.
 fn gpu_bytes(monitor: &Monitor) -> Option<u64> {
-    monitor.gpus().ok()?.process_bytes(std::process::id())
+    monitor.gpus()?.process_bytes(std::process::id())
 }
 
 #[cfg(test)]
