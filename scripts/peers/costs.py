@@ -66,7 +66,7 @@ def io_delay(tuner, options, cpus):
 
 
 def memory(tuner, options, cpus):
-    """Anonymous and shared memory by prefetch depth, and early and late in 2,000 batches."""
+    """Anonymous and shared memory by prefetch depth, and in the last batches of a long run."""
     jpegs = [*tuner, "--config", ROOT / "configs/imagenet.toml", "--root", options.jpegs]
     found = {"batch_bytes": 64 * (3 * 224 * 224 * 4 + 8), "peak_bytes": {}}
     for workers in (1, 4):
@@ -78,17 +78,21 @@ def memory(tuner, options, cpus):
             if seen["error"]:
                 return {"error": seen["error"]}
             found["peak_bytes"].setdefault(workers, {})[depth] = seen["peak_own_bytes"]
+    # Buffers grow until each worker has met the largest images, so that the first half of the run
+    # says little.
     command = [*jpegs, "--batch-size", 8, "--num-workers", 2, "--prefetch-depth", 2]
-    seen = processes.run([*command, "--epochs", 8], cpus)
+    seen = processes.run([*command, "--epochs", 8 if options.quick else 40], cpus)
     if seen["error"]:
         return {"error": seen["error"]}
     figures = json.loads(seen["stdout"])
-    # By time before the end: what comes before the measured batches warms up.
+    batches = figures["samples"] // 8
+    # Seconds in which the last 2,000 batches came; the process ends soon after.
+    last_s = figures["wall_s"] * min(2000 / batches, 0.5)
     end = seen["process_wall_s"]
-    first = [own for at, own in seen["own_bytes"] if 0.75 < (end - at) / figures["wall_s"] <= 1]
-    last = [own for at, own in seen["own_bytes"] if (end - at) / figures["wall_s"] <= 0.25]
-    found["batches"] = figures["samples"] // 8
-    found["first_quarter_bytes"], found["last_quarter_bytes"] = max(first), max(last[:-1])
+    before = [own for at, own in seen["own_bytes"] if 1 < (end - at) / last_s <= 2]
+    last = [own for at, own in seen["own_bytes"] if (end - at) / last_s <= 1]
+    found["batches"] = min(2000, batches // 2)
+    found["before_bytes"], found["last_bytes"] = max(before), max(last[:-1])
     return found
 
 

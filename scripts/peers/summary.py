@@ -138,7 +138,7 @@ def aims(results):
             lambda value: abs(value - 8) <= 0.8,
         )
     row(
-        f"Memory, growth over {memory.get('batches', 2000):,} batches",
+        f"Memory, growth over the last {memory.get('batches', 2000):,} batches of a long run",
         "none",
         growth(memory),
         "{:+.1f} MiB",
@@ -164,6 +164,6 @@ def slope(memory, workers):
 
 
 def growth(memory):
-    if "last_quarter_bytes" not in memory:
+    if "last_bytes" not in memory:
         return None
-    return (memory["last_quarter_bytes"] - memory["first_quarter_bytes"]) / MIB
+    return (memory["last_bytes"] - memory["before_bytes"]) / MIB

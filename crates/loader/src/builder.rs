@@ -11,7 +11,7 @@ use tch::Device;
 use crate::bad_samples::OnError;
 use crate::distributed::{Rank, Uneven};
 use crate::engine::{Engine, EngineConfig};
-use crate::loader::{Delivered, Loader};
+use crate::loader::Loader;
 use crate::order::{Batching, Ordering};
 use crate::sampler::{BatchSampler, Sampler, Sequential, Shuffled};
 use crate::settings::{BatchSizeSettings, MachineTable, Settings, SettingsFile};
@@ -262,7 +262,6 @@ impl LoaderBuilder {
             engine,
             transfer,
             state: None,
-            delivered: Delivered::default(),
             progress: self.progress,
             settings,
         })

@@ -11,11 +11,13 @@
 //! Without workers the consumer fills the batch at the head itself.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use profiler::stage::{Stage, StageClock, StageCounters, StageTimes};
+use profiler::stage::{Stage, StageClock};
 use tch::{Device, Tensor};
 
 use crate::bad_samples::{BadSample, OnError};
+use crate::counters::Counters;
 use crate::open_batch::{Bad, OpenBatch};
 use crate::order::{Order, Ordering};
 use crate::queue::{Queue, Ticketed};
@@ -70,7 +72,9 @@ pub(crate) struct Engine {
     opened: u64,
     /// The consumer's own clock counts its waiting and, without workers, its loading.
     consumer: StageClock,
-    consumer_counters: Arc<StageCounters>,
+    counters: Arc<Counters>,
+    /// When the batch at the head became the next to come out.
+    head_since: Instant,
     /// Without workers, the consumer loads samples itself.
     own_loader: Option<Worker>,
     /// Of the epoch whose batch was taken last.
@@ -96,15 +100,16 @@ impl Engine {
             on_error: config.on_error,
             queue: Queue::new(slabs),
         });
-        let counters = Arc::new(StageCounters::default());
+        let counters = Arc::new(Counters::new(config.threads.num_workers));
         Ok(Self {
             pools: pools.collect(),
             names: config.fields.iter().map(|field| field.name.clone()).collect(),
-            threads: Threads::start(&shared, config.threads.clone())?,
+            threads: Threads::start(&shared, config.threads.clone(), counters.clone())?,
             plan: None,
             opened: 0,
-            consumer: StageClock::new(counters.clone(), Stage::Consume),
-            consumer_counters: counters,
+            consumer: StageClock::new(counters.consumer().clone(), Stage::Consume),
+            counters,
+            head_since: Instant::now(),
             own_loader: (config.threads.num_workers == 0).then(Worker::default),
             bad_samples: Vec::new(),
             bad_epoch: 0,
@@ -113,16 +118,9 @@ impl Engine {
         })
     }
 
-    /// Thread-seconds by stage since the start, over all threads.
-    pub(crate) fn times(&self) -> StageTimes {
-        let mut sum = self.threads.times();
-        sum += self.consumer_counters.times();
-        sum
-    }
-
-    /// The consumer's part of [`times`](Self::times).
-    pub(crate) fn consumer_times(&self) -> StageTimes {
-        self.consumer_counters.times()
+    /// What has been counted since the start.
+    pub(crate) fn counters(&self) -> &Arc<Counters> {
+        &self.counters
     }
 
     /// The samples of the epoch under way that were skipped or replaced, so far.
@@ -194,6 +192,8 @@ impl Engine {
             self.consumer.enter(Stage::Other);
         }
         shared.queue.pop();
+        self.counters.add_unready(head.unready_since(self.head_since));
+        self.head_since = Instant::now();
         if let Some((slot, timeout)) = stuck {
             head.tickets().close();
             self.threads.replace_stuck(shared)?;

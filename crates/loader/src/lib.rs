@@ -34,6 +34,7 @@ mod bad_samples;
 mod batch;
 mod builder;
 pub mod collate;
+mod counters;
 pub mod cuda;
 mod dataset;
 pub mod datasets;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use profiler::pipeline::PipelineSource;
 
 use crate::bad_samples::BadSample;
 use crate::builder::LoaderBuilder;
@@ -31,15 +32,7 @@ pub struct Loader {
     pub(crate) transfer: Option<Transfer>,
     /// After the last batch.
     pub(crate) state: Option<LoaderState>,
-    pub(crate) delivered: Delivered,
     pub(crate) progress: bool,
-}
-
-/// What has come out since the loader was built.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Delivered {
-    batches: u64,
-    samples: u64,
 }
 
 impl fmt::Debug for Loader {
@@ -137,10 +130,13 @@ impl Loader {
 
     /// What has come out since the loader was built, and where the time went.
     pub fn stats(&self) -> Stats {
-        let Delivered { batches, samples } = self.delivered;
-        let (stages, consumer) = (self.engine.times(), self.engine.consumer_times());
-        let waited_s = consumer.wait_batch_s + consumer.busy_s();
-        Stats { batches, samples, stages, waited_s, consumer_s: consumer.consume_s }
+        self.engine.counters().stats()
+    }
+
+    /// Its counters, for a profiler that asks again and again while batches come:
+    /// `profiler.register_pipeline("loader", loader.pipeline())`.
+    pub fn pipeline(&self) -> Arc<dyn PipelineSource> {
+        self.engine.counters().clone()
     }
 }
 
@@ -221,8 +217,7 @@ impl Iterator for Epoch<'_> {
         let batch = under_way.and_then(UnderWay::finish).map(|filled| Batch::new(filled, state));
         self.loader.state = Some(state);
         if let Ok(batch) = &batch {
-            self.loader.delivered.batches += 1;
-            self.loader.delivered.samples += batch.len() as u64;
+            self.loader.engine.counters().add_batch(batch.len());
         }
         if let Some(bar) = &self.bar {
             bar.advance(&self.loader.stats());

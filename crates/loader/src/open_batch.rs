@@ -2,7 +2,8 @@
 
 use std::any::Any;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use preproc::SampleRng;
 use tch::Tensor;
@@ -36,6 +37,7 @@ pub(crate) struct OpenBatch {
     /// By slot, in no order; none where samples have one shape.
     items: Mutex<Vec<(usize, Item)>>,
     collated: Mutex<Option<Result<Named, SampleError>>>,
+    completed: OnceLock<Instant>,
 }
 
 /// A slot whose sample could not be loaded.
@@ -69,6 +71,7 @@ impl OpenBatch {
             bad: Mutex::default(),
             items: Mutex::default(),
             collated: Mutex::default(),
+            completed: OnceLock::new(),
         }
     }
 
@@ -110,6 +113,17 @@ impl OpenBatch {
             let collated = source.collate(items.into_iter().map(|(_, item)| item).collect());
             *lock(&self.collated) = Some(collated);
         }
+    }
+
+    /// Notes that nothing is left to do for it.
+    pub(crate) fn complete(&self) {
+        let _ = self.completed.set(Instant::now());
+    }
+
+    /// For how much of the time since `start` it was not complete.
+    pub(crate) fn unready_since(&self, start: Instant) -> Duration {
+        let until = self.completed.get().copied().unwrap_or_else(Instant::now);
+        until.saturating_duration_since(start)
     }
 
     /// The batch as tensors, once, without the slots in `bad`, when it is complete.

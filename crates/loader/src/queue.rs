@@ -4,12 +4,15 @@
 //! condition variables: `room` for workers that find no slot to claim, `unread` for readers that
 //! find none to read ahead, `ready` for the consumer. Who waits is written down under the lock, so
 //! that nobody calls the system to wake nobody. Nothing that can panic or block runs under it.
+//!
+//! Workers and the consumer look for some microseconds before they sleep: where batches are small,
+//! what they wait for comes sooner than the system could wake them.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use crate::sync::{Arc, Condvar, Mutex, MutexGuard};
+use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, spin_until};
 use crate::tickets::Tickets;
 
 /// Something of which workers claim slots.
@@ -21,6 +24,9 @@ pub(crate) trait Ticketed {
 /// Batches being filled or waiting to be taken, in order. Only the consumer adds and removes.
 pub(crate) struct Queue<B> {
     state: Mutex<State<B>>,
+    /// Batches ever added and, at the end, the stop: a worker sees without the lock that there is
+    /// something new.
+    news: AtomicUsize,
     room: Condvar,
     unread: Condvar,
     ready: Condvar,
@@ -43,6 +49,7 @@ impl<B: Ticketed> Queue<B> {
         let state = State { open, stop: false, idle_workers: 0, idle_readers: 0, awaited: false };
         Self {
             state: Mutex::new(state),
+            news: AtomicUsize::new(0),
             room: Condvar::new(),
             unread: Condvar::new(),
             ready: Condvar::new(),
@@ -52,18 +59,38 @@ impl<B: Ticketed> Queue<B> {
     /// The first batch with a slot to claim; waits for one, between calls of `idle(true)` and
     /// `idle(false)`; `None` when it is time to stop.
     pub(crate) fn next_unclaimed(&self, mut idle: impl FnMut(bool)) -> Option<Arc<B>> {
+        let mut is_idle = false;
+        let mut looked_at = None;
         let mut state = self.lock();
-        while !state.stop {
-            if let Some(batch) = state.open.iter().find(|batch| batch.tickets().has_unclaimed()) {
-                return Some(batch.clone());
+        let found = loop {
+            if state.stop {
+                break None;
             }
-            idle(true);
-            state.idle_workers += 1;
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-            state.idle_workers -= 1;
+            if let Some(batch) = state.open.iter().find(|batch| batch.tickets().has_unclaimed()) {
+                break Some(batch.clone());
+            }
+            if !is_idle {
+                is_idle = true;
+                idle(true);
+            }
+            let news = self.news.load(Ordering::Relaxed);
+            if looked_at == Some(news) {
+                state.idle_workers += 1;
+                state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle_workers -= 1;
+            } else {
+                drop(state);
+                looked_at = Some(news);
+                // A hint, for what it says is looked at under the lock.
+                spin_until(|| self.news.load(Ordering::Relaxed) != news);
+                state = self.lock();
+            }
+        };
+        drop(state);
+        if is_idle {
             idle(false);
         }
-        None
+        found
     }
 
     /// The first batch with a slot to read ahead; waits for one; `None` when it is time to stop.
@@ -97,6 +124,7 @@ impl<B: Ticketed> Queue<B> {
         interval: Option<Duration>,
         mut give_up: impl FnMut() -> bool,
     ) -> bool {
+        spin_until(|| batch.tickets().is_complete());
         let mut state = self.lock();
         while !batch.tickets().is_complete() {
             state.awaited = true;
@@ -138,6 +166,7 @@ impl<B: Ticketed> Queue<B> {
         let slots = batch.tickets().len();
         let mut state = self.lock();
         state.open.push_back(Arc::new(batch));
+        self.news.fetch_add(1, Ordering::Relaxed);
         let (workers, readers) = (state.idle_workers.min(slots), state.idle_readers.min(slots));
         drop(state);
         for _ in 0..workers {
@@ -159,6 +188,7 @@ impl<B: Ticketed> Queue<B> {
     /// Ends the waits of workers and readers, now and for ever.
     pub(crate) fn stop(&self) {
         self.lock().stop = true;
+        self.news.fetch_add(1, Ordering::Relaxed);
         self.room.notify_all();
         self.unread.notify_all();
     }

@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use profiler::stage::{StageCounters, StageTimes};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::LoaderError;
+use crate::counters::Counters;
 use crate::engine::Shared;
 use crate::ffi;
 use crate::open_batch::OpenBatch;
@@ -33,8 +33,7 @@ pub(crate) struct Threads {
     readers: Vec<JoinHandle<()>>,
     /// The core of each worker, where they are pinned.
     cores: Vec<usize>,
-    /// Of all workers there ever were.
-    counters: Vec<Arc<StageCounters>>,
+    counters: Arc<Counters>,
 }
 
 struct WorkerThread {
@@ -44,9 +43,13 @@ struct WorkerThread {
 
 impl Threads {
     /// Starts them; those that were started are stopped and joined if one cannot be.
-    pub(crate) fn start(shared: &Arc<Shared>, config: ThreadsConfig) -> Result<Self, LoaderError> {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        config: ThreadsConfig,
+        counters: Arc<Counters>,
+    ) -> Result<Self, LoaderError> {
         let cores = if config.pin_workers { cores() } else { Vec::new() };
-        let (workers, readers, counters) = (Vec::new(), Vec::new(), Vec::new());
+        let (workers, readers) = (Vec::new(), Vec::new());
         let mut threads = Self { config, workers, readers, cores, counters };
         let started = threads.start_all(shared);
         if let Err(error) = started {
@@ -77,8 +80,7 @@ impl Threads {
         number: usize,
         shared: &Arc<Shared>,
     ) -> Result<WorkerThread, LoaderError> {
-        let (counters, watch) = (Arc::new(StageCounters::default()), Arc::new(Watch::default()));
-        self.counters.push(counters.clone());
+        let (counters, watch) = (self.counters.add_worker(), Arc::new(Watch::default()));
         let core = self.cores.get(number % self.cores.len().max(1)).copied();
         let (shared, watched) = (shared.clone(), watch.clone());
         let handle = spawn("loader-worker", number, move || {
@@ -89,15 +91,6 @@ impl Threads {
             worker::run(&shared, counters, watched);
         })?;
         Ok(WorkerThread { handle, watch })
-    }
-
-    /// Thread-seconds by stage since the start, over all workers.
-    pub(crate) fn times(&self) -> StageTimes {
-        let mut sum = StageTimes::default();
-        for counters in &self.counters {
-            sum += counters.times();
-        }
-        sum
     }
 
     /// Waits for `batch`. The slot of a sample that takes longer than it may, and how long that

@@ -111,6 +111,7 @@ impl Worker {
         while let Some(mut claim) = batch.slots.claim() {
             let slot = claim.slot();
             self.watch.set(batch, slot);
+            clock.item();
             let index = batch.indices()[slot];
             let rng = batch.rng(shared.seed, slot);
             if let Err(error) = self.load(shared, batch, index, rng, &mut claim, clock) {
@@ -125,6 +126,7 @@ impl Worker {
                 // It catches panics itself.
                 batch.collate(&*shared.source);
                 clock.enter(Stage::Other);
+                batch.complete();
                 shared.queue.seal(batch);
             }
         }

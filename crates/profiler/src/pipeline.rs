@@ -27,6 +27,14 @@ pub struct PipelineSnapshot {
     pub consumer_wait_s: f64,
     /// Seconds that the consumer was at its own work.
     pub consumer_busy_s: f64,
+    /// CPU time of the consumer: of its thread, or of all that is not of the stations; `None`
+    /// where it is not known.
+    #[serde(default)]
+    pub consumer_cpu_s: Option<f64>,
+    /// Seconds that the consumer's thread was ready to run without a core; `None` where the kernel
+    /// does not tell.
+    #[serde(default)]
+    pub consumer_run_delay_s: Option<f64>,
     /// Seconds for which nothing was ready for the consumer; `None` where there is no queue.
     pub queue_empty_s: Option<f64>,
     /// In the order of the data's way.
@@ -42,6 +50,9 @@ pub struct StationSnapshot {
     pub threads: usize,
     /// Whether it is the consumer's own thread: then nothing overlaps.
     pub on_consumer: bool,
+    /// Items that it finished; `None` where it does not count: then the consumer's count is taken.
+    #[serde(default)]
+    pub items: Option<u64>,
     /// Thread-seconds without anything to do: no item came, or there was no room.
     pub wait_s: f64,
     /// CPU time of its threads; `None` where the kernel does not tell.

@@ -241,7 +241,7 @@ fn a_folder_or_a_name_that_does_not_do_is_named_and_nothing_is_left() {
     }
     let dir = folder.path().join("reports");
     for names in [["../up", "a"], ["", "a"], ["a", "a"], ["a/b", "c"], ["/tmp/x", "c"]] {
-        let formats = names.map(|name| Box::new(Named(name)) as Box<dyn ReportFormat>);
+        let formats = names.map(|name| Arc::new(Named(name)) as Arc<dyn ReportFormat>);
         let error = report::write(&gallery::empty(), &dir, &formats).unwrap_err();
         assert!(matches!(error, ReportError::FileName { .. }), "{names:?}: {error}");
     }
@@ -262,7 +262,7 @@ fn a_format_that_fails_keeps_the_others() {
     }
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("fails.txt"), "of last time").unwrap();
-    let formats: [Box<dyn ReportFormat>; 2] = [Box::new(Fails), Box::new(Markdown)];
+    let formats: [Arc<dyn ReportFormat>; 2] = [Arc::new(Fails), Arc::new(Markdown)];
     let error = report::write(&gallery::empty(), folder.path(), &formats).unwrap_err();
     assert_eq!(error.to_string(), "cannot make the report's file `fails.txt`: out of ideas");
     assert_eq!(fs::read(folder.path().join("fails.txt")).unwrap(), b"of last time");
@@ -299,7 +299,7 @@ fn a_chart_of_ones_own_is_a_file_and_on_the_page() {
 fn a_session_survives_its_file() {
     for session in [gallery::training(), gallery::empty(), hostile()] {
         let folder = tempfile::tempdir().unwrap();
-        report::write(&session, folder.path(), &[Box::new(SessionJson)]).unwrap();
+        report::write(&session, folder.path(), &[Arc::new(SessionJson)]).unwrap();
         let read = session_json::read(&folder.path().join("session.json")).unwrap();
         assert!(read == session, "{}", session.name);
     }

@@ -1,8 +1,43 @@
 //! What limits a pipeline, and what would be gained if a stage of it were free.
+//!
+//! [`attribute`] takes a pipeline's snapshots. Over the whole stretch of time they give each
+//! stage's demand D (busy thread-seconds for an item), each station's utilization `X D / m`, and
+//! the share of time `phi = G / W` that the consumer waited. A model of the pipeline
+//! (`network.rs`) then says how long an item would take if a stage were free; how sure that is
+//! says a bootstrap over the stretches between snapshots (`bootstrap.rs`).
+//!
+//! Three things differ from the textbook's `T_without = max(consumer, stations, cores)`, each
+//! because simulated pipelines showed it to be off otherwise:
+//!
+//! - What the stations lose by waiting for each other, with little room between them and service
+//!   times that vary, is part of the model.
+//! - Time in which a thread was ready and had no core is taken off its stage's demand. It comes
+//!   back as the queue for the cores, in which a stage that is freed leaves room for others.
+//! - The limiting stage is the one whose removal gains most. That is the largest one of the station
+//!   with the highest utilization, unless cores are short: then it may be in another station.
+
+mod bootstrap;
+mod network;
+mod window;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::network::{Change, Limit, StageId};
+use self::network::{Network, cpu_share, items_of};
 use crate::bottleneck::BottleneckType;
+use crate::detect::evidence::{Evidence, Storage};
+use crate::pipeline::PipelineSnapshot;
+use crate::session::ProfilingSession;
+
+/// From this share of waiting on a consumer is input-bound.
+const MODERATE: f64 = 0.05;
+/// And above this one highly.
+const HIGH: f64 = 0.2;
+/// A consumer can wait only while nothing is ready. By this share of the window the two may
+/// differ: it takes time to wake up.
+const AGREEMENT: f64 = 0.05;
+/// Stretches of time at most: more would not make the interval better, only slower.
+const STRETCHES: usize = 60;
 
 /// How much the consumer waits for its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,7 +49,7 @@ pub enum Verdict {
     ModeratelyInputBound,
     /// Over 20%.
     HighlyInputBound,
-    /// Its waiting and the state of the queue do not agree.
+    /// It waited while something was ready: its waiting and the state of the queue do not agree.
     Ambiguous,
 }
 
@@ -29,13 +64,14 @@ pub struct Attribution {
     pub window_s: f64,
     /// Items a second, X.
     pub items_per_s: f64,
-    /// Share of the window that the consumer waited, G/W.
+    /// Share of the window that the consumer waited for items or was busy making them itself, G/W.
     pub wait_share: f64,
     /// Share of the window in which something was ready, 1 - empty/W.
     pub queue_readiness: Option<f64>,
-    /// The station with the highest utilization, by its place in `stations`.
+    /// The station of the limiting stage, by its place in `stations`.
     pub limiting_station: usize,
-    /// In it the stage with the largest demand, by its place.
+    /// The stage whose removal would gain most, by its place in its station; where none gains
+    /// anything, the largest one of the busiest station.
     pub limiting_stage: usize,
     /// In the order of the data's way.
     pub stations: Vec<StationAttribution>,
@@ -50,7 +86,7 @@ pub struct StationAttribution {
     pub threads: usize,
     /// Busy thread-seconds for each item, D: the sum of its stages'.
     pub demand_s: f64,
-    /// Share of its threads' time that is busy, X D / m.
+    /// Share of its threads' time that is busy, X D / m, waiting for a core included.
     pub utilization: f64,
     /// In the order in which they run.
     pub stages: Vec<StageAttribution>,
@@ -73,4 +109,289 @@ pub struct StageAttribution {
     pub interval: Option<[f64; 2]>,
     /// What would limit then: a stage, `cpu cores` or `consumer`.
     pub next_limiter: String,
+}
+
+/// What surrounds a pipeline, as far as it bears on what limits it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Surroundings {
+    /// Cores that the process may use, see [`usable_cores`](crate::machine::usable_cores).
+    pub usable_cores: f64,
+    /// What the process read from storage meanwhile, where that is known.
+    pub storage: Option<Storage>,
+}
+
+impl Surroundings {
+    /// Those of a session.
+    pub fn of(session: &ProfilingSession) -> Self {
+        let usable_cores = session.machine.usable_cores;
+        Self { usable_cores, storage: Storage::between(&session.resources) }
+    }
+}
+
+/// What limits the pipeline of these snapshots, in order of time; `None` where too little was
+/// recorded: fewer than two snapshots, no stage, or no item.
+///
+/// The sum of the stretches between snapshots gives the figures; intervals need at least 8 of them.
+///
+/// # Example
+///
+/// ```
+/// use profiler::attribution::{Surroundings, Verdict, attribute};
+/// use profiler::bottleneck::BottleneckType;
+/// use profiler::pipeline::{PipelineSnapshot, StageSnapshot, StationSnapshot};
+///
+/// let decode = |busy_s| StageSnapshot {
+///     name: "decode".to_owned(),
+///     kind: BottleneckType::Preprocessing,
+///     busy_s,
+///     timed_cpu_s: 0.0,
+///     timed_wall_s: 0.0,
+/// };
+/// let snapshots: Vec<_> = (0..=20)
+///     .map(|second| PipelineSnapshot {
+///         at_s: second as f64,
+///         items: 100 * second,
+///         consumer_wait_s: 0.6 * second as f64,
+///         consumer_busy_s: 0.4 * second as f64,
+///         stations: vec![StationSnapshot {
+///             name: "workers".to_owned(),
+///             threads: 2,
+///             stages: vec![decode(2.0 * second as f64)],
+///             ..StationSnapshot::default()
+///         }],
+///         ..PipelineSnapshot::default()
+///     })
+///     .collect();
+/// let surroundings = Surroundings { usable_cores: 8.0, storage: None };
+/// let attribution = attribute(&snapshots, &surroundings).unwrap();
+/// assert_eq!(attribution.verdict, Verdict::HighlyInputBound);
+/// let stage = &attribution.stations[0].stages[0];
+/// assert!((stage.optimization_potential - 0.6).abs() < 0.001);
+/// assert_eq!(stage.next_limiter, "consumer");
+/// ```
+pub fn attribute(
+    snapshots: &[PipelineSnapshot],
+    surroundings: &Surroundings,
+) -> Option<Attribution> {
+    let analysis = Analysis::of(snapshots, surroundings)?;
+    let Analysis { total, network, .. } = &analysis;
+    let intervals = bootstrap::intervals(&analysis.stretches, surroundings.usable_cores);
+    let stage = |i: usize, j: usize| {
+        let stage = &total.stations[i].stages[j];
+        StageAttribution {
+            name: stage.name.clone(),
+            kind: analysis.evidence(i, j).judge().0,
+            demand_s: stage.busy_s / items_of(&total.stations[i], total.items as f64),
+            cpu_share: cpu_share(stage),
+            optimization_potential: network.potential((i, j)),
+            interval: intervals.as_ref().and_then(|all| all.get(&(i, j)).copied()),
+            next_limiter: analysis.name_of(network.limit_if(Change::Demand((i, j), 0.0)), Some((i, j))),
+        }
+    };
+    let stations: Vec<_> = total
+        .stations
+        .iter()
+        .enumerate()
+        .map(|(i, station)| {
+            let stages: Vec<_> = (0..station.stages.len()).map(|j| stage(i, j)).collect();
+            let demand_s = stages.iter().map(|stage| stage.demand_s).sum::<f64>();
+            let threads = station.threads.max(1);
+            StationAttribution {
+                name: station.name.clone(),
+                threads,
+                demand_s,
+                utilization: demand_s / network.interval_s / threads as f64,
+                stages,
+            }
+        })
+        .collect();
+    let (limiting_station, limiting_stage) = limiting(&stations)?;
+    let wait_share = analysis.wait_share();
+    let queue_readiness =
+        total.queue_empty_s.map(|empty_s| (1.0 - empty_s / total.at_s).clamp(0.0, 1.0));
+    let mut attribution = Attribution {
+        verdict: verdict(wait_share, total.consumer_wait_s / total.at_s, queue_readiness),
+        sentence: String::new(),
+        window_s: total.at_s,
+        items_per_s: 1.0 / network.interval_s,
+        wait_share,
+        queue_readiness,
+        limiting_station,
+        limiting_stage,
+        stations,
+    };
+    attribution.sentence = attribution.say();
+    Some(attribution)
+}
+
+/// The stage with the highest potential; of equals the one of the busiest station, and in it the
+/// largest.
+fn limiting(stations: &[StationAttribution]) -> Option<(usize, usize)> {
+    let stages = stations.iter().enumerate().flat_map(|(i, station)| {
+        let stages = station.stages.iter().enumerate();
+        stages.map(move |(j, stage)| ((i, j), station.utilization, stage))
+    });
+    let most = stages.max_by(|(_, a_busy, a), (_, b_busy, b)| {
+        a.optimization_potential
+            .total_cmp(&b.optimization_potential)
+            .then(a_busy.total_cmp(b_busy))
+            .then(a.demand_s.total_cmp(&b.demand_s))
+    });
+    most.map(|(id, ..)| id)
+}
+
+/// `waiting`: the part of `wait_share` that is waiting for the queue.
+fn verdict(wait_share: f64, waiting: f64, readiness: Option<f64>) -> Verdict {
+    match wait_share {
+        _ if readiness.is_some_and(|ready| waiting > 1.0 - ready + AGREEMENT) => Verdict::Ambiguous,
+        share if share > HIGH => Verdict::HighlyInputBound,
+        share if share >= MODERATE => Verdict::ModeratelyInputBound,
+        _ => Verdict::NotInputBound,
+    }
+}
+
+/// A pipeline over the whole of its snapshots.
+pub(crate) struct Analysis {
+    pub(crate) total: PipelineSnapshot,
+    pub(crate) network: Network,
+    stretches: Vec<PipelineSnapshot>,
+    pub(crate) surroundings: Surroundings,
+}
+
+impl Analysis {
+    pub(crate) fn of(
+        snapshots: &[PipelineSnapshot],
+        surroundings: &Surroundings,
+    ) -> Option<Self> {
+        let stretches = window::stretches(snapshots, STRETCHES);
+        let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
+        let network = Network::of(&total, surroundings.usable_cores)?;
+        let surroundings = *surroundings;
+        Some(Self { total, network, stretches, surroundings })
+    }
+
+    /// The share of the window that the consumer waited or made items itself.
+    fn wait_share(&self) -> f64 {
+        let own = self.total.stations.iter().filter(|station| station.on_consumer);
+        let own_s: f64 = own.flat_map(|own| &own.stages).map(|stage| stage.busy_s).sum();
+        ((self.total.consumer_wait_s + own_s) / self.total.at_s).clamp(0.0, 1.0)
+    }
+
+    /// What is known of the kind of a stage.
+    pub(crate) fn evidence(&self, station: usize, stage: usize) -> Evidence {
+        let all = &self.total.stations[station];
+        let it = &all.stages[stage];
+        let load = self.network.load((station, stage));
+        let items = items_of(all, self.total.items as f64);
+        let busy_s = it.busy_s.max(f64::MIN_POSITIVE);
+        let stages = self.total.stations.iter().flat_map(|station| &station.stages);
+        let others_read = stages
+            .filter(|other| !std::ptr::eq(*other, it))
+            .any(|other| other.kind == BottleneckType::IoOperation && other.busy_s > 0.0);
+        Evidence {
+            declared: it.kind.clone(),
+            wall_s: it.busy_s,
+            cpu_share: cpu_share(it),
+            run_delay_share: all.run_delay_s.map(|_| 1.0 - load.demand_s * items / busy_s),
+            storage: self.surroundings.storage.filter(|_| !others_read),
+        }
+    }
+
+    /// `limit` for people: of a station its largest stage that is not `free`.
+    pub(crate) fn name_of(&self, limit: Limit, free: Option<(usize, usize)>) -> String {
+        match limit {
+            Limit::Consumer => "consumer".to_owned(),
+            Limit::Cores => "cpu cores".to_owned(),
+            Limit::Station(i) => {
+                let stages = self.total.stations[i].stages.iter().enumerate();
+                let largest = stages
+                    .filter(|(j, _)| free != Some((i, *j)))
+                    .max_by(|(_, a), (_, b)| a.busy_s.total_cmp(&b.busy_s));
+                largest.map_or(&self.total.stations[i].name, |(_, stage)| &stage.name).clone()
+            }
+        }
+    }
+}
+
+impl Attribution {
+    /// The limiting stage and its station.
+    pub fn limiting(&self) -> (&StationAttribution, &StageAttribution) {
+        let station = &self.stations[self.limiting_station];
+        (station, &station.stages[self.limiting_stage])
+    }
+
+    fn say(&self) -> String {
+        let (station, stage) = self.limiting();
+        let percent = |share: f64| format!("{:.0}%", 100.0 * share);
+        let rate = per_second(self.items_per_s);
+        let waits = percent(self.wait_share);
+        let busy = |station: &StationAttribution| {
+            format!(
+                "{} busy {}",
+                plural(station.threads, "thread"),
+                percent(station.utilization)
+            )
+        };
+        match self.verdict {
+            Verdict::NotInputBound => format!(
+                "The consumer waits for data {waits} of its time: it sets the pace itself, {rate} \
+                 items/s. The busiest station, `{}` ({}), keeps up.",
+                self.busiest().name,
+                busy(self.busiest()),
+            ),
+            Verdict::Ambiguous => format!(
+                "The consumer waits {waits} of its time although something was ready for it {} of \
+                 the time: it waits for something else than data, such as a core. The busiest \
+                 station is `{}`.",
+                percent(self.queue_readiness.unwrap_or(0.0)),
+                self.busiest().name,
+            ),
+            Verdict::ModeratelyInputBound | Verdict::HighlyInputBound => {
+                let between = stage.interval.map_or(String::new(), |[low, high]| {
+                    format!(" ({:.0} to {:.0}%)", 100.0 * low, 100.0 * high)
+                });
+                format!(
+                    "The consumer waits for data {waits} of its time, at {rate} items/s. `{}` in \
+                     `{}` ({}) limits: if it took no time the loop would gain {}{between}, and \
+                     `{}` would limit.",
+                    stage.name,
+                    station.name,
+                    busy(station),
+                    percent(stage.optimization_potential),
+                    stage.next_limiter,
+                )
+            }
+        }
+    }
+
+    fn busiest(&self) -> &StationAttribution {
+        let station = &self.stations[self.limiting_station];
+        self.stations.iter().fold(station, |busiest, station| {
+            if station.utilization > busiest.utilization { station } else { busiest }
+        })
+    }
+}
+
+/// A number of things, in words.
+pub(crate) fn plural(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+/// A rate for people: three digits at least, thousands apart.
+pub(crate) fn per_second(rate: f64) -> String {
+    if rate < 9.995 {
+        return format!("{rate:.2}");
+    }
+    if rate < 99.95 {
+        return format!("{rate:.1}");
+    }
+    let digits = format!("{rate:.0}");
+    let mut text = String::new();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

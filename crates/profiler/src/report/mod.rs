@@ -1,18 +1,32 @@
 //! From a session to files: for people, for other tools, and for the next comparison.
 //!
 //! [`write_all`] writes what every report has. Formats and charts of one's own
-//! ([`crate::extend`]) join them through [`formats`] and [`write()`].
+//! ([`crate::extend`]) join them through [`formats`] and [`write()`]. All but [`write()`] is there
+//! with the feature `report` alone: programs that write no report need not build it.
 
+#[cfg(feature = "report")]
 pub mod charts;
+#[cfg(feature = "report")]
 mod digest;
+#[cfg(feature = "report")]
+mod formats;
+#[cfg(feature = "report")]
 mod html;
+#[cfg(feature = "report")]
 mod human;
+#[cfg(feature = "report")]
 mod markdown;
+#[cfg(feature = "report")]
 mod palette;
+#[cfg(feature = "report")]
 mod panels;
+#[cfg(feature = "report")]
 pub mod session_json;
+#[cfg(feature = "report")]
 mod tensorboard;
+#[cfg(feature = "report")]
 mod trace;
+#[cfg(feature = "report")]
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -24,12 +38,11 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-pub use self::html::Html;
-pub use self::markdown::Markdown;
-pub use self::session_json::SessionJson;
-pub use self::tensorboard::TensorBoard;
-pub use self::trace::Trace;
-use crate::extend::{Chart, PluginError, ReportFormat};
+#[cfg(feature = "report")]
+pub use self::formats::{
+    Html, Markdown, SessionJson, TensorBoard, Trace, formats, standard_formats, write_all,
+};
+use crate::extend::{PluginError, ReportFormat};
 use crate::session::ProfilingSession;
 
 /// Why a report, or a file of it, was not written.
@@ -65,38 +78,6 @@ pub enum ReportError {
     },
 }
 
-/// What every report has: [`formats`] with the [standard charts](charts::standard).
-pub fn standard_formats() -> Vec<Box<dyn ReportFormat>> {
-    formats(&[])
-}
-
-/// The formats of every report with `more` charts beside the standard ones: as SVG and PNG, on the
-/// page, and as images in TensorBoard.
-pub fn formats(more: &[Arc<dyn Chart>]) -> Vec<Box<dyn ReportFormat>> {
-    let charts: Vec<_> = charts::standard().into_iter().chain(more.iter().cloned()).collect();
-    let mut formats: Vec<Box<dyn ReportFormat>> = vec![
-        Box::new(Markdown),
-        Box::new(Html(more.to_vec())),
-        Box::new(SessionJson),
-        Box::new(Trace),
-        Box::new(TensorBoard(charts.clone())),
-    ];
-    for chart in charts {
-        formats.push(Box::new(charts::SvgFile(chart.clone())));
-        formats.push(Box::new(charts::PngFile(chart)));
-    }
-    formats
-}
-
-/// Writes the [standard formats](standard_formats) to the folder `dir`, which is made if it is not
-/// there, and says which files it wrote.
-///
-/// # Errors
-/// As [`write()`].
-pub fn write_all(session: &ProfilingSession, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
-    write(session, dir, &standard_formats())
-}
-
 /// Writes a file for each of `formats` to the folder `dir`, which is made if it is not there, and
 /// says which files it wrote.
 ///
@@ -109,7 +90,7 @@ pub fn write_all(session: &ProfilingSession, dir: &Path) -> Result<Vec<PathBuf>,
 pub fn write(
     session: &ProfilingSession,
     dir: &Path,
-    formats: &[Box<dyn ReportFormat>],
+    formats: &[Arc<dyn ReportFormat>],
 ) -> Result<Vec<PathBuf>, ReportError> {
     let folder = |source| ReportError::Folder { dir: dir.to_owned(), source };
     let mut names = BTreeSet::new();

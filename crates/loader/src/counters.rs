@@ -1,0 +1,117 @@
+//! What a loader counts: for its own statistics and, as a pipeline, for a profiler.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use profiler::monitor::process_cpu;
+use profiler::pipeline::{PipelineSnapshot, PipelineSource, StationSnapshot};
+use profiler::stage::{StageCounters, StageTimes, workers_station};
+
+use crate::Stats;
+
+/// The counters of one loader; they only grow.
+#[derive(Debug)]
+pub(crate) struct Counters {
+    num_workers: usize,
+    /// Of all workers there ever were.
+    workers: Mutex<Vec<Arc<StageCounters>>>,
+    /// The consumer's waiting and its own work; without workers, its loading.
+    consumer: Arc<StageCounters>,
+    batches: AtomicU64,
+    samples: AtomicU64,
+    unready_nanos: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn new(num_workers: usize) -> Self {
+        Self {
+            num_workers,
+            workers: Mutex::default(),
+            consumer: Arc::default(),
+            batches: AtomicU64::new(0),
+            samples: AtomicU64::new(0),
+            unready_nanos: AtomicU64::new(0),
+        }
+    }
+
+    /// Those of one more worker.
+    pub(crate) fn add_worker(&self) -> Arc<StageCounters> {
+        let counters = Arc::new(StageCounters::default());
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(counters.clone());
+        counters
+    }
+
+    pub(crate) fn consumer(&self) -> &Arc<StageCounters> {
+        &self.consumer
+    }
+
+    /// Notes that a batch came out.
+    pub(crate) fn add_batch(&self, samples: usize) {
+        self.batches.fetch_add(1, Relaxed);
+        self.samples.fetch_add(samples as u64, Relaxed);
+    }
+
+    /// Notes that for so long the batch to come out next was not complete.
+    pub(crate) fn add_unready(&self, time: Duration) {
+        self.unready_nanos.fetch_add(time.as_nanos() as u64, Relaxed);
+    }
+
+    pub(crate) fn stats(&self) -> Stats {
+        let consumer = self.consumer.times();
+        let mut stages = consumer;
+        for worker in self.workers() {
+            stages += worker.times();
+        }
+        Stats {
+            batches: self.batches.load(Relaxed),
+            samples: self.samples.load(Relaxed),
+            stages,
+            waited_s: waited_s(&consumer),
+            consumer_s: consumer.consume_s,
+        }
+    }
+
+    fn workers(&self) -> Vec<Arc<StageCounters>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn station(&self) -> StationSnapshot {
+        if self.num_workers > 0 {
+            return workers_station("workers", self.num_workers, &self.workers());
+        }
+        // The thread's CPU time is that of the program's own work too.
+        StationSnapshot {
+            on_consumer: true,
+            cpu_s: None,
+            run_delay_s: None,
+            ..workers_station("consumer", 1, std::slice::from_ref(&self.consumer))
+        }
+    }
+}
+
+/// What the consumer does in the loader is waiting too, to the training loop.
+fn waited_s(consumer: &StageTimes) -> f64 {
+    consumer.wait_batch_s + consumer.busy_s()
+}
+
+impl PipelineSource for Counters {
+    fn snapshot(&self) -> PipelineSnapshot {
+        let consumer = self.consumer.times();
+        let station = self.station();
+        let others_cpu_s = |cpu_s: f64| (process_cpu().as_secs_f64() - cpu_s).max(0.0);
+        PipelineSnapshot {
+            items: self.samples.load(Relaxed),
+            batches: self.batches.load(Relaxed),
+            consumer_wait_s: waited_s(&consumer),
+            consumer_busy_s: consumer.consume_s,
+            queue_empty_s: (self.num_workers > 0)
+                .then(|| self.unready_nanos.load(Relaxed) as f64 * 1e-9),
+            // libtorch computes on threads of its own: whatever is not the workers' is the consumer's.
+            consumer_cpu_s: station.cpu_s.map(others_cpu_s),
+            consumer_run_delay_s: self.consumer.thread_times().and_then(|times| times.run_delay_s),
+            stations: vec![station],
+            at_s: 0.0,
+        }
+    }
+}

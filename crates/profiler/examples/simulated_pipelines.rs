@@ -1,0 +1,110 @@
+//! Random pipelines in virtual time: is the right stage named, and is its potential what is really
+//! gained when it is removed?
+//!
+//! `cargo run --release -p profiler --example simulated_pipelines [NUMBER]` runs NUMBER of them
+//! (default 200) that have a bottleneck at all; exit code 1 if the right stage is named in fewer
+//! than 95%, or the potential is within 3 points of the truth in fewer than that.
+
+#[path = "support/simulated.rs"]
+mod simulated;
+
+use std::process::ExitCode;
+
+use simulated::{CLOSE, Case, EQUAL, WORTH};
+
+const ITEMS: usize = 20_000;
+
+fn main() -> ExitCode {
+    let wanted = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(200);
+    println!(
+        "{:>5} {:<26} {:>5} {:>5} {:<8} {:>9} {:>7} {:>6}  {:<8} {:>6}",
+        "case", "threads x stages, room", "batch", "waits", "named", "predicted", "true", "error",
+        "best", "true"
+    );
+    let percent = |share: f64| format!("{:.1}%", 100.0 * share);
+    let (mut cases, mut errors, mut without) = (Vec::new(), Vec::new(), 0);
+    for number in 0.. {
+        if cases.len() >= wanted {
+            break;
+        }
+        let case = Case::run(number, ITEMS);
+        errors.push(case.error().abs());
+        if !case.has_bottleneck() {
+            without += 1;
+            continue;
+        }
+        let best = case.gains.iter().max_by(|a, b| a.2.total_cmp(&b.2));
+        let (best, best_gain) = best.map_or(("", 0.0), |(name, _, gain)| (name, *gain));
+        let (name, predicted, gain) = &case.gains[case.named];
+        let mark = match (case.is_right(), case.error().abs() <= CLOSE) {
+            (true, true) => "",
+            (false, _) => "  wrong stage",
+            (true, false) => "  off",
+        };
+        println!(
+            "{number:>5} {:<26} {:>5} {:>5} {name:<8} {:>9} {:>7} {:>6}  {best:<8} {:>6}{mark}",
+            case.shape(),
+            case.pipeline.batch,
+            percent(case.attribution.wait_share),
+            percent(*predicted),
+            percent(*gain),
+            format!("{:+.1}", 100.0 * case.error()),
+            percent(best_gain),
+        );
+        cases.push(case);
+    }
+    let share = |count: usize| count as f64 / cases.len().max(1) as f64;
+    let right = share(cases.iter().filter(|case| case.is_right()).count());
+    let close = share(cases.iter().filter(|case| case.error().abs() <= CLOSE).count());
+    let covered = share(cases.iter().filter(|case| case.is_covered()).count());
+    let all_stages: Vec<f64> = cases
+        .iter()
+        .flat_map(|case| case.gains.iter().map(|(_, predicted, gain)| (predicted - gain).abs()))
+        .collect();
+    let all_close = all_stages.iter().filter(|error| **error <= CLOSE).count() as f64
+        / all_stages.len().max(1) as f64;
+    let mut of_named: Vec<f64> = cases.iter().map(|case| case.error().abs()).collect();
+    of_named.sort_by(f64::total_cmp);
+    let quantile = |part: f64| {
+        let at = (part * of_named.len().saturating_sub(1) as f64).round() as usize;
+        100.0 * of_named.get(at).copied().unwrap_or(f64::NAN)
+    };
+    println!();
+    println!(
+        "{} pipelines with a bottleneck (some stage gains {:.0} points or more), {without} drawn \
+         without",
+        cases.len(),
+        100.0 * WORTH,
+    );
+    println!(
+        "right stage named: {} (right: no other gains over {:.0} point more); promise 95%",
+        percent(right),
+        100.0 * EQUAL
+    );
+    println!(
+        "potential of the named stage within {:.0} points of the truth: {}; promise 95%",
+        100.0 * CLOSE,
+        percent(close)
+    );
+    println!(
+        "its error: median {:.2} points, 95% below {:.2}, largest {:.2}",
+        quantile(0.5),
+        quantile(0.95),
+        quantile(1.0)
+    );
+    println!(
+        "of all {} stages of these, named or not: within {:.0} points {}",
+        all_stages.len(),
+        100.0 * CLOSE,
+        percent(all_close)
+    );
+    let close_of_all = errors.iter().filter(|error| **error <= CLOSE).count();
+    println!(
+        "those without a bottleneck included: {} of {} within {:.0} points",
+        close_of_all,
+        errors.len(),
+        100.0 * CLOSE
+    );
+    println!("truth within the 95% interval: {}", percent(covered));
+    ExitCode::from(u8::from(right < 0.95 || close < 0.95))
+}

@@ -1,0 +1,170 @@
+//! Operations that take a good part of the session's time.
+
+use std::collections::BTreeMap;
+
+use super::evidence::{Evidence, Storage};
+use super::{duration, percent};
+use crate::attribution::Verdict;
+use crate::bottleneck::{Bottleneck, BottleneckType};
+use crate::extend::Detector;
+use crate::session::{OperationStats, ProfilingSession};
+
+/// Finds the operations that take most of a program's time, each by what it takes itself: what
+/// is spent in operations inside counts for those.
+///
+/// Operations that wait for data are left out where a pipeline's stages explain the waiting.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OperationDetector;
+
+impl Detector for OperationDetector {
+    fn name(&self) -> &str {
+        "operations"
+    }
+
+    fn detect(&self, session: &ProfilingSession) -> Vec<Bottleneck> {
+        let duration_s = session.duration_s;
+        if !(duration_s > 0.0) {
+            return Vec::new();
+        }
+        let metrics = &session.performance_metrics;
+        let explained = metrics.pipelines.iter().any(|pipeline| {
+            let verdict = pipeline.attribution.as_ref().map(|attribution| attribution.verdict);
+            verdict.is_some_and(|verdict| verdict != Verdict::NotInputBound)
+        });
+        let mut names = BTreeMap::<&str, usize>::new();
+        for operation in &metrics.operations {
+            *names.entry(operation.name()).or_default() += 1;
+        }
+        metrics
+            .operations
+            .iter()
+            .filter(|operation| !(explained && operation.kind == BottleneckType::DataLoading))
+            .filter(|operation| share(operation, duration_s) >= session.config.bottleneck_threshold)
+            .map(|operation| {
+                let alone = names[operation.name()] == 1;
+                let name =
+                    if alone { operation.name().to_owned() } else { operation.path.join(" > ") };
+                found(name, operation, session)
+            })
+            .collect()
+    }
+}
+
+/// The part of the session for which the operation itself held up a thread: of several threads
+/// each its part, for they run side by side.
+fn share(operation: &OperationStats, duration_s: f64) -> f64 {
+    (operation.self_s / operation.threads.max(1) as f64 / duration_s).clamp(0.0, 1.0)
+}
+
+fn found(name: String, operation: &OperationStats, session: &ProfilingSession) -> Bottleneck {
+    let share = share(operation, session.duration_s);
+    let (kind, reason) = evidence(operation, session).judge();
+    let calls = operation.calls.max(1);
+    let cause = format!(
+        "`{name}` itself takes {} of the session: {} in {} calls, {} each; {reason}.",
+        percent(share),
+        duration(operation.self_s),
+        operation.calls,
+        duration(operation.self_s / calls as f64),
+    );
+    Bottleneck {
+        suggestions: suggestions(&name, operation, &kind, share),
+        name,
+        kind,
+        // It was timed in full, not sampled: there is nothing to be unsure of.
+        severity: share,
+        frequency: operation.calls,
+        total_time_s: operation.self_s,
+        optimization_potential: Some(share),
+        cause,
+    }
+}
+
+fn evidence(operation: &OperationStats, session: &ProfilingSession) -> Evidence {
+    let waiting_s = |operation: &OperationStats| {
+        operation.self_cpu_s.map_or(0.0, |cpu_s| (operation.self_s - cpu_s).max(0.0))
+    };
+    let all = &session.performance_metrics.operations;
+    // The process was ready to run and had no core for so long: that falls on those operations
+    // that mean to compute, in parts as they did not.
+    let means_to_compute = |operation: &OperationStats| {
+        use BottleneckType::*;
+        let waits = [IoOperation, NetworkLatency, GpuTransfer, Synchronization, DataLoading];
+        !waits.contains(&operation.kind)
+    };
+    let delay_s = run_delay_s(session).filter(|_| means_to_compute(operation));
+    let waiting_all_s: f64 = all.iter().filter(|it| means_to_compute(it)).map(waiting_s).sum();
+    let wall_s = operation.self_s.max(f64::MIN_POSITIVE);
+    let delay_share = delay_s.map(|delay_s| {
+        let part = waiting_s(operation) / waiting_all_s.max(f64::MIN_POSITIVE);
+        (delay_s * part).min(waiting_s(operation)) / wall_s
+    });
+    let others_read = all.iter().any(|other| {
+        other.path != operation.path && other.kind == BottleneckType::IoOperation && other.self_s > 0.0
+    });
+    Evidence {
+        declared: operation.kind.clone(),
+        wall_s: operation.self_s,
+        cpu_share: operation.self_cpu_s.map(|cpu_s| cpu_s / wall_s),
+        run_delay_share: delay_share,
+        storage: Storage::between(&session.resources).filter(|_| !others_read),
+    }
+}
+
+/// Of all threads of the process, over the session.
+fn run_delay_s(session: &ProfilingSession) -> Option<f64> {
+    let mut samples = session.resources.iter().filter_map(|sample| sample.cpu?.run_delay_s);
+    let first = samples.next()?;
+    Some((samples.next_back()? - first).max(0.0))
+}
+
+fn suggestions(
+    name: &str,
+    operation: &OperationStats,
+    kind: &BottleneckType,
+    share: f64,
+) -> Vec<String> {
+    let faster = |part: f64| 1.0 / (1.0 - part * share).max(1e-3);
+    let calls = operation.calls.max(1) as f64;
+    let each = duration(operation.self_s / calls);
+    let gain = format!("at half the time the program would run {:.2}x as fast", faster(0.5));
+    let advice = match kind {
+        BottleneckType::DataLoading => format!(
+            "make batches while the program computes (workers, a prefetch queue): the {each} that \
+             each call waits would be hidden, up to {:.2}x as fast",
+            faster(1.0)
+        ),
+        BottleneckType::Preprocessing => format!(
+            "move `{name}` to worker threads, or store its result: up to {:.2}x as fast",
+            faster(1.0)
+        ),
+        BottleneckType::MemoryAllocation => {
+            format!("reuse buffers in `{name}` instead of allocating in each call: {gain}")
+        }
+        BottleneckType::GpuTransfer => format!(
+            "pin the memory that `{name}` copies and copy while the GPU computes ({each} a call \
+             would be hidden), or send narrower types: {gain}"
+        ),
+        BottleneckType::CpuComputation => format!(
+            "make `{name}` cheaper or spread it over threads: {gain}"
+        ),
+        BottleneckType::IoOperation => format!(
+            "read or write ahead on another thread ({each} a call would be hidden), or keep the \
+             data in memory: up to {:.2}x as fast",
+            faster(1.0)
+        ),
+        BottleneckType::NetworkLatency => format!(
+            "ask several things at once: with 4 requests in flight `{name}` would take {} a call, \
+             and the program run {:.2}x as fast",
+            duration(operation.self_s / calls / 4.0),
+            faster(0.75)
+        ),
+        BottleneckType::Synchronization => format!(
+            "hold what `{name}` waits for ({each} a call) for less, or share less: up to {:.2}x as \
+             fast",
+            faster(1.0)
+        ),
+        BottleneckType::Custom(_) => format!("make `{name}` cheaper: {gain}"),
+    };
+    vec![advice]
+}

@@ -1,0 +1,133 @@
+//! What a stage clock counts, for all to read.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use crossbeam::utils::CachePadded;
+
+use super::{Stage, StageTimes};
+use crate::pipeline::{StageSnapshot, StationSnapshot};
+use crate::thread::{ThreadTimes, thread_times};
+
+type Nanos = [AtomicU64; Stage::ALL.len()];
+
+/// Sums of stage times in nanoseconds, written by one thread and readable by all.
+#[derive(Debug, Default)]
+pub struct StageCounters {
+    counts: CachePadded<Counts>,
+    /// What the kernel told last of the thread, which may have ended since: CPU time and run-queue
+    /// delay in nanoseconds, plus 1; 0 for nothing. Written by readers.
+    told: CachePadded<[AtomicU64; 2]>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    nanos: Nanos,
+    /// Of the visits whose CPU time was read too: that, and their length.
+    timed_cpu: Nanos,
+    timed_wall: Nanos,
+    items: AtomicU64,
+    /// The kernel's number of the thread that writes; 0 for none yet.
+    tid: AtomicI32,
+}
+
+/// Adds as the only writer: no locked instruction.
+fn add(sum: &AtomicU64, term: u64) {
+    sum.store(sum.load(Relaxed).wrapping_add(term), Relaxed);
+}
+
+fn seconds(sum: &AtomicU64) -> f64 {
+    sum.load(Relaxed) as f64 * 1e-9
+}
+
+impl StageCounters {
+    /// Adds `time` to `stage`. Only one thread may at a time.
+    pub fn add(&self, stage: Stage, time: Duration) {
+        add(&self.counts.nanos[stage as usize], time.as_nanos() as u64);
+    }
+
+    /// Notes a visit to `stage` of that length and CPU time.
+    pub(super) fn add_timed(&self, stage: Stage, wall: Duration, cpu: Duration) {
+        // The two clocks are not read at the same moment.
+        let cpu = cpu.min(wall);
+        add(&self.counts.timed_wall[stage as usize], wall.as_nanos() as u64);
+        add(&self.counts.timed_cpu[stage as usize], cpu.as_nanos() as u64);
+    }
+
+    pub(super) fn add_item(&self) {
+        add(&self.counts.items, 1);
+    }
+
+    pub(super) fn set_thread(&self, tid: i32) {
+        self.counts.tid.store(tid, Relaxed);
+    }
+
+    /// Items that were begun so far.
+    pub fn items(&self) -> u64 {
+        self.counts.items.load(Relaxed)
+    }
+
+    /// What has been counted so far.
+    pub fn times(&self) -> StageTimes {
+        let seconds = |stage: Stage| seconds(&self.counts.nanos[stage as usize]);
+        StageTimes {
+            read_s: seconds(Stage::Read),
+            decode_s: seconds(Stage::Decode),
+            transform_s: seconds(Stage::Transform),
+            write_s: seconds(Stage::Write),
+            other_s: seconds(Stage::Other),
+            wait_room_s: seconds(Stage::WaitRoom),
+            wait_batch_s: seconds(Stage::WaitBatch),
+            consume_s: seconds(Stage::Consume),
+        }
+    }
+
+    /// CPU time and run-queue delay so far of the thread that counts, after its end what was seen
+    /// last; `None` where the kernel does not tell. Reads a file: some microseconds.
+    pub fn thread_times(&self) -> Option<ThreadTimes> {
+        let tid = self.counts.tid.load(Relaxed);
+        if let Some(times) = (tid != 0).then(|| thread_times(tid)).flatten() {
+            let told = [Some(times.cpu_s), times.run_delay_s];
+            for (last, now) in self.told.iter().zip(told) {
+                last.fetch_max(now.map_or(0, |now| (now * 1e9) as u64 + 1), Relaxed);
+            }
+        }
+        let [cpu_s, run_delay_s] = [0, 1].map(|i| {
+            let nanos = self.told[i].load(Relaxed).checked_sub(1)?;
+            Some(nanos as f64 * 1e-9)
+        });
+        Some(ThreadTimes { cpu_s: cpu_s?, run_delay_s })
+    }
+}
+
+/// The station of the threads that count in `counters`, by those stages of work that any of them
+/// was in. Threads that ended and were replaced are counted but are not among `threads`.
+pub fn workers_station(
+    name: &str,
+    threads: usize,
+    counters: &[Arc<StageCounters>],
+) -> StationSnapshot {
+    let sum = |of: fn(&Counts) -> &Nanos, stage: Stage| -> f64 {
+        counters.iter().map(|counters| seconds(&of(&counters.counts)[stage as usize])).sum()
+    };
+    let stage = |stage: Stage| StageSnapshot {
+        name: stage.name().to_owned(),
+        kind: stage.kind(),
+        busy_s: sum(|counts| &counts.nanos, stage),
+        timed_cpu_s: sum(|counts| &counts.timed_cpu, stage),
+        timed_wall_s: sum(|counts| &counts.timed_wall, stage),
+    };
+    let times: Option<Vec<_>> = counters.iter().map(|counters| counters.thread_times()).collect();
+    let times = times.filter(|times| !times.is_empty());
+    StationSnapshot {
+        name: name.to_owned(),
+        threads,
+        on_consumer: false,
+        items: Some(counters.iter().map(|counters| counters.items()).sum()),
+        wait_s: sum(|counts| &counts.nanos, Stage::WaitRoom),
+        cpu_s: times.as_ref().map(|times| times.iter().map(|times| times.cpu_s).sum()),
+        run_delay_s: times.and_then(|times| times.iter().map(|times| times.run_delay_s).sum()),
+        stages: Stage::WORK.map(stage).into(),
+    }
+}

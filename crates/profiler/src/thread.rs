@@ -1,0 +1,28 @@
+//! What the kernel tells of one thread of this process.
+
+use std::fs;
+
+/// CPU time of a thread, and how long it was ready to run and had no core, since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ThreadTimes {
+    /// User and system.
+    pub cpu_s: f64,
+    /// `None` where the kernel does not tell.
+    pub run_delay_s: Option<f64>,
+}
+
+/// The times of thread `tid` of this process, from its `schedstat`; `None` where there is no such
+/// thread or file.
+pub fn thread_times(tid: i32) -> Option<ThreadTimes> {
+    let text = fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
+    let mut nanos = text.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
+    let cpu_s = nanos.next()?? as f64 * 1e-9;
+    let run_delay_s = nanos.next().flatten().map(|nanos| nanos as f64 * 1e-9);
+    // Without the scheduler's statistics all is 0.
+    (cpu_s > 0.0).then_some(ThreadTimes { cpu_s, run_delay_s })
+}
+
+/// The kernel's number of the calling thread.
+pub fn current_tid() -> i32 {
+    rustix::thread::gettid().as_raw_nonzero().get()
+}

@@ -1,0 +1,171 @@
+//! The command line.
+
+mod bench;
+mod data;
+mod show_batch;
+mod sweep;
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use loader::Settings;
+use loader::error::Report;
+use serde::Serialize;
+
+use crate::{Config, TunerError, dataset};
+
+/// Finds the batch size, worker count and prefetch depth that serve a training program best.
+#[derive(Debug, Parser)]
+#[command(name = "tuner", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures every setting of a grid and writes the best to `recommended.toml`.
+    Sweep(sweep::SweepArgs),
+    /// Measures one setting.
+    Bench(bench::BenchArgs),
+    /// Writes the batches that training would get, to look at.
+    ShowBatch(show_batch::ShowBatchArgs),
+    /// Makes data.
+    #[command(subcommand)]
+    Data(data::DataCommand),
+    /// Measures one setting for a sweep, which writes the task to standard input.
+    #[command(hide = true)]
+    Trial,
+}
+
+/// Where configuration and data come from.
+#[derive(Debug, Args)]
+struct SourceArgs {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// The folder of the data, instead of the configuration's.
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Print one line of JSON on standard output.
+    #[arg(long)]
+    json: bool,
+    /// Say nothing but errors and results.
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// One setting; what is not given comes from the configuration.
+#[derive(Debug, Args)]
+struct SettingArgs {
+    /// Samples in a batch.
+    #[arg(long, value_name = "N")]
+    batch_size: Option<usize>,
+    /// Threads that load samples.
+    #[arg(long, value_name = "N")]
+    num_workers: Option<usize>,
+    /// Batches that are ready or being filled.
+    #[arg(long, value_name = "N")]
+    prefetch_depth: Option<usize>,
+}
+
+/// Reads the arguments, does what they ask for, and gives the exit code.
+pub fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .without_time()
+        .with_target(false)
+        // It would be reported on the very stream that failed, and panic.
+        .log_internal_errors(false)
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_default_env()
+                .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
+        )
+        .init();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Where even the message cannot be written, the exit code is all that is left.
+            let _ = error.print();
+            return ExitCode::from(u8::from(error.use_stderr()));
+        }
+    };
+    let done = match cli.command {
+        Command::Sweep(args) => sweep::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::ShowBatch(args) => show_batch::run(args),
+        Command::Data(command) => data::run(command),
+        Command::Trial => crate::sweep::trial::child_main(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Where nobody listens, the exit code is all that is left.
+            let _ = writeln!(io::stderr(), "error: {}", Report(&error));
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+impl SourceArgs {
+    fn read(&self) -> Result<Config, TunerError> {
+        let mut config = Config::read(&self.config)?;
+        if let Some(root) = &self.root {
+            config.dataset.set_root(root.clone())?;
+        }
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Has the data made if it is missing. All that can be refused was checked before.
+    fn prepare(&self, config: &Config) -> Result<(), TunerError> {
+        dataset::prepare(&config.dataset, self.quiet)
+    }
+}
+
+/// Refuses a path that cannot be written down as text, as JSON is.
+fn utf8(flag: &'static str, path: Option<&Path>) -> Result<(), TunerError> {
+    match path {
+        Some(path) if path.to_str().is_none() => {
+            Err(TunerError::NotUtf8 { flag, path: path.to_owned() })
+        }
+        _ => Ok(()),
+    }
+}
+
+impl SettingArgs {
+    fn over(&self, settings: &Settings) -> Result<Settings, TunerError> {
+        let settings = Settings {
+            batch_size: self.batch_size.unwrap_or(settings.batch_size),
+            num_workers: self.num_workers.unwrap_or(settings.num_workers),
+            prefetch_depth: self.prefetch_depth.unwrap_or(settings.prefetch_depth),
+            ..settings.clone()
+        };
+        settings.validate()?;
+        Ok(settings)
+    }
+}
+
+/// `1 worker`, `2 workers`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+fn print_json(value: &impl Serialize) -> Result<(), TunerError> {
+    let line = serde_json::to_string(value).map_err(|error| TunerError::Bug(error.to_string()))?;
+    print(&line)
+}
+
+/// Prints a line, or lines, on standard output. A reader that has gone, such as `head`, is no
+/// error.
+fn print(text: &str) -> Result<(), TunerError> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(TunerError::file("write", Path::new("standard output"))(error))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,124 @@
+//! `tuner sweep`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use crossbeam::channel::{Receiver, bounded};
+
+use super::{SourceArgs, print, print_json, utf8};
+use crate::{TunerError, sweep};
+
+/// The arguments of `tuner sweep`.
+#[derive(Debug, Args)]
+pub(super) struct SweepArgs {
+    #[command(flatten)]
+    source: SourceArgs,
+    /// Batch sizes to try.
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    batch_size: Option<Vec<usize>>,
+    /// Worker counts to try.
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    num_workers: Option<Vec<usize>>,
+    /// Prefetch depths to try.
+    #[arg(long, value_delimiter = ',', value_name = "N,N")]
+    prefetch_depth: Option<Vec<usize>>,
+    /// Processes for each setting.
+    #[arg(long, value_name = "N")]
+    repeats: Option<usize>,
+    /// Seconds before a measurement, at least.
+    #[arg(long, value_name = "S")]
+    warmup_s: Option<f64>,
+    /// Seconds that a measurement takes, at least.
+    #[arg(long, value_name = "S")]
+    measure_s: Option<f64>,
+    /// Seconds after which a trial is ended.
+    #[arg(long, value_name = "S")]
+    timeout_s: Option<f64>,
+    /// What the order of the trials is drawn from.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+    /// Where to write [default: sweeps/<config>/<UTC time>].
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Go on with the sweep in `--out`, or with the latest of this configuration.
+    #[arg(long)]
+    resume: bool,
+}
+
+pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
+    let mut config = args.source.read()?;
+    let sweep = &mut config.sweep;
+    set(&mut sweep.batch_size, args.batch_size);
+    set(&mut sweep.num_workers, args.num_workers);
+    set(&mut sweep.prefetch_depth, args.prefetch_depth);
+    set(&mut sweep.repeats, args.repeats);
+    set(&mut sweep.warmup_s, args.warmup_s);
+    set(&mut sweep.measure_s, args.measure_s);
+    set(&mut sweep.timeout_s, args.timeout_s);
+    set(&mut sweep.seed, args.seed);
+    config.validate()?;
+    // Into `plan.json` and to the trials it goes as text.
+    utf8("--root", args.source.root.as_deref())?;
+    match &args.out {
+        Some(out) => sweep::output::check(out, args.resume)?,
+        None => {
+            let out = sweep::output::default_path(&args.source.config, args.resume);
+            sweep::output::check(&out, args.resume)?;
+        }
+    }
+    args.source.prepare(&config)?;
+    let options = sweep::Options {
+        config_path: args.source.config,
+        out: args.out,
+        resume: args.resume,
+        quiet: args.source.quiet,
+        command: command_line(),
+    };
+    // From here on Ctrl-C ends a trial, not the program at once.
+    let finished = sweep::run(&config, &options, &on_interrupt()?)?;
+    if args.source.json {
+        return print_json(&finished);
+    }
+    let mut text = String::new();
+    if !args.source.quiet {
+        text += &format!("{}\n", sweep::report::terminal(&finished.summary)?);
+    }
+    print(&(text + &show(&finished.path)))
+}
+
+/// A flag that was given wins over the configuration.
+fn set<T>(value: &mut T, flag: Option<T>) {
+    if let Some(flag) = flag {
+        *value = flag;
+    }
+}
+
+/// The files a sweep leaves, for people.
+fn show(path: &Path) -> String {
+    let path = path.display();
+    format!("Settings: {path}/recommended.toml\nReport:   {path}/report.md")
+}
+
+/// The command line as it would be typed.
+fn command_line() -> String {
+    let mut words = vec!["tuner".to_owned()];
+    words.extend(std::env::args_os().skip(1).map(|word| {
+        let word = word.to_string_lossy();
+        match word.contains([' ', '\'', '"']) {
+            true => format!("'{}'", word.replace('\'', r"'\''")),
+            false => word.into_owned(),
+        }
+    }));
+    words.join(" ")
+}
+
+/// Receives when the user presses Ctrl-C or the process is asked to end.
+fn on_interrupt() -> Result<Receiver<()>, TunerError> {
+    let (sender, receiver) = bounded(1);
+    let handler = move || {
+        // Full: it has been asked for already.
+        let _ = sender.try_send(());
+    };
+    ctrlc::set_handler(handler).map_err(|error| TunerError::Bug(error.to_string()))?;
+    Ok(receiver)
+}
