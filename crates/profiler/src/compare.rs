@@ -40,7 +40,8 @@ pub struct Metric {
     pub unit: String,
     /// Whether more is better.
     pub higher_is_better: bool,
-    /// Independent of each other as far as can be: of repetitions, or means of sub-windows.
+    /// Independent of each other as far as can be: of repetitions, or means of sub-windows. Some
+    /// dozens will do: each is drawn thousands of times.
     pub values: Vec<f64>,
 }
 
@@ -206,6 +207,33 @@ impl Comparison {
 /// # Errors
 /// If they are of different schemas or have no metric in common; if machine or data differ, unless
 /// forced; if the threshold is no share.
+///
+/// # Example
+/// ```
+/// use profiler::compare::{Comparable, CompareOptions, Metric, compare};
+///
+/// let measured = |values: [f64; 5]| Comparable {
+///     schema: "my-benchmark/1".to_owned(),
+///     metrics: vec![Metric {
+///         name: "decode".to_owned(),
+///         unit: "ms".to_owned(),
+///         higher_is_better: false,
+///         values: values.to_vec(),
+///     }],
+///     ..Comparable::default()
+/// };
+/// let before = measured([1.70, 1.72, 1.71, 1.73, 1.69]);
+/// let after = measured([1.92, 1.95, 1.90, 1.94, 1.93]);
+/// let found = compare(&before, &after, CompareOptions::default())?;
+/// assert!(found.has_regression());
+/// assert_eq!(
+///     found.to_string(),
+///     "metric    before     after  change      95% interval\n\
+///      decode  1.710 ms  1.930 ms  +12.9%  +11.0% to +14.7%  regression\n\
+///      regressions: 1, improved: 0, same: 0, inconclusive: 0 (threshold 5%)"
+/// );
+/// # Ok::<(), profiler::compare::CompareError>(())
+/// ```
 pub fn compare(
     a: &Comparable,
     b: &Comparable,
@@ -374,7 +402,7 @@ impl fmt::Display for Comparison {
         let count = |outcome| self.rows.iter().filter(|row| row.outcome == outcome).count();
         write!(
             f,
-            "{} regressions, {} improved, {} the same, {} inconclusive, at a threshold of {}%",
+            "regressions: {}, improved: {}, same: {}, inconclusive: {} (threshold {}%)",
             count(Outcome::Regression),
             count(Outcome::Improved),
             count(Outcome::Same),

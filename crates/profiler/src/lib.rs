@@ -8,8 +8,8 @@
 //! devices. [`machine`] says what it runs on. [`attribution`] says what limits a pipeline, [`detect`]
 //! finds stages and operations that hold the program up, [`rules`] find resources that are short and
 //! the documented data-loading bottlenecks, and a [`bottleneck`] says what to do. A [`session`] holds
-//! all of it; [`report`] writes it to files, and `compare` holds two beside each other (feature
-//! `report`). [`extend`] is where code of one's own comes in. [`self_test`] measures what all this
+//! all of it; [`report`] writes it to files (feature `report`), and [`compare`] holds two beside each
+//! other. [`extend`] is where code of one's own comes in. [`self_test`] measures what all this
 //! costs.
 //!
 //! The crate knows no libtorch: any program can use it.
@@ -17,7 +17,6 @@
 pub mod attribution;
 pub mod bottleneck;
 mod cgroup;
-#[cfg(feature = "report")]
 pub mod compare;
 pub mod config;
 pub mod detect;

@@ -9,6 +9,9 @@ use profiler::compare::{
 };
 use profiler::session::ProfilingSession;
 
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
 mod gallery;
 
 fn with(name: &str, higher_is_better: bool, values: &[f64]) -> Comparable {
@@ -45,6 +48,22 @@ fn the_whole_interval_must_lie_beyond_the_threshold() {
     assert_eq!(outcome(false, &STEADY, &NOISY), Outcome::Inconclusive);
     // A change that is sure, and smaller than the threshold.
     assert_eq!(outcome(false, &STEADY, &STEADY.map(|value| value * 1.02)), Outcome::Same);
+}
+
+#[test]
+fn chance_is_seldom_taken_for_a_change_and_changes_are_found() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    // Sub-windows that differ by up to a tenth either way.
+    let mut draw =
+        |mean: f64| -> Vec<f64> { (0..20).map(|_| mean * random.random_range(0.9..1.1)).collect() };
+    let (mut false_alarms, mut found) = (0, 0);
+    for _ in 0..200 {
+        let (before, same, slower) = (draw(1.0), draw(1.0), draw(1.2));
+        false_alarms += u32::from(outcome(false, &before, &same) == Outcome::Regression);
+        found += u32::from(outcome(false, &before, &slower) == Outcome::Regression);
+    }
+    assert!(false_alarms <= 2, "{false_alarms} of 200");
+    assert!(found >= 190, "{found} of 200");
 }
 
 #[test]

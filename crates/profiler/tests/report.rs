@@ -299,7 +299,7 @@ fn a_chart_of_ones_own_is_a_file_and_on_the_page() {
 fn a_session_survives_its_file() {
     for session in [gallery::training(), gallery::empty(), hostile()] {
         let folder = tempfile::tempdir().unwrap();
-        report::write(&session, folder.path(), &[Box::new(SessionJson)]).unwrap();
+        report::write(&session, folder.path(), &[Arc::new(SessionJson)]).unwrap();
         let read = session_json::read(&folder.path().join("session.json")).unwrap();
         assert!(read == session, "{}", session.name);
     }

@@ -28,6 +28,8 @@ pub(crate) struct Panel {
 /// One value over time.
 pub(crate) struct Line {
     pub(crate) name: String,
+    /// Its place in the panel, which gives its colour: the same if others are missing.
+    pub(crate) place: usize,
     /// Seconds since the session began, and the value; `None` where it was not known.
     pub(crate) points: Vec<(f64, Option<f64>)>,
 }
@@ -112,6 +114,7 @@ pub(crate) fn others(session: &ProfilingSession) -> Vec<Panel> {
         let windows = windows(&pipeline.snapshots);
         let line = |name: &str, of: fn(&Window) -> Option<f64>| Line {
             name: name.to_owned(),
+            place: 0,
             points: thin(windows.iter().map(|window| (window.at_s, of(window))).collect()),
         };
         let why = || "the pipeline told of itself less than twice".to_owned();
@@ -197,6 +200,7 @@ fn io(session: &ProfilingSession) -> Panel {
     let rates = io_rates(&session.resources);
     let line = |name: &str, of: fn(&IoRates) -> f64| Line {
         name: name.to_owned(),
+        place: 0,
         points: thin(finite(rates.iter().map(|(at, rates)| (*at, rates.as_ref().map(of))))),
     };
     let lines = vec![
@@ -275,7 +279,7 @@ fn over_time(
     of: impl Fn(&ResourceSample) -> Option<f64>,
 ) -> Line {
     let points = finite(session.resources.iter().map(|sample| (sample.at_s, of(sample))));
-    Line { name: name.to_owned(), points: thin(points) }
+    Line { name: name.to_owned(), place: 0, points: thin(points) }
 }
 
 /// A value that is no number is not known; a moment that is none did not happen.
@@ -292,6 +296,7 @@ fn panel(
     limit: Option<(f64, String)>,
     why: impl Fn() -> String,
 ) -> Panel {
+    (0..).zip(&mut lines).for_each(|(place, line)| line.place = place);
     lines.retain(|line| line.points.iter().any(|(_, value)| value.is_some()));
     let top = lines.iter().map(Line::max).fold(0.0, f64::max);
     // A limit far above would press the values flat: then its name alone is shown.
@@ -367,7 +372,7 @@ mod tests {
                 (f64::from(at), value)
             })
             .collect();
-        let line = Line { name: String::new(), points: thin(points) };
+        let line = Line { name: String::new(), place: 0, points: thin(points) };
         assert!(line.points.len() <= POINTS + 2);
         assert!(line.points.is_sorted_by_key(|(at, _)| *at));
         assert_eq!(line.max(), 99.0);

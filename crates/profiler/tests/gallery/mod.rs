@@ -187,6 +187,7 @@ fn snapshot(at_s: f64) -> PipelineSnapshot {
         busy_s: 4.0 * share * worked,
         timed_cpu_s: 0.1 * share * worked * cpu,
         timed_wall_s: 0.1 * share * worked,
+        visits: profiler::pipeline::Visits::default(),
     };
     use BottleneckType::{GpuTransfer, IoOperation, Preprocessing};
     PipelineSnapshot {
@@ -210,6 +211,7 @@ fn snapshot(at_s: f64) -> PipelineSnapshot {
                     stage("transform", Preprocessing, 0.24, 0.98),
                     stage("write", Preprocessing, 0.08, 0.97),
                 ],
+                ..StationSnapshot::default()
             },
             StationSnapshot {
                 name: "transfer".to_owned(),
@@ -222,8 +224,10 @@ fn snapshot(at_s: f64) -> PipelineSnapshot {
                     stage("pin", GpuTransfer, 0.03, 0.8),
                     stage("copy", GpuTransfer, 0.02, 0.1),
                 ],
+                ..StationSnapshot::default()
             },
         ],
+        ..PipelineSnapshot::default()
     }
 }
 
@@ -360,12 +364,12 @@ fn sample(tick: u32) -> ResourceSample {
         at_s,
         memory: Some(MemorySample {
             resident_bytes: (resident * MIB as f64) as u64,
-            peak_resident_bytes: Some(2812 * MIB),
             system_used_percent: Some(31.0),
             system_available_bytes: Some(88 << 30),
             system_total_bytes: Some(128 << 30),
             limit_bytes: Some(32 << 30),
             limit_used_bytes: Some(3 << 30),
+            ..MemorySample::default()
         }),
         cpu: Some(CpuSample {
             process_cpu_s: 4.05 * at_s,
@@ -373,7 +377,7 @@ fn sample(tick: u32) -> ResourceSample {
             system_percent: Some(31.0 + 4.0 * wave(5.0) + 3.0 * noise(at_s + 0.3)),
             run_delay_s: Some(0.06 * at_s),
             threads: Some(23),
-            mhz: Some(3_650.0),
+            ..CpuSample::default()
         }),
         gpus: (!silent).then(|| {
             vec![GpuReading {
@@ -389,6 +393,7 @@ fn sample(tick: u32) -> ResourceSample {
                 process_bytes: Some(((21_500.0 + 9_150.0 * grown) * MIB as f64) as u64),
                 pcie_rx_bytes_per_s: Some(910_000_000),
                 pcie_tx_bytes_per_s: Some(4_000_000),
+                pcie_limit_bytes_per_s: None,
             }]
         }),
         io: Some(IoSample {
@@ -398,9 +403,9 @@ fn sample(tick: u32) -> ResourceSample {
             read_calls: (1_300.0 * at_s) as u64,
             write_calls: (4.0 * at_s) as u64,
             storage_read_bytes: (41.0 * at_s.min(14.0) * MIB as f64) as u64,
-            storage_write_bytes: 0,
             blocked_s: Some(0.08 * at_s),
             pressure_s: Some(0.02 * at_s),
+            ..IoSample::default()
         }),
         metrics: BTreeMap::from([("loss".to_owned(), 6.9 * (-at_s / 15.0).exp() + 0.1 * n.abs())]),
     }

@@ -76,7 +76,7 @@ pub(crate) struct Png {
 pub(crate) fn png(svg: &str, scale: f32) -> Result<Png, PluginError> {
     let mut fonts = fontdb::Database::new();
     for font in [dejavu::sans::regular(), dejavu::sans::bold()] {
-        fonts.load_font_data(font.to_vec());
+        fonts.load_font_source(fontdb::Source::Binary(Arc::new(font)));
     }
     fonts.set_sans_serif_family("DejaVu Sans");
     let mut options = Options { font_family: "DejaVu Sans".to_owned(), ..Options::default() };

@@ -60,8 +60,8 @@ fn draw(canvas: &Canvas<'_>, frame: Frame, panel: &Panel) -> Result<(), PluginEr
         canvas.text(text, (x(*seconds), plot.bottom + 17.0), small.at(Anchor::Middle))?;
     }
     let mut key = left;
-    for (line, ink) in panel.lines.iter().zip(LINES.iter().cycle()) {
-        let ink = paper(*ink);
+    for line in &panel.lines {
+        let ink = paper(LINES[line.place % LINES.len()]);
         key = canvas.key(ink, &line.name, (key, frame.top + 46.0))?;
         for run in line.runs() {
             let run: Vec<_> = run.into_iter().map(|(at, value)| (x(at), y(value))).collect();

@@ -47,10 +47,10 @@ impl PanelView {
         let (inside, above): (Vec<_>, Vec<_>) =
             limit.into_iter().partition(|(limit, _)| *limit <= panel.y.max);
         let alone = panel.lines.len() == 1;
-        let lines = panel.lines.iter().enumerate();
+        let lines = panel.lines.iter();
         Self {
             about: about(&panel),
-            lines: lines.map(|(at, line)| LineView::of(line, at, &panel, alone)).collect(),
+            lines: lines.map(|line| LineView::of(line, &panel, alone)).collect(),
             limit: inside
                 .first()
                 .map(|(limit, name)| (100.0 * panel.y.share(*limit), name.clone())),
@@ -77,7 +77,7 @@ impl PanelView {
 }
 
 impl LineView {
-    fn of(line: &Line, at: usize, panel: &Panel, alone: bool) -> Self {
+    fn of(line: &Line, panel: &Panel, alone: bool) -> Self {
         let x = |seconds: f64| WIDTH * panel.x.share(seconds);
         let y = |value: f64| HEIGHT * (1.0 - panel.y.share(value));
         let (mut path, mut dots, mut ground) = (String::new(), String::new(), String::new());
@@ -100,7 +100,7 @@ impl LineView {
         let points = known.map(|(at, value)| format!("{at:.3},{value:.4}"));
         Self {
             name: line.name.clone(),
-            ink: at % LINES.len(),
+            ink: line.place % LINES.len(),
             path,
             dots,
             ground,
