@@ -164,12 +164,13 @@ impl Model {
 
     /// Has visits come in the rows that these stretches show.
     pub(super) fn with_rows(mut self, stretches: &[PipelineSnapshot]) -> Self {
-        for (pool, rows) in self.stations.iter_mut().zip(scatter::rows(stretches).iter().flatten())
-        {
+        let Some((stations, consumer)) = scatter::rows(stretches) else { return self };
+        for (pool, rows) in self.stations.iter_mut().zip(stations) {
             for (work, row) in pool.stages.iter_mut().zip(rows) {
-                work.scatter.row = *row;
+                work.scatter.row = row;
             }
         }
+        self.consumer.scatter.row = consumer;
         self
     }
 
@@ -283,7 +284,8 @@ impl Model {
         let works = self.stations.iter().flat_map(|pool| &pool.stages);
         let row = works.map(|work| work.scatter.row as usize).max().unwrap_or(1);
         let items = (STEPS / threads / stages).max(ROWS * row);
-        let batches = (items / self.batch).max(BATCHES);
+        let rows = 2 * BATCHES * self.consumer.scatter.row as usize;
+        let batches = (items / self.batch).max(BATCHES).max(rows.min(20 * BATCHES));
         let run = pipeline.run(batches * self.batch, 1, SEED);
         let drawn = run.last().and_then(|last| Self::of(last, self.cores));
         drawn.map_or(1.0, |drawn| drawn.interval_s / drawn.bound().1.max(f64::MIN_POSITIVE))

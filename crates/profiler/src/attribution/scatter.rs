@@ -8,9 +8,9 @@ use crate::pipeline::{PipelineSnapshot, StationSnapshot, Visits};
 const NOISE: f64 = 1e-3;
 /// Stretches that tell whether long visits come in rows.
 const LEAST_STRETCHES: usize = 16;
-/// Items of a stretch, at least, for each thread: what is begun in one stretch and ends in the
+/// Visits in a stretch, at least, for each thread: what is begun in one stretch and ends in the
 /// next would blur it.
-const LEAST_ITEMS: f64 = 20.0;
+const LEAST_VISITS: f64 = 10.0;
 /// Shorter rows are chance: the standard error of a variance of so many stretches.
 const LEAST_ROW: f64 = 1.6;
 
@@ -89,32 +89,42 @@ pub(super) fn sizes(station: &StationSnapshot) -> f64 {
     ((item_variance - variances) / pairs).max(0.0).sqrt()
 }
 
-/// How many visits to each stage of each station come alike in a row: by so much the sums over
-/// stretches scatter more than visits that had nothing to do with each other would.
-pub(super) fn rows(stretches: &[PipelineSnapshot]) -> Option<Vec<Vec<u64>>> {
+/// How many visits to each stage of each station, and last to the consumer, come alike in a row: by
+/// so much the sums over stretches scatter more than visits that had nothing to do with each
+/// other would.
+pub(super) fn rows(stretches: &[PipelineSnapshot]) -> Option<(Vec<Vec<u64>>, u64)> {
     let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
-    let count = stretches.len() as f64;
     let station = |(i, all): (usize, &StationSnapshot)| {
-        let items = all.items.map_or(0.0, |items| items as f64);
-        let enough = stretches.len() >= LEAST_STRETCHES
-            && items / count >= LEAST_ITEMS * all.threads.max(1) as f64;
         let stage = |j: usize| {
-            let variation = Scatter::of(&all.stages[j].visits).variation;
-            if !enough || variation == 0.0 {
-                return 1;
-            }
-            let mean = all.stages[j].busy_s / items;
-            let off = stretches.iter().map(|stretch| {
+            let of = |stretch: &PipelineSnapshot| {
                 let station = &stretch.stations[i];
-                station.stages[j].busy_s - mean * station.items.unwrap_or(0) as f64
-            });
-            let variance = off.map(|off| off * off).sum::<f64>() / (count - 1.0);
-            let expected = items / count * (variation * mean).powi(2);
-            let row = variance / expected;
-            // No row is as long as a stretch, or nothing would be known of it.
-            if row < LEAST_ROW { 1 } else { row.min(items / count).round() as u64 }
+                (station.stages[j].busy_s, station.items.unwrap_or(0))
+            };
+            row(stretches.iter().map(of), &all.stages[j].visits, all.threads)
         };
         (0..all.stages.len()).map(stage).collect()
     };
-    Some(total.stations.iter().enumerate().map(station).collect())
+    let stations = total.stations.iter().enumerate().map(station).collect();
+    let of = |stretch: &PipelineSnapshot| (stretch.consumer_busy_s, stretch.batches);
+    Some((stations, row(stretches.iter().map(of), &total.consumer_visits, 1)))
+}
+
+/// Of stretches with so many seconds and visits each, on so many threads.
+fn row(
+    stretches: impl ExactSizeIterator<Item = (f64, u64)> + Clone,
+    visits: &Visits,
+    threads: usize,
+) -> u64 {
+    let count = stretches.len() as f64;
+    let sum = stretches.clone().fold((0.0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    let (each, variation) = (sum.1 as f64 / count, Scatter::of(visits).variation);
+    let enough = stretches.len() >= LEAST_STRETCHES && each >= LEAST_VISITS * threads as f64;
+    if !enough || variation == 0.0 {
+        return 1;
+    }
+    let mean = sum.0 / sum.1 as f64;
+    let squares: f64 = stretches.map(|(busy_s, n)| (busy_s - mean * n as f64).powi(2)).sum();
+    let row = squares / (count - 1.0) / (each * (variation * mean).powi(2));
+    // Nothing is known of rows as long as a stretch.
+    if row < LEAST_ROW { 1 } else { row.min(each).round() as u64 }
 }
