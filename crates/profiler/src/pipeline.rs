@@ -61,6 +61,9 @@ pub struct StationSnapshot {
     /// What finished items find behind it; `None` where it is not known.
     #[serde(default)]
     pub room: Option<Room>,
+    /// Items that were measured one by one, all stages of it together.
+    #[serde(default)]
+    pub item_visits: Visits,
     /// Thread-seconds without anything to do: no item came, or there was no room.
     pub wait_s: f64,
     /// CPU time of its threads; `None` where the kernel does not tell.

@@ -12,14 +12,14 @@ pub struct ThreadTimes {
 }
 
 /// The times of thread `tid` of this process, from its `schedstat`; `None` where there is no such
-/// thread or file.
+/// thread or file. They lag behind by a tick of the scheduler, and are 0 where it keeps no
+/// statistics.
 pub fn thread_times(tid: i32) -> Option<ThreadTimes> {
     let text = fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
     let mut nanos = text.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
     let cpu_s = nanos.next()?? as f64 * 1e-9;
     let run_delay_s = nanos.next().flatten().map(|nanos| nanos as f64 * 1e-9);
-    // Without the scheduler's statistics all is 0.
-    (cpu_s > 0.0).then_some(ThreadTimes { cpu_s, run_delay_s })
+    Some(ThreadTimes { cpu_s, run_delay_s })
 }
 
 /// The kernel's number of the calling thread.

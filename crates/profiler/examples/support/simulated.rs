@@ -114,6 +114,7 @@ fn untold(snapshots: &[PipelineSnapshot]) -> Vec<PipelineSnapshot> {
         snapshot.consumer_visits = Visits::default();
         for station in &mut snapshot.stations {
             station.room = None;
+            station.item_visits = Visits::default();
             station.stages.iter_mut().for_each(|stage| stage.visits = Visits::default());
         }
     }
@@ -191,19 +192,23 @@ fn draw_stages(rng: &mut ChaCha8Rng, station: &str) -> Vec<Stage> {
 }
 
 fn draw_stage(rng: &mut ChaCha8Rng, name: String) -> Stage {
+    let mut row = 1;
     let law = match rng.random_range(0..5) {
         0 => Law::Fixed,
         1 => Law::Exponential,
         2 => Law::Lognormal(log_uniform(rng, 0.1, 2.0)),
         3 => Law::Either(rng.random_range(0.01..0.2), 10.0),
-        _ => Law::Bursts(rng.random_range(0.01..0.2), 10.0),
+        _ => {
+            row = 32;
+            Law::Either(rng.random_range(0.01..0.2), 10.0)
+        }
     };
     let cpu_share = match rng.random_range(0..3) {
         0 => 0.0,
         1 => 1.0,
         _ => rng.random_range(0.0..1.0),
     };
-    Stage { name, mean_s: log_uniform(rng, 0.1e-3, 10e-3), law, cpu_share }
+    Stage { name, mean_s: log_uniform(rng, 0.1e-3, 10e-3), law, row, cpu_share }
 }
 
 fn log_uniform(rng: &mut ChaCha8Rng, low: f64, high: f64) -> f64 {

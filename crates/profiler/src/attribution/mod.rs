@@ -19,6 +19,7 @@
 mod bootstrap;
 mod model;
 pub mod replay;
+mod scatter;
 mod window;
 
 use serde::{Deserialize, Serialize};
@@ -266,7 +267,7 @@ impl Analysis {
     pub(crate) fn of(snapshots: &[PipelineSnapshot], surroundings: &Surroundings) -> Option<Self> {
         let stretches = window::stretches(snapshots, STRETCHES);
         let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
-        let model = Model::of(&total, surroundings.usable_cores)?;
+        let model = Model::of(&total, surroundings.usable_cores)?.with_rows(&stretches);
         let surroundings = *surroundings;
         Some(Self { total, model, stretches, surroundings })
     }

@@ -12,12 +12,15 @@
 use std::cell::OnceCell;
 
 use super::replay::{Law, Pipeline, Stage, Station};
-use crate::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot, Visits};
+use super::scatter::{self, Scatter, Shape};
+use crate::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot};
 
 /// Steps of a replay, about: a few milliseconds.
 const STEPS: usize = 1_000_000;
 /// Batches of a replay at least, whatever it takes.
 const BATCHES: usize = 60;
+/// So many rows of alike items, at least.
+const ROWS: usize = 200;
 /// What is lost beyond the bounds is taken to be at most so many times what the replay lost, and
 /// at least such a part of it.
 const SCALED: f64 = 2.0;
@@ -63,8 +66,7 @@ pub(crate) struct Model {
     pub(crate) interval_s: f64,
     stations: Vec<Pool>,
     /// Its time with an item that is neither waiting nor in a stage of its own.
-    consumer: Load,
-    consumer_visits: Visits,
+    consumer: Work,
     batch: usize,
     cores: f64,
     replayed: OnceCell<Replayed>,
@@ -78,26 +80,26 @@ struct Replayed {
     excess: f64,
 }
 
-/// How lengths scatter of which only the first moments are known.
-#[derive(Clone, Copy, Debug)]
-enum Shape {
-    /// Two lengths with their mean, variance and skewness.
-    TwoLengths,
-    /// A long tail with their mean and variance.
-    Lognormal,
-}
-
 #[derive(Clone, Debug)]
 struct Pool {
     threads: usize,
     on_consumer: bool,
     room: Option<Room>,
-    stages: Vec<(Load, Visits)>,
+    stages: Vec<Work>,
+    /// Variation of what all stages of an item are longer or shorter by together.
+    sizes: f64,
+}
+
+/// A stage: what it asks for, and how that scatters.
+#[derive(Clone, Copy, Debug)]
+struct Work {
+    load: Load,
+    scatter: Scatter,
 }
 
 impl Pool {
     fn load(&self) -> Load {
-        let sum = |of: fn(&Load) -> f64| self.stages.iter().map(|(load, _)| of(load)).sum();
+        let sum = |of: fn(&Load) -> f64| self.stages.iter().map(|work| of(&work.load)).sum();
         Load { demand_s: sum(|load| load.demand_s), cpu_s: sum(|load| load.cpu_s) }
     }
 
@@ -126,12 +128,18 @@ impl Model {
         }
         let interval_s = stretch.at_s / items;
         let pool = |station: &StationSnapshot| {
-            let visits = station.stages.iter().map(|stage| stage.visits);
+            let sizes = scatter::sizes(station);
+            let loads = loads(station, items_of(station, items)).into_iter();
+            let work = |(load, stage): (Load, &StageSnapshot)| Work {
+                load,
+                scatter: Scatter::of(&stage.visits).beside(sizes),
+            };
             Pool {
                 threads: station.threads.max(1),
                 on_consumer: station.on_consumer,
                 room: station.room,
-                stages: loads(station, items_of(station, items)).into_iter().zip(visits).collect(),
+                stages: loads.zip(&station.stages).map(work).collect(),
+                sizes,
             }
         };
         let own = || stretch.stations.iter().filter(|station| station.on_consumer);
@@ -141,15 +149,29 @@ impl Model {
         Some(Self {
             interval_s,
             stations: stretch.stations.iter().map(pool).collect(),
-            consumer: Load {
-                demand_s: (interval_s - not_its_own_s / items).max(0.0),
-                cpu_s: stretch.consumer_cpu_s.unwrap_or(0.0).max(0.0) / items,
+            consumer: Work {
+                load: Load {
+                    demand_s: (interval_s - not_its_own_s / items).max(0.0),
+                    cpu_s: stretch.consumer_cpu_s.unwrap_or(0.0).max(0.0) / items,
+                },
+                scatter: Scatter::of(&stretch.consumer_visits),
             },
-            consumer_visits: stretch.consumer_visits,
             batch: (stretch.items / stretch.batches.max(1)).max(1) as usize,
             cores: if cores > 0.0 { cores } else { f64::INFINITY },
             replayed: OnceCell::new(),
         })
+    }
+
+    /// Has visits come in the rows that these stretches show.
+    pub(super) fn with_rows(mut self, stretches: &[PipelineSnapshot]) -> Self {
+        let Some((stations, consumer)) = scatter::rows(stretches) else { return self };
+        for (pool, rows) in self.stations.iter_mut().zip(stations) {
+            for (work, row) in pool.stages.iter_mut().zip(rows) {
+                work.scatter.row = row;
+            }
+        }
+        self.consumer.scatter.row = consumer;
+        self
     }
 
     /// The share of the time that would be gained by `change`, at most 1; under 0 where it would
@@ -185,7 +207,7 @@ impl Model {
     /// What limits, and the seconds from item to item that it allows.
     pub(crate) fn bound(&self) -> (Limit, f64) {
         let mut bounds = Vec::new();
-        let mut consumer_s = self.consumer.demand_s;
+        let mut consumer_s = self.consumer.load.demand_s;
         for (number, pool) in self.stations.iter().enumerate() {
             let demand_s = pool.load().demand_s;
             if pool.on_consumer {
@@ -207,17 +229,17 @@ impl Model {
 
     /// What one stage asks for each item.
     pub(crate) fn load(&self, (station, stage): StageId) -> Load {
-        self.stations[station].stages[stage].0
+        self.stations[station].stages[stage].load
     }
 
     /// CPU time for each item, consumer included.
     pub(crate) fn cpu_s(&self) -> f64 {
-        self.consumer.cpu_s + self.stations.iter().map(|pool| pool.load().cpu_s).sum::<f64>()
+        self.consumer.load.cpu_s + self.stations.iter().map(|pool| pool.load().cpu_s).sum::<f64>()
     }
 
     /// Seconds for an item that the consumer itself needs, in no stage.
     pub(crate) fn consumer_s(&self) -> f64 {
-        self.consumer.demand_s
+        self.consumer.load.demand_s
     }
 
     /// Seconds for an item that a station needs on so many threads, if nobody else wants a core.
@@ -230,7 +252,7 @@ impl Model {
         let mut changed = Self { replayed: OnceCell::new(), ..self.clone() };
         match change {
             Change::Demand((station, stage), part) => {
-                let load = &mut changed.stations[station].stages[stage].0;
+                let load = &mut changed.stations[station].stages[stage].load;
                 load.demand_s *= part;
                 load.cpu_s *= part;
             }
@@ -259,7 +281,11 @@ impl Model {
         let pipeline = self.pipeline(shape);
         let threads: usize = 1 + pipeline.stations.iter().map(|it| it.threads).sum::<usize>();
         let stages = pipeline.stages().count() + pipeline.stations.len() + 1;
-        let batches = (STEPS / threads / stages / self.batch).max(BATCHES);
+        let works = self.stations.iter().flat_map(|pool| &pool.stages);
+        let row = works.map(|work| work.scatter.row as usize).max().unwrap_or(1);
+        let items = (STEPS / threads / stages).max(ROWS * row);
+        let rows = 2 * BATCHES * self.consumer.scatter.row as usize;
+        let batches = (items / self.batch).max(BATCHES).max(rows.min(20 * BATCHES));
         let run = pipeline.run(batches * self.batch, 1, SEED);
         let drawn = run.last().and_then(|last| Self::of(last, self.cores));
         drawn.map_or(1.0, |drawn| drawn.interval_s / drawn.bound().1.max(f64::MIN_POSITIVE))
@@ -267,8 +293,7 @@ impl Model {
 
     fn pipeline(&self, shape: Shape) -> Pipeline {
         let stages = |pool: &Pool| -> Vec<Stage> {
-            let stage = |(load, visits): &(Load, Visits)| stage(*load, visits, shape);
-            pool.stages.iter().map(stage).collect()
+            pool.stages.iter().map(|work| work.stage(shape)).collect()
         };
         let (own, pools): (Vec<_>, Vec<_>) =
             self.stations.iter().partition(|pool| pool.on_consumer);
@@ -277,7 +302,7 @@ impl Model {
             name: String::new(),
             threads: pool.threads,
             stages: stages(pool),
-            sizes: Law::Fixed,
+            sizes: if pool.sizes > 0.0 { Law::Lognormal(pool.sizes) } else { Law::Fixed },
             room: match pool.room(self.batch) {
                 // The consumer could never have its batch from less.
                 Room::Items(items) => {
@@ -291,39 +316,23 @@ impl Model {
             stations: pools.collect(),
             own_stages: own.into_iter().flat_map(stages).collect(),
             batch: self.batch,
-            consumer: stage(self.consumer, &self.consumer_visits, shape),
+            consumer: self.consumer.stage(shape),
             cores: self.cores,
         }
     }
 }
 
-fn stage(load: Load, visits: &Visits, shape: Shape) -> Stage {
-    Stage {
-        name: String::new(),
-        mean_s: load.demand_s,
-        law: law(visits, shape),
-        cpu_share: load.cpu_s / load.demand_s.max(f64::MIN_POSITIVE),
+impl Work {
+    fn stage(&self, shape: Shape) -> Stage {
+        let Load { demand_s, cpu_s } = self.load;
+        Stage {
+            name: String::new(),
+            mean_s: demand_s,
+            law: self.scatter.law(shape),
+            row: self.scatter.row,
+            cpu_share: cpu_s / demand_s.max(f64::MIN_POSITIVE),
+        }
     }
-}
-
-/// A law with the moments of these visits; `Fixed` where they are not known.
-fn law(visits: &Visits, shape: Shape) -> Law {
-    let (Some(variation), Some(skewness)) = (visits.variation(), visits.skewness()) else {
-        return Law::Fixed;
-    };
-    // Below lies the noise of the sums.
-    if variation < 1e-3 {
-        return Law::Fixed;
-    }
-    if let Shape::Lognormal = shape {
-        return Law::Lognormal(variation);
-    }
-    let share = 0.5 * (1.0 - skewness / (4.0 + skewness * skewness).sqrt());
-    let odds = (share / (1.0 - share)).sqrt();
-    // Positive by the moments of positive lengths, were they not rounded.
-    let short = (1.0 - variation * odds).max(1e-3);
-    let times = (1.0 + variation / odds) / short;
-    if times.is_finite() { Law::Either(share, times) } else { Law::Fixed }
 }
 
 /// The items that went through `station`.

@@ -22,8 +22,6 @@ pub enum Law {
     Lognormal(f64),
     /// This share of the items takes so many times as long as the others.
     Either(f64, f64),
-    /// So does this share, but in rows of 32.
-    Bursts(f64, f64),
 }
 
 impl Law {
@@ -46,7 +44,6 @@ impl Law {
                 (variance.sqrt() * normal - 0.5 * variance).exp()
             }
             Law::Either(share, times) => either(bits, share, times),
-            Law::Bursts(share, times) => either(mix(stream ^ mix(item / 32)), share, times),
         }
     }
 }
@@ -68,6 +65,8 @@ pub struct Stage {
     pub mean_s: f64,
     /// How service times scatter.
     pub law: Law,
+    /// Items in a row that draw the same; 1 for each its own.
+    pub row: u64,
     /// Share of it that wants a core; the rest waits for something outside. Over 1 it wants
     /// several at once.
     pub cpu_share: f64,
@@ -155,6 +154,8 @@ struct Thread {
     /// Of what it is doing, so far: counters get it at the end, as in a real program.
     since_s: f64,
     cpu_s: f64,
+    /// Of its item, in stages that ended.
+    item_s: f64,
 }
 
 /// A run in progress. Thread lists: one for each station, then the consumer alone.
@@ -176,7 +177,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(pipeline: &'a Pipeline, seed: u64) -> Self {
-        let idle = Thread { doing: Doing::Waiting, item: 0, since_s: 0.0, cpu_s: 0.0 };
+        let idle = Thread { doing: Doing::Waiting, item: 0, since_s: 0.0, cpu_s: 0.0, item_s: 0.0 };
         let stages = |stages: &[Stage]| {
             stages
                 .iter()
@@ -351,6 +352,7 @@ impl<'a> Run<'a> {
         }
         self.leave(station, thread);
         self.threads[station][thread].item = item;
+        self.threads[station][thread].item_s = 0.0;
         self.enter(station, thread, 0);
         true
     }
@@ -373,6 +375,8 @@ impl<'a> Run<'a> {
                 self.finished[batch] += 1;
             }
         }
+        let item_s = self.threads[station][thread].item_s;
+        self.now.stations[station].item_visits.add(item_s);
         self.leave(station, thread);
         self.threads[station][thread].doing = Doing::Waiting;
         if let Some(items) = &mut self.now.stations[station].items {
@@ -390,7 +394,7 @@ impl<'a> Run<'a> {
     }
 
     fn enter(&mut self, station: usize, thread: usize, stage: usize) {
-        let Stage { mean_s, law, cpu_share, .. } = self.stage(station, stage);
+        let Stage { mean_s, law, row, cpu_share, .. } = self.stage(station, stage);
         let item = self.threads[station][thread].item;
         let stream = |stage: u64| mix(self.seed ^ mix(((station as u64) << 32) | stage));
         let own = self.pipeline.own_stages.len();
@@ -400,7 +404,7 @@ impl<'a> Run<'a> {
             Some(station) => station.sizes.draw(stream(u64::from(u32::MAX)), item),
             None => 1.0,
         };
-        let total_s = mean_s * times * size * law.draw(stream(stage as u64), item);
+        let total_s = mean_s * times * size * law.draw(stream(stage as u64), item / row);
         let cpu_s = total_s * cpu_share.min(1.0);
         let cores = cpu_share.max(1.0);
         self.threads[station][thread].doing =
@@ -409,8 +413,9 @@ impl<'a> Run<'a> {
 
     /// Puts down what the thread did since it began it.
     fn leave(&mut self, station: usize, thread: usize) {
-        let Thread { doing, since_s, cpu_s, .. } = &mut self.threads[station][thread];
+        let Thread { doing, since_s, cpu_s, item_s, .. } = &mut self.threads[station][thread];
         let (since_s, cpu_s) = (std::mem::take(since_s), std::mem::take(cpu_s));
+        *item_s += since_s;
         let consumer = station == self.pipeline.stations.len();
         match *doing {
             Doing::Stage { stage, .. } if consumer && stage == self.pipeline.own_stages.len() => {

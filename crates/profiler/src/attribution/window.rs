@@ -73,6 +73,7 @@ fn combine(a: &mut PipelineSnapshot, b: &PipelineSnapshot, op: impl Fn(f64, f64)
     known(&mut a.consumer_run_delay_s, b.consumer_run_delay_s);
     known(&mut a.queue_empty_s, b.queue_empty_s);
     for (a, b) in a.stations.iter_mut().zip(&b.stations) {
+        visits(&mut a.item_visits, &b.item_visits);
         seconds(&mut a.wait_s, b.wait_s);
         known(&mut a.cpu_s, b.cpu_s);
         known(&mut a.run_delay_s, b.run_delay_s);

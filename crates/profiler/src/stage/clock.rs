@@ -71,7 +71,9 @@ impl StageClock {
             self.read();
         } else if let Some(began) = self.item_began.take() {
             self.cpu = None;
-            self.skip = skipped_after(self.since - began);
+            let time = self.since - began;
+            self.counters.add_item_visit(time);
+            self.skip = skipped_after(time);
             if self.skip > 0 {
                 return;
             }

@@ -27,15 +27,43 @@ struct Counts {
     /// Of the visits whose CPU time was read too: that, and their length.
     timed_cpu: Nanos,
     timed_wall: Nanos,
-    /// Visits that were measured one by one: how many, their lengths, and the bits of the
-    /// squares and cubes of those in powers of seconds.
-    visits: Nanos,
-    visits_nanos: Nanos,
-    squares: Nanos,
-    cubes: Nanos,
+    /// Visits that were measured one by one.
+    visits: [Moments; Stage::ALL.len()],
+    /// Items that were, from begin to end.
+    item_visits: Moments,
     items: AtomicU64,
     /// The kernel's number of the thread that writes; 0 for none yet.
     tid: AtomicI32,
+}
+
+/// [`Visits`] that one thread adds to.
+#[derive(Debug, Default)]
+struct Moments {
+    count: AtomicU64,
+    nanos: AtomicU64,
+    /// In powers of seconds, as the bits of a float.
+    squares: AtomicU64,
+    cubes: AtomicU64,
+}
+
+impl Moments {
+    fn add(&self, time: Duration) {
+        add(&self.count, 1);
+        add(&self.nanos, time.as_nanos() as u64);
+        for (sum, power) in [(&self.squares, 2), (&self.cubes, 3)] {
+            let added = f64::from_bits(sum.load(Relaxed)) + time.as_secs_f64().powi(power);
+            sum.store(added.to_bits(), Relaxed);
+        }
+    }
+
+    fn visits(&self) -> Visits {
+        Visits {
+            count: self.count.load(Relaxed),
+            sum_s: seconds(&self.nanos),
+            sum_of_squares_s2: f64::from_bits(self.squares.load(Relaxed)),
+            sum_of_cubes_s3: f64::from_bits(self.cubes.load(Relaxed)),
+        }
+    }
 }
 
 /// Adds as the only writer: no locked instruction.
@@ -64,26 +92,17 @@ impl StageCounters {
     /// Adds a visit to `stage` that was measured by itself.
     pub(super) fn add_visit(&self, stage: Stage, time: Duration) {
         self.add(stage, time);
-        let counts = &self.counts;
-        add(&counts.visits[stage as usize], 1);
-        add(&counts.visits_nanos[stage as usize], time.as_nanos() as u64);
-        for (sums, power) in [(&counts.squares, 2), (&counts.cubes, 3)] {
-            let sum = &sums[stage as usize];
-            let added = f64::from_bits(sum.load(Relaxed)) + time.as_secs_f64().powi(power);
-            sum.store(added.to_bits(), Relaxed);
-        }
+        self.counts.visits[stage as usize].add(time);
+    }
+
+    /// Adds an item that was measured by itself.
+    pub(super) fn add_item_visit(&self, time: Duration) {
+        self.counts.item_visits.add(time);
     }
 
     /// The visits to `stage` that were measured one by one.
     pub fn visits(&self, stage: Stage) -> Visits {
-        let counts = &self.counts;
-        let power = |sums: &Nanos| f64::from_bits(sums[stage as usize].load(Relaxed));
-        Visits {
-            count: counts.visits[stage as usize].load(Relaxed),
-            sum_s: seconds(&counts.visits_nanos[stage as usize]),
-            sum_of_squares_s2: power(&counts.squares),
-            sum_of_cubes_s3: power(&counts.cubes),
-        }
+        self.counts.visits[stage as usize].visits()
     }
 
     pub(super) fn add_item(&self) {
@@ -159,6 +178,7 @@ pub fn workers_station(
         on_consumer: false,
         room,
         items: Some(counters.iter().map(|counters| counters.items()).sum()),
+        item_visits: counters.iter().map(|it| it.counts.item_visits.visits()).sum(),
         wait_s: sum(|counts| &counts.nanos, Stage::WaitRoom),
         cpu_s: times.as_ref().map(|times| times.iter().map(|times| times.cpu_s).sum()),
         run_delay_s: times.and_then(|times| times.iter().map(|times| times.run_delay_s).sum()),
