@@ -7,7 +7,12 @@ use std::path::{Path, PathBuf};
 use loader::LoaderError;
 use loader::error::{DatasetError, FolderError, ParquetError, SettingsError, TarError};
 use preproc::ComposeError;
+use profiler::compare::CompareError;
+use profiler::config::ConfigError;
 use profiler::monitor::MonitorError;
+use profiler::profiler::{SessionError, WriteReportError};
+use profiler::report::session_json::SessionFileError;
+use profiler::self_test::SelfTestError;
 use thiserror::Error;
 
 use crate::data::DataError;
@@ -70,6 +75,32 @@ pub enum TunerError {
     /// Memory and CPU cannot be watched.
     #[error(transparent)]
     Monitor(#[from] MonitorError),
+    /// The profiler refused.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The profiler's settings make no sense.
+    #[error(transparent)]
+    ProfilerConfig(#[from] ConfigError),
+    /// The profiler could not measure itself.
+    #[error(transparent)]
+    SelfTest(#[from] SelfTestError),
+    /// A report could not be written.
+    #[error(transparent)]
+    Report(#[from] WriteReportError),
+    /// A session cannot be read.
+    #[error(transparent)]
+    SessionFile(#[from] SessionFileError),
+    /// A sweep's summary cannot be read.
+    #[error("`{path}` is damaged, or of another version\nhint: make it again with `tuner sweep`", path = path.display())]
+    Summary {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: serde_json::Error,
+    },
+    /// Two measurements do not go together.
+    #[error(transparent)]
+    Compare(#[from] CompareError),
     /// Memory cannot be watched.
     #[error("cannot read how much memory this process holds\nhint: `/proc` must be mounted")]
     NoMemoryFigure,

@@ -2,16 +2,20 @@
 //!
 //! The sweep's way: a [`config`] names data and settings to try, [`dataset`] opens (or makes) the
 //! data, [`sweep`] measures each setting in a process of its own, scores it, and writes what it
-//! found. [`bench`](mod@bench) measures one setting, [`show_batch`] writes what training would
+//! found. [`bench`](mod@bench) measures one setting, [`profile`] says what it spends its time on,
+//! [`compare`] holds two such measurements beside each other, [`show_batch`] writes what training would
 //! get, [`data`] makes data to try it all on. [`cli`] is what the program `tuner` does.
 
 pub mod bench;
 pub mod cli;
+pub mod compare;
 pub mod config;
 pub mod data;
 pub mod dataset;
 pub mod error;
 mod files;
+mod measure;
+pub mod profile;
 pub mod show_batch;
 pub mod sweep;
 mod tensors;

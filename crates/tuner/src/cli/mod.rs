@@ -1,7 +1,10 @@
 //! The command line.
 
 mod bench;
+mod compare;
 mod data;
+mod profile;
+mod self_test;
 mod show_batch;
 mod sweep;
 
@@ -30,6 +33,12 @@ enum Command {
     Sweep(sweep::SweepArgs),
     /// Measures one setting.
     Bench(bench::BenchArgs),
+    /// Loads with one setting under the profiler, and reports what took the time.
+    Profile(profile::ProfileArgs),
+    /// Compares two profiles, or two sweeps; exit code 1 if something became worse.
+    Compare(compare::CompareArgs),
+    /// Measures what the profiler itself costs, beside what is promised.
+    SelfTest(self_test::SelfTestArgs),
     /// Writes the batches that training would get, to look at.
     ShowBatch(show_batch::ShowBatchArgs),
     /// Makes data.
@@ -94,19 +103,34 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        Command::Sweep(args) => sweep::run(args),
-        Command::Bench(args) => bench::run(args),
-        Command::ShowBatch(args) => show_batch::run(args),
-        Command::Data(command) => data::run(command),
-        Command::Trial => crate::sweep::trial::child_main(),
+        Command::Sweep(args) => sweep::run(args).map(success),
+        Command::Bench(args) => bench::run(args).map(success),
+        Command::Profile(args) => profile::run(args).map(success),
+        Command::Compare(args) => compare::run(&args),
+        Command::SelfTest(args) => self_test::run(&args),
+        Command::ShowBatch(args) => show_batch::run(args).map(success),
+        Command::Data(command) => data::run(command).map(success),
+        Command::Trial => crate::sweep::trial::child_main().map(success),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             // Where nobody listens, the exit code is all that is left.
             let _ = writeln!(io::stderr(), "error: {}", Report(&error));
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+fn success((): ()) -> ExitCode {
+    ExitCode::SUCCESS
+}
+
+/// Seconds, more than none.
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.001..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("seconds, from 0.001 to 86400".to_owned()),
     }
 }
 

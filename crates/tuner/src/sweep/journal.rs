@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::grid::{Cell, Planned};
 use super::score::{self, ScoreTerms};
-use super::trial::{Figures, TrialFailure};
+use super::trial::TrialFailure;
 use crate::TunerError;
+use crate::measure::Figures;
 
 /// Whether a trial gave figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use profiler::rules::{DataLoadingBottleneck, LoadingFigures, MB, data_loading_bo
 use serde::{Deserialize, Serialize};
 
 use super::grid::Cell;
-use super::trial::Figures;
+use crate::measure::Figures;
 
 /// The terms of the score; it is their sum.
 ///

@@ -82,6 +82,8 @@ pub struct CellSummary {
     pub failed: usize,
     /// Samples a second.
     pub samples_per_s: Spread,
+    /// Samples a second of each trial, in the order of the trials.
+    pub trial_rates: Vec<f64>,
     /// Batches a second.
     pub batches_per_s: Spread,
     /// The documented score; its median is the setting's score.
@@ -173,6 +175,7 @@ fn summarize(records: &[&TrialRecord]) -> Option<CellSummary> {
         trials: trials.len(),
         failed: records.len() - trials.len(),
         samples_per_s: spread(&|t| t.samples_per_s)?,
+        trial_rates: trials.iter().filter_map(|trial| trial.samples_per_s).collect(),
         batches_per_s: spread(&|t| t.batches_per_s)?,
         score: spread(&|t| t.score)?,
         first_batch_s: spread(&|t| t.first_batch_s)?,
@@ -269,8 +272,8 @@ pub fn could_have_won(
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::grid::Planned;
-    use super::super::trial::Figures;
     use super::*;
+    use crate::measure::Figures;
 
     /// With batch size 32, and trials whose figures differ by 5 either way.
     pub(in crate::sweep) fn cell(
@@ -285,6 +288,7 @@ pub(super) mod tests {
             trials: 3,
             failed: 0,
             samples_per_s: spread(median),
+            trial_rates: vec![median - 5.0, median, median + 5.0],
             batches_per_s: spread(median / 32.0),
             score: spread(median),
             first_batch_s: spread(0.1),

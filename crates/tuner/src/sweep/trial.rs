@@ -14,12 +14,12 @@ use crossbeam::channel::{Receiver, after, bounded, never};
 use crossbeam::select;
 use loader::error::Report;
 use loader::{LoaderError, Settings};
-use profiler::monitor::{Monitor, MonitorOptions, Window};
-use profiler::stage::StageTimes;
+use profiler::monitor::{Monitor, MonitorOptions};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::grid::Cell;
+use crate::measure::{Figures, LEAST_BATCHES, Measure, SAMPLING};
 use crate::{Config, TunerError, dataset};
 
 /// What a trial process is to measure.
@@ -31,34 +31,6 @@ pub struct TrialSpec {
     pub cell: Cell,
     /// The process that waits for the result.
     pub parent: i32,
-}
-
-/// What a trial process measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Figures {
-    /// Whether memory was pinned in effect.
-    pub pin_memory: bool,
-    /// Samples a second.
-    pub samples_per_s: f64,
-    /// Batches a second.
-    pub batches_per_s: f64,
-    /// From building the loader to its first batch.
-    pub first_batch_s: f64,
-    /// Resident memory of the process, mean over the measurement.
-    pub rss_mean_bytes: u64,
-    /// Resident memory of the process, highest sample of the measurement.
-    pub rss_peak_bytes: u64,
-    /// Memory held on GPUs beyond the bare CUDA context, mean over the measurement; absent
-    /// without a GPU.
-    pub gpu_mean_bytes: Option<u64>,
-    /// CPU time in percent of the cores that the process may use.
-    pub cpu_percent: f64,
-    /// Length of the measurement.
-    pub wall_s: f64,
-    /// Batches in it.
-    pub batches: usize,
-    /// Thread-seconds by stage in it.
-    pub stages: StageTimes,
 }
 
 /// What a trial process prints.
@@ -270,21 +242,8 @@ fn die_with(parent: i32) {
     }
 }
 
-/// How often memory is sampled.
-const SAMPLING: Duration = Duration::from_millis(20);
-/// A measurement holds at least so many batches, however slow they are.
-const LEAST_BATCHES: usize = 3;
-
-/// What a measurement began with.
-struct Begun<'a> {
-    at: Instant,
-    stages: StageTimes,
-    usage: Window<'a>,
-}
-
 fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
     let TrialSpec { config, cell, .. } = spec;
-    let sweep = &config.sweep;
     let settings = Settings {
         batch_size: cell.batch_size,
         num_workers: cell.num_workers,
@@ -292,62 +251,17 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
         ..config.loader.clone()
     };
     let data = dataset::open(config)?;
+    let measure = Measure {
+        // What is ready or half-ready when the first batch comes was made by idle workers.
+        warmup_batches: 1 + cell.num_workers + cell.prefetch_depth,
+        warmup_s: config.sweep.warmup_s,
+        least_batches: LEAST_BATCHES,
+        measure_s: config.sweep.measure_s,
+    };
     let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
-    let start = Instant::now();
+    let built = Instant::now();
     let mut loader = data.builder.settings(settings).build()?;
-    let pin_memory = loader.settings().pin_memory;
-
-    // What is ready or half-ready when the first batch comes was made by idle workers.
-    let warmup_batches = 1 + cell.num_workers + cell.prefetch_depth;
-    let mut first = None;
-    let mut begun: Option<Begun> = None;
-    let (mut seen, mut batches, mut samples) = (0, 0, 0);
-    for epoch in 0.. {
-        let mut epoch = loader.epoch(epoch);
-        while let Some(batch) = epoch.next() {
-            let len = batch?.len();
-            let (first_batch_s, context_bytes) =
-                *first.get_or_insert_with(|| (start.elapsed().as_secs_f64(), gpu_bytes(&monitor)));
-            let Some(Begun { at, .. }) = &begun else {
-                seen += 1;
-                if seen >= warmup_batches && start.elapsed().as_secs_f64() >= sweep.warmup_s {
-                    let (at, stages) = (Instant::now(), epoch.stats().stages);
-                    begun = Some(Begun { at, stages, usage: monitor.window() });
-                }
-                continue;
-            };
-            batches += 1;
-            samples += len;
-            let wall_s = at.elapsed().as_secs_f64();
-            if wall_s >= sweep.measure_s
-                && batches >= LEAST_BATCHES
-                && let Some(Begun { stages, usage, .. }) = begun.take()
-            {
-                let usage = usage.finish();
-                return Ok(Figures {
-                    pin_memory,
-                    samples_per_s: samples as f64 / wall_s,
-                    batches_per_s: batches as f64 / wall_s,
-                    first_batch_s,
-                    rss_mean_bytes: usage.rss_mean_bytes.ok_or(TunerError::NoMemoryFigure)?,
-                    rss_peak_bytes: usage.rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)?,
-                    gpu_mean_bytes: usage
-                        .gpu_mean_bytes
-                        .map(|bytes| bytes.saturating_sub(context_bytes.unwrap_or(0))),
-                    cpu_percent: usage.cpu_percent,
-                    wall_s,
-                    batches,
-                    stages: epoch.stats().stages - stages,
-                });
-            }
-        }
-    }
-    Err(TunerError::Bug("epochs ran out".into()))
-}
-
-/// What this process holds on GPUs: at the first batch, the bare CUDA context.
-fn gpu_bytes(monitor: &Monitor) -> Option<u64> {
-    monitor.gpus()?.process_bytes(std::process::id())
+    measure.run(&mut loader, built, &monitor, |_| Ok(()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,53 @@
+//! `tuner self-test`.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+use profiler::self_test::{Promise, self_test};
+
+use super::{print, print_json};
+use crate::TunerError;
+
+/// The arguments of `tuner self-test`.
+#[derive(Debug, Args)]
+pub(super) struct SelfTestArgs {
+    /// Print one line of JSON on standard output.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &SelfTestArgs) -> Result<ExitCode, TunerError> {
+    if !args.json {
+        print(&format!("{:<40} {:>12} {:>12}  {:<12}", "", "promised", "measured", ""))?;
+    }
+    let promises = self_test(|promise| {
+        if !args.json {
+            // Whoever does not read it is told by the exit code.
+            let _ = writeln!(io::stdout(), "{}", line(promise));
+        }
+    })?;
+    if args.json {
+        print_json(&promises)?;
+    }
+    let all = promises.iter().all(|promise| promise.holds);
+    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn line(promise: &Promise) -> String {
+    let Promise { name, promised, measured, unit, holds } = promise;
+    let measured = measured.map_or_else(|| "n/a".to_owned(), |measured| figure(measured));
+    let verdict = if *holds { "holds" } else { "DOES NOT HOLD" };
+    format!("{name:<40} {:>12} {measured:>12}  {unit:<12} {verdict}", figure(*promised))
+}
+
+/// With three digits that count.
+fn figure(value: f64) -> String {
+    let decimals = match value.abs() {
+        value if value >= 100.0 || value == 0.0 => 0,
+        value if value >= 10.0 => 1,
+        value if value >= 1.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
+}

@@ -1,0 +1,198 @@
+//! A loader under the profiler: `tuner profile`, and [`profile_loader`] for programs.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use loader::{Loader, Settings};
+use profiler::bottleneck::BottleneckType::{self, CpuComputation, DataLoading};
+use profiler::config::{ProfilerConfig, ProfilingLevel};
+use profiler::monitor::{Monitor, MonitorOptions};
+use profiler::profiler::BottleneckProfiler;
+use profiler::rules::DataLoadingBottleneck;
+use profiler::session::ProfilingSession;
+use serde::{Deserialize, Serialize};
+
+use crate::measure::{Figures, LEAST_BATCHES, Measure, Moment, SAMPLING};
+use crate::sweep::fingerprint::DataTable;
+use crate::sweep::grid::Cell;
+use crate::sweep::score::{ScoreTerms, bottlenecks};
+use crate::{Config, TunerError, dataset};
+
+/// What a loader gives and takes with one setting, and what the documented rules say of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataLoadingProfile {
+    /// The setting.
+    #[serde(flatten)]
+    pub cell: Cell,
+    /// What was measured.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// The documented data-loading bottlenecks.
+    pub bottlenecks: Vec<DataLoadingBottleneck>,
+    /// The documented score.
+    pub score: f64,
+    /// Of which it is the sum.
+    pub score_terms: ScoreTerms,
+}
+
+impl DataLoadingProfile {
+    fn new(settings: &Settings, figures: Figures) -> Self {
+        let cell = Cell {
+            batch_size: settings.batch_size,
+            num_workers: settings.num_workers,
+            prefetch_depth: settings.prefetch_depth,
+        };
+        let bottlenecks = bottlenecks(cell, &figures);
+        let score_terms = ScoreTerms::new(cell, &figures, bottlenecks.len());
+        Self { cell, figures, bottlenecks, score: score_terms.total(), score_terms }
+    }
+}
+
+/// Measures `num_batches` batches of `loader`, after as many as its workers may have made while
+/// nobody asked. Memory and CPU are those of the whole process.
+///
+/// # Errors
+/// If a batch cannot be loaded, or the process cannot be watched.
+///
+/// # Example
+///
+/// ```
+/// use loader::datasets::Synthetic;
+/// use loader::{Dtype, Field, Loader};
+///
+/// let dataset = Synthetic::new(1_000, vec![Field::new("x", [16], Dtype::Float32)]);
+/// let mut loader = Loader::builder(dataset).batch_size(32).num_workers(1).build()?;
+/// let profile = tuner::profile::profile_loader(&mut loader, 20)?;
+/// assert!(profile.figures.batches_per_s > 0.0 && profile.bottlenecks.is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn profile_loader(
+    loader: &mut Loader,
+    num_batches: usize,
+) -> Result<DataLoadingProfile, TunerError> {
+    let settings = loader.settings().clone();
+    let measure = Measure {
+        warmup_batches: warmup_batches(&settings),
+        warmup_s: 0.0,
+        least_batches: num_batches.max(1),
+        measure_s: 0.0,
+    };
+    let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
+    let figures = measure.run(loader, Instant::now(), &monitor, |_| Ok(()))?;
+    Ok(DataLoadingProfile::new(&settings, figures))
+}
+
+/// What is ready or half-ready when the first batch comes was made by idle workers.
+pub(crate) fn warmup_batches(settings: &Settings) -> usize {
+    1 + settings.num_workers + settings.prefetch_depth
+}
+
+/// How `tuner profile` measures.
+#[derive(Clone, Debug)]
+pub struct ProfileOptions {
+    /// Names the session.
+    pub name: String,
+    /// Seconds to measure, at least.
+    pub measure_s: f64,
+    /// How long the consumer works on each batch.
+    pub step: Duration,
+    /// The folder of the report.
+    pub out: PathBuf,
+}
+
+/// What `tuner profile` prints.
+#[derive(Clone, Debug, Serialize)]
+pub struct Profiled {
+    /// What the loader gave and took.
+    #[serde(flatten)]
+    pub profile: DataLoadingProfile,
+    /// The session in words.
+    pub summary: String,
+    /// The report's files.
+    pub files: Vec<PathBuf>,
+    /// All that was recorded.
+    #[serde(skip)]
+    pub session: Arc<ProfilingSession>,
+}
+
+/// Runs the loader of `config` with `settings` under the profiler and writes the report;
+/// `on_batch` is called after each batch.
+///
+/// # Errors
+/// If the data set cannot be opened, a sample cannot be loaded, or the report cannot be written.
+pub fn run(
+    config: &Config,
+    settings: Settings,
+    options: &ProfileOptions,
+    on_batch: impl Fn(),
+) -> Result<Profiled, TunerError> {
+    // Found out now rather than after the measurement.
+    let out = &options.out;
+    std::fs::create_dir_all(out).map_err(TunerError::file("write", out))?;
+    let data = dataset::open(config)?;
+    let table = DataTable::new(config, &data)?;
+    let profiler =
+        BottleneckProfiler::new(ProfilerConfig::at_level(ProfilingLevel::Comprehensive))?;
+    let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
+    let built = Instant::now();
+    let mut loader = data.builder.settings(settings).build()?;
+    let settings = loader.settings().clone();
+    let pipeline = loader.pipeline();
+    let measure = Measure {
+        warmup_batches: warmup_batches(&settings),
+        warmup_s: 1.0,
+        least_batches: LEAST_BATCHES,
+        measure_s: options.measure_s,
+    };
+    let mut asked = None;
+    let figures = measure.run(&mut loader, built, &monitor, |moment| {
+        let operation = |name, kind: BottleneckType| Some(profiler.operation(name, kind));
+        match moment {
+            Moment::Begin => {
+                profiler.start_session(&options.name)?;
+                profiler.register_pipeline("loader", pipeline.clone())?;
+                for (name, value) in attributes(&settings, &table) {
+                    profiler.attribute(name, &value)?;
+                }
+            }
+            Moment::Ask => asked = operation("data loading", DataLoading),
+            Moment::Batch => {
+                asked = None;
+                if !options.step.is_zero() {
+                    let _step = operation("step", CpuComputation);
+                    std::thread::sleep(options.step);
+                }
+                on_batch();
+            }
+        }
+        Ok(())
+    })?;
+    drop(asked);
+    let session = profiler.stop_session()?;
+    Ok(Profiled {
+        profile: DataLoadingProfile::new(&settings, figures),
+        summary: profiler.summary(),
+        files: profiler.write_report(out)?,
+        session,
+    })
+}
+
+/// What tells this run from others.
+fn attributes(settings: &Settings, data: &DataTable) -> [(&'static str, String); 7] {
+    [
+        ("data.root", data.root.clone()),
+        ("data.fingerprint", data.fingerprint.clone()),
+        ("batch_size", settings.batch_size.to_string()),
+        ("num_workers", settings.num_workers.to_string()),
+        ("prefetch_depth", settings.prefetch_depth.to_string()),
+        ("pin_memory", settings.pin_memory.to_string()),
+        ("libtorch", loader::libtorch_version().to_owned()),
+    ]
+}
+
+/// The folder of a report that was given none: `profiles/<config>/<UTC time>`.
+pub fn default_path(config: &Path) -> PathBuf {
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
+    Path::new("profiles").join(config.file_stem().unwrap_or_default()).join(now)
+}
