@@ -105,7 +105,9 @@ impl OpenSession {
         if config.enable_real_time_monitoring {
             match Monitor::start(session.monitor_options()) {
                 Ok(monitor) => *lock(&session.monitor) = Some(monitor),
-                Err(error) => session.note(format!("no resources were sampled: {error}")),
+                Err(error) => {
+                    lock(&session.notes).add(format!("no resources were sampled: {error}"));
+                }
             }
         }
         session
@@ -131,10 +133,6 @@ impl OpenSession {
 
     pub(crate) fn attribute(&self, key: &str, value: &str) {
         lock(&self.attributes).insert(key.to_owned(), value.to_owned());
-    }
-
-    pub(crate) fn note(&self, line: String) {
-        lock(&self.notes).add(line);
     }
 
     pub(crate) fn pipelines(&self) -> &Pipelines {
@@ -240,10 +238,7 @@ fn sample_before(samples: &[ResourceSample], at_s: f64) -> Option<&ResourceSampl
     after.checked_sub(1).map(|at| &samples[at])
 }
 
-fn with_resources(
-    operation: OperationStats,
-    sample: Option<&ResourceSample>,
-) -> OperationStats {
+fn with_resources(operation: OperationStats, sample: Option<&ResourceSample>) -> OperationStats {
     let gpus = sample.and_then(|sample| sample.gpus.as_deref()).unwrap_or_default();
     OperationStats {
         resident_bytes: sample.and_then(|sample| Some(sample.memory?.resident_bytes)),

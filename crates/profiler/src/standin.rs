@@ -51,13 +51,15 @@ pub(crate) mod monitor {
         Thread { source: io::Error },
     }
 
+    pub(crate) type OnTick = Box<dyn FnMut(&ResourceSample) + Send>;
+
     pub(crate) struct MonitorOptions {
         pub(crate) interval: Duration,
         pub(crate) trackers: Trackers,
         pub(crate) history: usize,
         pub(crate) rules: Option<ResourceRules>,
         pub(crate) began: Instant,
-        pub(crate) on_tick: Option<Box<dyn FnMut(&ResourceSample) + Send>>,
+        pub(crate) on_tick: Option<OnTick>,
     }
 
     #[derive(Clone, Debug, Default)]
@@ -86,33 +88,35 @@ pub(crate) mod monitor {
             let samples = Arc::new(Mutex::new(Vec::new()));
             let (stop, stopped) = channel::bounded::<()>(0);
             let kept = samples.clone();
-            let spawned = thread::Builder::new().name("profiler-monitor".to_owned()).spawn(move || {
-                let memory = ResidentMemory::open().ok();
-                let (_, sources) = (options.rules, options.trackers.0);
-                let mut last = false;
-                loop {
-                    let metrics = sources.iter().filter_map(|source| source.sample().ok());
-                    let sample = ResourceSample {
-                        at_s: options.began.elapsed().as_secs_f64(),
-                        memory: memory.as_ref().map(|memory| MemorySample {
-                            resident_bytes: memory.bytes(),
+            let spawned =
+                thread::Builder::new().name("profiler-monitor".to_owned()).spawn(move || {
+                    let memory = ResidentMemory::open().ok();
+                    let (_, sources) = (options.rules, options.trackers.0);
+                    let mut last = false;
+                    loop {
+                        let metrics = sources.iter().filter_map(|source| source.sample().ok());
+                        let sample = ResourceSample {
+                            at_s: options.began.elapsed().as_secs_f64(),
+                            memory: memory.as_ref().map(|memory| MemorySample {
+                                resident_bytes: memory.bytes(),
+                                ..Default::default()
+                            }),
+                            metrics: metrics.flatten().collect(),
                             ..Default::default()
-                        }),
-                        metrics: metrics.flatten().collect(),
-                        ..Default::default()
-                    };
-                    if let Some(told) = &mut options.on_tick {
-                        told(&sample);
+                        };
+                        if let Some(told) = &mut options.on_tick {
+                            told(&sample);
+                        }
+                        if lock(&kept).len() < options.history {
+                            lock(&kept).push(sample);
+                        }
+                        if last {
+                            return;
+                        }
+                        last = stopped.recv_timeout(options.interval)
+                            != Err(RecvTimeoutError::Timeout);
                     }
-                    if lock(&kept).len() < options.history {
-                        lock(&kept).push(sample);
-                    }
-                    if last {
-                        return;
-                    }
-                    last = stopped.recv_timeout(options.interval) != Err(RecvTimeoutError::Timeout);
-                }
-            });
+                });
             let thread = spawned.map_err(|source| MonitorError::Thread { source })?;
             Ok(Self { samples, stop: Some(stop), thread: Some(thread) })
         }

@@ -22,7 +22,8 @@ impl Usage {
     pub(crate) fn add(&mut self, sample: &ResourceSample) {
         if let Some(memory) = &sample.memory {
             let bytes = memory.resident_bytes;
-            let new = || (MemoryProfile { start_bytes: bytes, ..Default::default() }, Mean::default());
+            let new =
+                || (MemoryProfile { start_bytes: bytes, ..Default::default() }, Mean::default());
             let (profile, mean) = self.memory.get_or_insert_with(new);
             mean.add(sample.at_s, Some(bytes as f64));
             profile.end_bytes = bytes;

@@ -217,7 +217,10 @@ fn names_and_depths_beyond_the_room_count_as_their_surroundings() {
 
     let mut table = Table::new(7, 1, None);
     let ids: Vec<_> = (0..100).filter_map(|n| table.enter("again", KIND, || at(n))).collect();
-    assert_eq!((ids.len(), table.published.unrecorded.get()), (table::MAX_DEPTH, 100 - table::MAX_DEPTH as u64));
+    assert_eq!(
+        (ids.len(), table.published.unrecorded.get()),
+        (table::MAX_DEPTH, 100 - table::MAX_DEPTH as u64)
+    );
     ids.into_iter().rev().for_each(|id| table.exit(id, || at(200)));
     assert_eq!(stats(&table).last().unwrap().path.len(), table::MAX_DEPTH);
 }
@@ -245,9 +248,8 @@ fn the_timeline_has_a_room_that_threads_share() {
         }
     }
     let spans = tables.iter().map(|table| table.published.spans().unwrap());
-    let (kept, dropped) = spans.fold((0, 0), |(kept, dropped), spans| {
-        (kept + spans.kept.len(), dropped + spans.dropped)
-    });
+    let (kept, dropped) = spans
+        .fold((0, 0), |(kept, dropped), spans| (kept + spans.kept.len(), dropped + spans.dropped));
     assert_eq!((kept as u64 + dropped, left.load(Relaxed)), (180, 0));
     assert!((96..=100).contains(&kept), "{kept}");
     // What a thread took and did not use is there for the next one.
