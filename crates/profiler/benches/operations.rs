@@ -1,4 +1,5 @@
 //! What an operation costs the program: enter and exit, one after the other, on one thread.
+#![expect(clippy::unwrap_used, reason = "a failure ends the benchmark")]
 
 use std::hint::black_box;
 

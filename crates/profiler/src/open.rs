@@ -106,7 +106,9 @@ impl OpenSession {
         if config.enable_real_time_monitoring {
             match Monitor::start(session.monitor_options()) {
                 Ok(monitor) => *lock(&session.monitor) = Some(monitor),
-                Err(error) => session.note(format!("no resources were sampled: {error}")),
+                Err(error) => {
+                    lock(&session.notes).add(format!("no resources were sampled: {error}"));
+                }
             }
         }
         session
@@ -132,10 +134,6 @@ impl OpenSession {
 
     pub(crate) fn attribute(&self, key: &str, value: &str) {
         lock(&self.attributes).insert(key.to_owned(), value.to_owned());
-    }
-
-    pub(crate) fn note(&self, line: String) {
-        lock(&self.notes).add(line);
     }
 
     pub(crate) fn pipelines(&self) -> &Pipelines {

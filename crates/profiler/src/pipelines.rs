@@ -1,6 +1,7 @@
 //! The pipelines of a session: asked for their counters at each tick of the monitor.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -18,6 +19,8 @@ const MAX_SNAPSHOTS: usize = 512;
 pub(crate) struct Pipelines {
     began: Instant,
     watched: Mutex<Vec<Watched>>,
+    /// For want of room.
+    refused: AtomicU64,
 }
 
 struct Watched {
@@ -30,7 +33,7 @@ struct Watched {
 
 impl Pipelines {
     pub(crate) fn new(began: Instant) -> Self {
-        Self { began, watched: Mutex::default() }
+        Self { began, watched: Mutex::default(), refused: AtomicU64::new(0) }
     }
 
     /// Watches one more, from now on. A name that is taken gets a number. Says whether there was
@@ -38,6 +41,7 @@ impl Pipelines {
     pub(crate) fn watch(&self, name: &str, source: Arc<dyn PipelineSource>) -> bool {
         let mut watched = self.lock();
         if watched.len() >= MAX_PIPELINES {
+            self.refused.fetch_add(1, Relaxed);
             return false;
         }
         let taken = |name: &str| watched.iter().any(|other| other.name == name);
@@ -66,13 +70,19 @@ impl Pipelines {
         self.lock().iter().map(profile).collect()
     }
 
-    /// A line on each that failed.
+    /// A line on each that failed, and one on those that were refused.
     pub(crate) fn notes(&self) -> Vec<String> {
         let note = |pipeline: &Watched| {
             let words = pipeline.failed.as_ref()?;
             Some(format!("the pipeline `{}` is asked no more: {words}", pipeline.name))
         };
-        self.lock().iter().filter_map(note).collect()
+        let refused = match self.refused.load(Relaxed) {
+            0 => None,
+            refused => Some(format!(
+                "{refused} pipelines were not watched: there is room for {MAX_PIPELINES}"
+            )),
+        };
+        self.lock().iter().filter_map(note).chain(refused).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Watched>> {

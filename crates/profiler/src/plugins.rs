@@ -85,8 +85,8 @@ impl Plugins {
             if !(0.0..=1.0).contains(&bottleneck.severity) {
                 let Bottleneck { name, severity, .. } = bottleneck;
                 notes.add(format!("`{name}` had the severity {severity}, which is not 0 to 1"));
-                // Not a number becomes 0.
-                bottleneck.severity = severity.max(0.0).min(1.0);
+                bottleneck.severity =
+                    if severity.is_nan() { 0.0 } else { severity.clamp(0.0, 1.0) };
             }
             for strategy in &self.strategies {
                 match calmly(|| strategy.suggest(bottleneck, session)) {

@@ -36,7 +36,7 @@ pub enum SessionError {
     NoneOpen,
     /// A name that no one could read.
     #[error(
-        "`{}` cannot name a session\nhint: a name has a letter at least, and no control characters",
+        "`{}` cannot name a session\nhint: a name is not blank and has no control characters",
         name.escape_debug()
     )]
     Name {
@@ -283,13 +283,11 @@ impl BottleneckProfiler {
         name: &str,
         source: Arc<dyn PipelineSource>,
     ) -> Result<(), SessionError> {
-        let open = self.open()?;
-        if open.pipelines().watch(name, source) {
-            return Ok(());
+        if self.open()?.pipelines().watch(name, source) {
+            Ok(())
+        } else {
+            Err(SessionError::Pipelines { name: name.to_owned() })
         }
-        let error = SessionError::Pipelines { name: name.to_owned() };
-        open.note(error.to_string());
-        Err(error)
     }
 
     /// Says something of the run: a setting, what data it reads, a version. Replaces what was said
@@ -332,6 +330,17 @@ impl BottleneckProfiler {
     /// Says how to wait for a device: `sync` returns when all work that was handed to it is done.
     /// There is one such hook, and it is called at the edges of
     /// [synced operations](Self::synced_operation) only.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use profiler::bottleneck::BottleneckType;
+    /// # let profiler = profiler::profiler::BottleneckProfiler::new(Default::default()).unwrap();
+    /// # fn cuda_synchronize() {}
+    /// profiler.register_sync(Arc::new(|| cuda_synchronize()));
+    /// let _copy = profiler.synced_operation("to device", BottleneckType::GpuTransfer);
+    /// ```
     pub fn register_sync(&self, sync: SyncHook) {
         self.state().plugins.sync = Some(sync);
     }

@@ -59,6 +59,16 @@ pub enum SelfTestError {
 /// Measures each promise in turn, some 45 seconds in all, and tells it to `told` as soon as it is
 /// known.
 ///
+/// # Example
+///
+/// ```no_run
+/// use profiler::self_test::self_test;
+///
+/// let promises = self_test(|promise| eprintln!("{}: {:?}", promise.name, promise.measured))?;
+/// assert!(promises.iter().all(|promise| promise.holds));
+/// # Ok::<(), profiler::self_test::SelfTestError>(())
+/// ```
+///
 /// # Errors
 ///
 /// [`SelfTestError`], which would be a defect of the profiler.

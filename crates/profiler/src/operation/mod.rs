@@ -1,8 +1,8 @@
 //! Operations: what a program says it is doing, timed on the thread that does it.
 //!
-//! Each thread that begins an operation in a session gets a [`Table`] of its own, in a thread-local
+//! Each thread that begins an operation in a session gets a `Table` of its own, in a thread-local
 //! list. It writes there without a lock; the sums are single-writer atomics, which the session's
-//! [`Recorder`] reads when it is asked what all threads did so far. When a thread ends, its sums
+//! `Recorder` reads when it is asked what all threads did so far. When a thread ends, its sums
 //! move to those of the ended threads: a program that starts threads for days takes no more room
 //! than one that keeps them.
 //!
