@@ -17,7 +17,6 @@ use profiler::attribution::{Attribution, Surroundings, attribute};
 use profiler::machine::usable_cores;
 use profiler::pipeline::{PipelineSnapshot, Room};
 use profiler::stage::{Stage, StageClock, StageCounters, workers_station};
-use profiler::thread::{current_tid, thread_times};
 use rustix::fs::{Advice, fadvise};
 
 const ITEMS: u64 = 1500;
@@ -52,8 +51,6 @@ const STAGES: [Stage; 3] = [Stage::Read, Stage::Decode, Stage::Transform];
 
 const PIPELINES: [Pipeline; 12] = {
     use Work::{Nothing, Read, Sleep, Spin};
-    let pipeline = |threads, stages, depth, consumer| (threads, stages, depth, consumer);
-    let _ = pipeline;
     const fn of(threads: usize, stages: [Work; 3], depth: usize, consumer: Work) -> Pipeline {
         Pipeline { threads, stages, depth, consumer }
     }
@@ -77,8 +74,13 @@ fn main() -> io::Result<()> {
     let file = scratch()?;
     println!(
         "{:<44} {:>6}  {:<10} {:>9} {:>13}  {:>12} {:>6}",
-        "workers: read, decode, transform; consumer", "waits", "named", "predicted", "interval",
-        "true (spread)", "error"
+        "workers: read, decode, transform; consumer",
+        "waits",
+        "named",
+        "predicted",
+        "interval",
+        "true (spread)",
+        "error"
     );
     let mut errors = Vec::new();
     for pipeline in &PIPELINES {
@@ -177,11 +179,8 @@ fn run(pipeline: &Pipeline, freed: Option<usize>, file: &File) -> (Vec<PipelineS
             });
         }
         drop(send);
-        let consumer_tid = AtomicU64::new(0);
-        let consumer_tid = &consumer_tid;
         let (own, items, batches) = (&own, &items, &batches);
         let consumer = scope.spawn(move || {
-            consumer_tid.store(current_tid() as u64, Relaxed);
             let mut clock = StageClock::new(own.clone(), Stage::Other);
             let mut file = file;
             for batch in 0..ITEMS / BATCH {
@@ -208,10 +207,14 @@ fn run(pipeline: &Pipeline, freed: Option<usize>, file: &File) -> (Vec<PipelineS
             let times = own.times();
             let on_consumer = pipeline.threads == 0;
             let of = if on_consumer { std::slice::from_ref(own) } else { &counters[..] };
-            let mut station =
-                workers_station("workers", workers, Some(Room::Items(pipeline.depth * BATCH as usize)), of);
+            let mut station = workers_station(
+                "workers",
+                workers,
+                Some(Room::Items(pipeline.depth * BATCH as usize)),
+                of,
+            );
             station.on_consumer = on_consumer;
-            let kernel = thread_times(consumer_tid.load(Relaxed) as i32).filter(|_| !on_consumer);
+            let kernel = own.thread_times().filter(|_| !on_consumer);
             snapshots.push(PipelineSnapshot {
                 at_s: start.elapsed().as_secs_f64(),
                 items: items.load(Relaxed),
