@@ -39,6 +39,8 @@ const HIGH: f64 = 0.2;
 /// A consumer can wait only while nothing is ready. By this share of the window the two may
 /// differ: it takes time to wake up.
 const AGREEMENT: f64 = 0.05;
+/// Less time without a core, in shares of the time, is not looked into.
+const SOME_DELAY: f64 = 0.01;
 /// Stretches of time at most: more would not make the interval better, only slower.
 const STRETCHES: usize = 60;
 
@@ -257,19 +259,40 @@ fn verdict(wait_share: f64, waiting: f64, readiness: Option<f64>) -> Verdict {
 
 /// A pipeline over the whole of its snapshots.
 pub(crate) struct Analysis {
+    /// Of the time without a core the part that is the pipeline's own doing.
     pub(crate) total: PipelineSnapshot,
     pub(crate) model: Model,
+    /// The same as if no other program wanted a core.
+    crowded: Model,
     stretches: Vec<PipelineSnapshot>,
     pub(crate) surroundings: Surroundings,
 }
 
 impl Analysis {
     pub(crate) fn of(snapshots: &[PipelineSnapshot], surroundings: &Surroundings) -> Option<Self> {
-        let stretches = window::stretches(snapshots, STRETCHES);
-        let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
-        let model = Model::of(&total, surroundings.usable_cores)?.with_rows(&stretches);
+        let cores = surroundings.usable_cores;
+        let mut stretches = window::stretches(snapshots, STRETCHES);
+        let model = |stretches: &[PipelineSnapshot]| {
+            let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
+            let model = Model::of(&total, cores)?.with_rows(stretches);
+            Some((total, model))
+        };
+        let (total, crowded) = model(&stretches)?;
+        // What the replay does not account for is other programs' doing, and stays whatever is
+        // changed about the pipeline.
+        let measured_s = model::delay_s(&total) / total.items as f64;
+        if measured_s > SOME_DELAY * crowded.interval_s {
+            let own = (crowded.own_delay_s() / measured_s).min(1.0);
+            for stretch in &mut stretches {
+                let stations = stretch.stations.iter_mut().map(|it| &mut it.run_delay_s);
+                for delay_s in stations.chain([&mut stretch.consumer_run_delay_s]).flatten() {
+                    *delay_s *= own;
+                }
+            }
+        }
+        let (total, model) = model(&stretches)?;
         let surroundings = *surroundings;
-        Some(Self { total, model, stretches, surroundings })
+        Some(Self { total, model, crowded, stretches, surroundings })
     }
 
     /// The share of the window that the consumer waited or made items itself.
@@ -291,7 +314,7 @@ impl Analysis {
     pub(crate) fn evidence(&self, station: usize, stage: usize) -> Evidence {
         let all = &self.total.stations[station];
         let it = &all.stages[stage];
-        let load = self.model.load((station, stage));
+        let load = self.crowded.load((station, stage));
         let items = items_of(all, self.total.items as f64);
         let busy_s = it.busy_s.max(f64::MIN_POSITIVE);
         let stages = self.total.stations.iter().flat_map(|station| &station.stages);
