@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::bounded;
 use profiler::attribution::{Attribution, Surroundings, attribute};
 use profiler::machine::usable_cores;
+use profiler::monitor::process_cpu;
 use profiler::pipeline::{PipelineSnapshot, Room};
 use profiler::stage::{Stage, StageClock, StageCounters, workers_station};
 use rustix::fs::{Advice, fadvise};
@@ -87,9 +88,12 @@ fn main() -> io::Result<()> {
         let (mut with, mut without) = (Vec::new(), Vec::new());
         let mut attributions: Vec<Attribution> = Vec::new();
         for _ in 0..ROUNDS {
+            let before = busy();
             let (snapshots, seconds) = run(pipeline, None, &file);
+            let other_cores = busy().zip(before).map(|(now, before)| (now - before) / seconds);
             with.push(seconds);
-            let surroundings = Surroundings { usable_cores: usable_cores(), storage: None };
+            let surroundings =
+                Surroundings { usable_cores: usable_cores(), storage: None, other_cores };
             let Some(attribution) = attribute(&snapshots, &surroundings) else { continue };
             let named = attribution.limiting().1.name.clone();
             let freed = STAGES.iter().position(|stage| stage.name() == named);
@@ -285,6 +289,16 @@ fn spins_per_us() -> u64 {
         let fastest = fastest.min().unwrap_or_default();
         (1_000_000.0 / (fastest.as_secs_f64() * 1e6)).max(1.0) as u64
     })
+}
+
+/// Seconds for which other programs had a core so far, all cores together.
+fn busy() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let ticks: Vec<f64> =
+        text.lines().next()?.split_whitespace().skip(1).map_while(|n| n.parse().ok()).collect();
+    // User, nice, system, (idle, waiting,) interrupts; Linux counts in hundredths of a second.
+    let all = [0, 1, 2, 5, 6].iter().map(|i| ticks.get(*i)).sum::<Option<f64>>()? / 100.0;
+    Some(all - process_cpu().as_secs_f64())
 }
 
 /// A file to read from, gone with the program.

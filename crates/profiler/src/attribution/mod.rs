@@ -29,6 +29,7 @@ pub(crate) use self::model::{Change, Limit, StageId};
 use self::model::{Model, cpu_share, items_of};
 use crate::bottleneck::BottleneckType;
 use crate::detect::evidence::{Evidence, Storage};
+use crate::machine::Machine;
 use crate::pipeline::PipelineSnapshot;
 use crate::session::ProfilingSession;
 
@@ -123,13 +124,24 @@ pub struct Surroundings {
     pub usable_cores: f64,
     /// What the process read from storage meanwhile, where that is known.
     pub storage: Option<Storage>,
+    /// Cores that other programs kept busy meanwhile, on the average, where that is known.
+    pub other_cores: Option<f64>,
 }
 
 impl Surroundings {
     /// Those of a session.
     pub fn of(session: &ProfilingSession) -> Self {
-        let usable_cores = session.machine.usable_cores;
-        Self { usable_cores, storage: Storage::between(&session.resources) }
+        let Machine { cores, usable_cores, .. } = session.machine;
+        let others = session.resources.iter().filter_map(|sample| {
+            let (all, own) = (sample.cpu?.system_percent?, sample.cpu?.process_percent?);
+            Some((all * cores as f64 - own * usable_cores).max(0.0) / 100.0)
+        });
+        let (sum, count) = others.fold((0.0, 0), |(sum, count), one| (sum + one, count + 1));
+        Self {
+            usable_cores,
+            storage: Storage::between(&session.resources),
+            other_cores: (count > 0).then(|| sum / f64::from(count)),
+        }
     }
 }
 
@@ -167,7 +179,7 @@ impl Surroundings {
 ///         ..PipelineSnapshot::default()
 ///     })
 ///     .collect();
-/// let surroundings = Surroundings { usable_cores: 8.0, storage: None };
+/// let surroundings = Surroundings { usable_cores: 8.0, storage: None, other_cores: None };
 /// let attribution = attribute(&snapshots, &surroundings).unwrap();
 /// assert_eq!(attribution.verdict, Verdict::HighlyInputBound);
 /// let stage = &attribution.stations[0].stages[0];
@@ -278,11 +290,13 @@ impl Analysis {
             Some((total, model))
         };
         let (total, crowded) = model(&stretches)?;
-        // What the replay does not account for is other programs' doing, and stays whatever is
-        // changed about the pipeline.
+        // What other programs cause stays, whatever is changed about the pipeline. Theirs is what
+        // the replay does not account for; or less, where they hardly use a core.
         let measured_s = model::delay_s(&total) / total.items as f64;
         if measured_s > SOME_DELAY * crowded.interval_s {
-            let own = (crowded.own_delay_s() / measured_s).min(1.0);
+            let used = crowded.cpu_s() / crowded.interval_s;
+            let share = surroundings.other_cores.map_or(0.0, |others| used / (used + others));
+            let own = (crowded.own_delay_s() / measured_s).max(share).min(1.0);
             for stretch in &mut stretches {
                 let stations = stretch.stations.iter_mut().map(|it| &mut it.run_delay_s);
                 for delay_s in stations.chain([&mut stretch.consumer_run_delay_s]).flatten() {
