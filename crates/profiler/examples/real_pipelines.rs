@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::bounded;
 use profiler::attribution::{Attribution, Surroundings, attribute};
 use profiler::machine::usable_cores;
+use profiler::monitor::process_cpu;
 use profiler::pipeline::{PipelineSnapshot, Room};
 use profiler::stage::{Stage, StageClock, StageCounters, workers_station};
-use profiler::thread::{current_tid, thread_times};
 use rustix::fs::{Advice, fadvise};
 
 const ITEMS: u64 = 1500;
@@ -52,8 +52,6 @@ const STAGES: [Stage; 3] = [Stage::Read, Stage::Decode, Stage::Transform];
 
 const PIPELINES: [Pipeline; 12] = {
     use Work::{Nothing, Read, Sleep, Spin};
-    let pipeline = |threads, stages, depth, consumer| (threads, stages, depth, consumer);
-    let _ = pipeline;
     const fn of(threads: usize, stages: [Work; 3], depth: usize, consumer: Work) -> Pipeline {
         Pipeline { threads, stages, depth, consumer }
     }
@@ -77,17 +75,25 @@ fn main() -> io::Result<()> {
     let file = scratch()?;
     println!(
         "{:<44} {:>6}  {:<10} {:>9} {:>13}  {:>12} {:>6}",
-        "workers: read, decode, transform; consumer", "waits", "named", "predicted", "interval",
-        "true (spread)", "error"
+        "workers: read, decode, transform; consumer",
+        "waits",
+        "named",
+        "predicted",
+        "interval",
+        "true (spread)",
+        "error"
     );
     let mut errors = Vec::new();
     for pipeline in &PIPELINES {
         let (mut with, mut without) = (Vec::new(), Vec::new());
         let mut attributions: Vec<Attribution> = Vec::new();
         for _ in 0..ROUNDS {
+            let before = busy();
             let (snapshots, seconds) = run(pipeline, None, &file);
+            let other_cores = busy().zip(before).map(|(now, before)| (now - before) / seconds);
             with.push(seconds);
-            let surroundings = Surroundings { usable_cores: usable_cores(), storage: None };
+            let surroundings =
+                Surroundings { usable_cores: usable_cores(), storage: None, other_cores };
             let Some(attribution) = attribute(&snapshots, &surroundings) else { continue };
             let named = attribution.limiting().1.name.clone();
             let freed = STAGES.iter().position(|stage| stage.name() == named);
@@ -177,11 +183,8 @@ fn run(pipeline: &Pipeline, freed: Option<usize>, file: &File) -> (Vec<PipelineS
             });
         }
         drop(send);
-        let consumer_tid = AtomicU64::new(0);
-        let consumer_tid = &consumer_tid;
         let (own, items, batches) = (&own, &items, &batches);
         let consumer = scope.spawn(move || {
-            consumer_tid.store(current_tid() as u64, Relaxed);
             let mut clock = StageClock::new(own.clone(), Stage::Other);
             let mut file = file;
             for batch in 0..ITEMS / BATCH {
@@ -208,10 +211,14 @@ fn run(pipeline: &Pipeline, freed: Option<usize>, file: &File) -> (Vec<PipelineS
             let times = own.times();
             let on_consumer = pipeline.threads == 0;
             let of = if on_consumer { std::slice::from_ref(own) } else { &counters[..] };
-            let mut station =
-                workers_station("workers", workers, Some(Room::Items(pipeline.depth * BATCH as usize)), of);
+            let mut station = workers_station(
+                "workers",
+                workers,
+                Some(Room::Items(pipeline.depth * BATCH as usize)),
+                of,
+            );
             station.on_consumer = on_consumer;
-            let kernel = thread_times(consumer_tid.load(Relaxed) as i32).filter(|_| !on_consumer);
+            let kernel = own.thread_times().filter(|_| !on_consumer);
             snapshots.push(PipelineSnapshot {
                 at_s: start.elapsed().as_secs_f64(),
                 items: items.load(Relaxed),
@@ -282,6 +289,16 @@ fn spins_per_us() -> u64 {
         let fastest = fastest.min().unwrap_or_default();
         (1_000_000.0 / (fastest.as_secs_f64() * 1e6)).max(1.0) as u64
     })
+}
+
+/// Seconds for which other programs had a core so far, all cores together.
+fn busy() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/stat").ok()?;
+    let ticks: Vec<f64> =
+        text.lines().next()?.split_whitespace().skip(1).map_while(|n| n.parse().ok()).collect();
+    // User, nice, system, (idle, waiting,) interrupts; Linux counts in hundredths of a second.
+    let all = [0, 1, 2, 5, 6].iter().map(|i| ticks.get(*i)).sum::<Option<f64>>()? / 100.0;
+    Some(all - process_cpu().as_secs_f64())
 }
 
 /// A file to read from, gone with the program.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 use simulated::{CLOSE, Case, EQUAL, WORTH};
 
-const ITEMS: usize = 20_000;
+const ITEMS: usize = 30_000;
 
 fn main() -> ExitCode {
     let wanted = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(200);

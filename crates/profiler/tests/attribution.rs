@@ -10,7 +10,7 @@ use profiler::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot,
 use proptest::prelude::*;
 use simulated::{CLOSE, Case};
 
-const FREE: Surroundings = Surroundings { usable_cores: 64.0, storage: None };
+const FREE: Surroundings = Surroundings { usable_cores: 64.0, storage: None, other_cores: None };
 
 /// What one station does with each item.
 #[derive(Clone, Debug)]
@@ -150,7 +150,7 @@ fn where_cores_are_short_less_work_is_what_helps() {
             stage.timed_cpu_s = cpu_s * items;
         }
     }
-    let surroundings = Surroundings { usable_cores: 2.0, storage: None };
+    let surroundings = Surroundings { usable_cores: 2.0, storage: None, other_cores: None };
     let attribution = attribute(&snapshots, &surroundings).unwrap();
     let (_, stage) = attribution.limiting();
     assert_eq!(attribution.limiting_station, 1);
@@ -249,7 +249,7 @@ proptest! {
             }
             snapshots.push(now.clone());
         }
-        let surroundings = Surroundings { usable_cores: cores, storage: None };
+        let surroundings = Surroundings { usable_cores: cores, storage: None, other_cores: None };
         if let Some(attribution) = attribute(&snapshots, &surroundings) {
             for stage in attribution.stations.iter().flat_map(|station| &station.stages) {
                 prop_assert!((0.0..=1.0).contains(&stage.optimization_potential), "{:?}", stage);

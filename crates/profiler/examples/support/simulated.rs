@@ -37,10 +37,11 @@ impl Case {
     /// Draws pipeline number `number`, runs it for `items` items, and then without each stage.
     pub fn run(number: u64, items: usize) -> Self {
         let pipeline = draw(number);
-        // Rates settle over hundreds of batches.
-        let items = items.max(300 * pipeline.batch);
+        // Rates settle over a thousand batches.
+        let items = items.max(1000 * pipeline.batch);
         let snapshots = pipeline.run(items, 100, number);
-        let surroundings = Surroundings { usable_cores: pipeline.cores, storage: None };
+        let surroundings =
+            Surroundings { usable_cores: pipeline.cores, storage: None, other_cores: None };
         let attribution = attribute(&snapshots, &surroundings).expect("a run has items");
         let before_s = seconds_per_item(&snapshots);
         let gains: Vec<_> = pipeline

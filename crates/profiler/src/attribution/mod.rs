@@ -29,6 +29,7 @@ pub(crate) use self::model::{Change, Limit, StageId};
 use self::model::{Model, cpu_share, items_of};
 use crate::bottleneck::BottleneckType;
 use crate::detect::evidence::{Evidence, Storage};
+use crate::machine::Machine;
 use crate::pipeline::PipelineSnapshot;
 use crate::session::ProfilingSession;
 
@@ -39,6 +40,8 @@ const HIGH: f64 = 0.2;
 /// A consumer can wait only while nothing is ready. By this share of the window the two may
 /// differ: it takes time to wake up.
 const AGREEMENT: f64 = 0.05;
+/// Less time without a core, in shares of the time, is not looked into.
+const SOME_DELAY: f64 = 0.01;
 /// Stretches of time at most: more would not make the interval better, only slower.
 const STRETCHES: usize = 60;
 
@@ -121,13 +124,24 @@ pub struct Surroundings {
     pub usable_cores: f64,
     /// What the process read from storage meanwhile, where that is known.
     pub storage: Option<Storage>,
+    /// Cores that other programs kept busy meanwhile, on the average, where that is known.
+    pub other_cores: Option<f64>,
 }
 
 impl Surroundings {
     /// Those of a session.
     pub fn of(session: &ProfilingSession) -> Self {
-        let usable_cores = session.machine.usable_cores;
-        Self { usable_cores, storage: Storage::between(&session.resources) }
+        let Machine { cores, usable_cores, .. } = session.machine;
+        let others = session.resources.iter().filter_map(|sample| {
+            let (all, own) = (sample.cpu?.system_percent?, sample.cpu?.process_percent?);
+            Some((all * cores as f64 - own * usable_cores).max(0.0) / 100.0)
+        });
+        let (sum, count) = others.fold((0.0, 0), |(sum, count), one| (sum + one, count + 1));
+        Self {
+            usable_cores,
+            storage: Storage::between(&session.resources),
+            other_cores: (count > 0).then(|| sum / f64::from(count)),
+        }
     }
 }
 
@@ -165,7 +179,7 @@ impl Surroundings {
 ///         ..PipelineSnapshot::default()
 ///     })
 ///     .collect();
-/// let surroundings = Surroundings { usable_cores: 8.0, storage: None };
+/// let surroundings = Surroundings { usable_cores: 8.0, storage: None, other_cores: None };
 /// let attribution = attribute(&snapshots, &surroundings).unwrap();
 /// assert_eq!(attribution.verdict, Verdict::HighlyInputBound);
 /// let stage = &attribution.stations[0].stages[0];
@@ -257,19 +271,42 @@ fn verdict(wait_share: f64, waiting: f64, readiness: Option<f64>) -> Verdict {
 
 /// A pipeline over the whole of its snapshots.
 pub(crate) struct Analysis {
+    /// Of the time without a core the part that is the pipeline's own doing.
     pub(crate) total: PipelineSnapshot,
     pub(crate) model: Model,
+    /// The same as if no other program wanted a core.
+    crowded: Model,
     stretches: Vec<PipelineSnapshot>,
     pub(crate) surroundings: Surroundings,
 }
 
 impl Analysis {
     pub(crate) fn of(snapshots: &[PipelineSnapshot], surroundings: &Surroundings) -> Option<Self> {
-        let stretches = window::stretches(snapshots, STRETCHES);
-        let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
-        let model = Model::of(&total, surroundings.usable_cores)?.with_rows(&stretches);
+        let cores = surroundings.usable_cores;
+        let mut stretches = window::stretches(snapshots, STRETCHES);
+        let model = |stretches: &[PipelineSnapshot]| {
+            let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
+            let model = Model::of(&total, cores)?.with_rows(stretches);
+            Some((total, model))
+        };
+        let (total, crowded) = model(&stretches)?;
+        // What other programs cause stays, whatever is changed about the pipeline. Theirs is what
+        // the replay does not account for; or less, where they hardly use a core.
+        let measured_s = model::delay_s(&total) / total.items as f64;
+        if measured_s > SOME_DELAY * crowded.interval_s {
+            let used = crowded.cpu_s() / crowded.interval_s;
+            let share = surroundings.other_cores.map_or(0.0, |others| used / (used + others));
+            let own = (crowded.own_delay_s() / measured_s).max(share).min(1.0);
+            for stretch in &mut stretches {
+                let stations = stretch.stations.iter_mut().map(|it| &mut it.run_delay_s);
+                for delay_s in stations.chain([&mut stretch.consumer_run_delay_s]).flatten() {
+                    *delay_s *= own;
+                }
+            }
+        }
+        let (total, model) = model(&stretches)?;
         let surroundings = *surroundings;
-        Some(Self { total, model, stretches, surroundings })
+        Some(Self { total, model, crowded, stretches, surroundings })
     }
 
     /// The share of the window that the consumer waited or made items itself.
@@ -291,7 +328,7 @@ impl Analysis {
     pub(crate) fn evidence(&self, station: usize, stage: usize) -> Evidence {
         let all = &self.total.stations[station];
         let it = &all.stages[stage];
-        let load = self.model.load((station, stage));
+        let load = self.crowded.load((station, stage));
         let items = items_of(all, self.total.items as f64);
         let busy_s = it.busy_s.max(f64::MIN_POSITIVE);
         let stages = self.total.stations.iter().flat_map(|station| &station.stages);

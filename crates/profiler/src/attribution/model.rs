@@ -278,6 +278,18 @@ impl Model {
 
     /// By how much a replay exceeds its bound.
     fn replay(&self, shape: Shape) -> f64 {
+        let drawn = Self::of(&self.run(shape), self.cores);
+        drawn.map_or(1.0, |drawn| drawn.interval_s / drawn.bound().1.max(f64::MIN_POSITIVE))
+    }
+
+    /// Thread-seconds for an item without a core that the pipeline's own threads account for.
+    pub(super) fn own_delay_s(&self) -> f64 {
+        let run = self.run(Shape::TwoLengths);
+        delay_s(&run) / run.items.max(1) as f64
+    }
+
+    /// The counters at the end of a replay.
+    fn run(&self, shape: Shape) -> PipelineSnapshot {
         let pipeline = self.pipeline(shape);
         let threads: usize = 1 + pipeline.stations.iter().map(|it| it.threads).sum::<usize>();
         let stages = pipeline.stages().count() + pipeline.stations.len() + 1;
@@ -286,9 +298,7 @@ impl Model {
         let items = (STEPS / threads / stages).max(ROWS * row);
         let rows = 2 * BATCHES * self.consumer.scatter.row as usize;
         let batches = (items / self.batch).max(BATCHES).max(rows.min(20 * BATCHES));
-        let run = pipeline.run(batches * self.batch, 1, SEED);
-        let drawn = run.last().and_then(|last| Self::of(last, self.cores));
-        drawn.map_or(1.0, |drawn| drawn.interval_s / drawn.bound().1.max(f64::MIN_POSITIVE))
+        pipeline.run(batches * self.batch, 1, SEED).pop().unwrap_or_default()
     }
 
     fn pipeline(&self, shape: Shape) -> Pipeline {
@@ -333,6 +343,12 @@ impl Work {
             cpu_share: cpu_s / demand_s.max(f64::MIN_POSITIVE),
         }
     }
+}
+
+/// Thread-seconds for which a thread was ready and had no core.
+pub(super) fn delay_s(stretch: &PipelineSnapshot) -> f64 {
+    let stations = stretch.stations.iter().map(|station| station.run_delay_s);
+    stations.chain([stretch.consumer_run_delay_s]).flatten().sum()
 }
 
 /// The items that went through `station`.
