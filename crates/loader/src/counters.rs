@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use profiler::monitor::process_cpu;
-use profiler::pipeline::{PipelineSnapshot, PipelineSource, StationSnapshot};
-use profiler::stage::{StageCounters, StageTimes, workers_station};
+use profiler::pipeline::{PipelineSnapshot, PipelineSource, Room, StationSnapshot};
+use profiler::stage::{Stage, StageCounters, StageTimes, workers_station};
 
 use crate::Stats;
 
@@ -14,6 +14,8 @@ use crate::Stats;
 #[derive(Debug)]
 pub(crate) struct Counters {
     num_workers: usize,
+    /// What the workers fill.
+    room: Room,
     /// Of all workers there ever were.
     workers: Mutex<Vec<Arc<StageCounters>>>,
     /// The consumer's waiting and its own work; without workers, its loading.
@@ -24,9 +26,10 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn new(num_workers: usize) -> Self {
+    pub(crate) fn new(num_workers: usize, prefetch_depth: usize) -> Self {
         Self {
             num_workers,
+            room: Room::Batches(prefetch_depth),
             workers: Mutex::default(),
             consumer: Arc::default(),
             batches: AtomicU64::new(0),
@@ -78,14 +81,14 @@ impl Counters {
 
     fn station(&self) -> StationSnapshot {
         if self.num_workers > 0 {
-            return workers_station("workers", self.num_workers, &self.workers());
+            return workers_station("workers", self.num_workers, Some(self.room), &self.workers());
         }
         // The thread's CPU time is that of the program's own work too.
         StationSnapshot {
             on_consumer: true,
             cpu_s: None,
             run_delay_s: None,
-            ..workers_station("consumer", 1, std::slice::from_ref(&self.consumer))
+            ..workers_station("consumer", 1, None, std::slice::from_ref(&self.consumer))
         }
     }
 }
@@ -110,6 +113,7 @@ impl PipelineSource for Counters {
             // libtorch computes on threads of its own: whatever is not the workers' is the consumer's.
             consumer_cpu_s: station.cpu_s.map(others_cpu_s),
             consumer_run_delay_s: self.consumer.thread_times().and_then(|times| times.run_delay_s),
+            consumer_visits: self.consumer.visits(Stage::Consume),
             stations: vec![station],
             at_s: 0.0,
         }

@@ -100,7 +100,7 @@ impl Engine {
             on_error: config.on_error,
             queue: Queue::new(slabs),
         });
-        let counters = Arc::new(Counters::new(config.threads.num_workers));
+        let counters = Arc::new(Counters::new(config.threads.num_workers, config.prefetch_depth));
         Ok(Self {
             pools: pools.collect(),
             names: config.fields.iter().map(|field| field.name.clone()).collect(),

@@ -4,7 +4,7 @@
 /// second one is left out, and from then on only every second one is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Thinned<T> {
-    /// At least 2.
+    /// At least 2, or 0 to keep nothing.
     room: usize,
     /// One in so many is kept.
     stride: u64,
@@ -16,14 +16,18 @@ pub(crate) struct Thinned<T> {
 }
 
 impl<T> Thinned<T> {
-    /// Room for `room` elements, at least 2.
+    /// Room for `room` elements; for none if there is none for the first and the latest.
     pub(crate) fn new(room: usize) -> Self {
-        Self { room: room.max(2), stride: 1, seen: 0, kept: Vec::new(), latest: None }
+        let room = if room < 2 { 0 } else { room };
+        Self { room, stride: 1, seen: 0, kept: Vec::new(), latest: None }
     }
 
     pub(crate) fn push(&mut self, element: T) {
         let number = self.seen;
         self.seen += 1;
+        if self.room == 0 {
+            return;
+        }
         // One place is for the latest.
         if number.is_multiple_of(self.stride) && self.kept.len() + 1 >= self.room {
             self.stride *= 2;
@@ -45,6 +49,11 @@ impl<T> Thinned<T> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         self.kept.iter().chain(&self.latest)
     }
+
+    /// How many were left out so far.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.seen - self.kept.len() as u64 - u64::from(self.latest.is_some())
+    }
 }
 
 #[cfg(test)]
@@ -59,7 +68,11 @@ mod tests {
             let mut series = Thinned::new(room);
             (0..length).for_each(|number| series.push(number));
             let kept: Vec<u64> = series.iter().copied().collect();
-            prop_assert!(kept.len() <= room.max(2));
+            prop_assert!(kept.len() <= room);
+            prop_assert_eq!(series.dropped(), length - kept.len() as u64);
+            if room < 2 {
+                return Ok(());
+            }
             prop_assert_eq!((kept[0], kept[kept.len() - 1]), (0, length - 1));
             // Never thinner than it must be.
             prop_assert!(kept.len() as u64 >= length.min(room as u64 / 2));

@@ -10,7 +10,6 @@
 //! with time. CPU time is not sampled: it is the difference between the window's ends, exact to the
 //! nanosecond.
 
-mod history;
 mod sums;
 mod window;
 
@@ -24,7 +23,6 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
-use self::history::History;
 use self::window::Windows;
 pub use self::window::{ProcessUsage, Window};
 use crate::bottleneck::Bottleneck;
@@ -35,6 +33,7 @@ use crate::notes::{Notes, words_of};
 pub use crate::process::{peak_rss_bytes, process_cpu};
 use crate::resources::{ResourceSample, ThreadUsage, TrackerStatus};
 use crate::rules::{ActiveEpisode, ResourceRules, longest_gap_s};
+use crate::thinned::Thinned;
 use crate::trackers::Trackers;
 
 /// Why a monitor could not start.
@@ -162,7 +161,7 @@ impl Monitor {
             seen: Mutex::default(),
             recorder: Mutex::new(Recorder {
                 trackers,
-                history: History::new(history),
+                history: Thinned::new(history),
                 rules,
                 clocks: Clocks::new(interval),
                 notes: Notes::default(),
@@ -330,7 +329,7 @@ fn sample_until_asked(
 #[derive(Debug)]
 struct Recorder {
     trackers: Trackers,
-    history: History,
+    history: Thinned<Arc<ResourceSample>>,
     rules: Option<ResourceRules>,
     clocks: Clocks,
     notes: Notes,
@@ -351,7 +350,7 @@ impl Recorder {
 
     fn recording(&self, found: impl FnOnce(&ResourceRules) -> Vec<Bottleneck>) -> Recording {
         Recording {
-            samples: self.history.samples(),
+            samples: self.history.iter().map(|sample| (**sample).clone()).collect(),
             dropped: self.history.dropped(),
             trackers: self.trackers.statuses(),
             threads: self.trackers.threads(),
