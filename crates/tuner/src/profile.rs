@@ -156,7 +156,11 @@ pub fn run(
                     profiler.attribute(name, &value)?;
                 }
             }
-            Moment::Ask => asked = operation("data loading", DataLoading),
+            Moment::Ask => {
+                // At the end of an epoch none came.
+                drop(asked.take());
+                asked = operation("data loading", DataLoading);
+            }
             Moment::Batch => {
                 asked = None;
                 if !options.step.is_zero() {
