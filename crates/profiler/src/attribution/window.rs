@@ -11,7 +11,7 @@ pub(super) fn stretches(snapshots: &[PipelineSnapshot], most: usize) -> Vec<Pipe
     // Only those of the shape that the pipeline has at its end can be added up.
     let Some(last) = all.last() else { return Vec::new() };
     let alike: Vec<_> = all.iter().filter(|stretch| same_shape(stretch, last)).collect();
-    alike.chunks(alike.len().div_ceil(most).max(1)).filter_map(|some| sum(some)).collect()
+    alike.chunks(alike.len().div_ceil(most).max(1)).filter_map(sum).collect()
 }
 
 /// Their sum; `None` of none.
