@@ -8,41 +8,42 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// A stage that is named counts as right if no other would gain more than it by so much.
-pub const EQUAL: f64 = 0.01;
+pub(crate) const EQUAL: f64 = 0.01;
 /// A pipeline has a bottleneck if removing some stage gains so much: the threshold from which on
 /// findings are reported.
-pub const WORTH: f64 = 0.05;
+pub(crate) const WORTH: f64 = 0.05;
 /// What a predicted gain may be off by.
-pub const CLOSE: f64 = 0.03;
+pub(crate) const CLOSE: f64 = 0.03;
 
 /// One pipeline, as predicted and as it is.
-pub struct Case {
-    pub pipeline: Pipeline,
-    pub attribution: Attribution,
+pub(crate) struct Case {
+    pub(crate) pipeline: Pipeline,
+    pub(crate) attribution: Attribution,
     /// Of every stage: predicted gain and true gain, with its name.
-    pub gains: Vec<(String, f64, f64)>,
+    pub(crate) gains: Vec<(String, f64, f64)>,
     /// The one that is named, among them.
-    pub named: usize,
+    pub(crate) named: usize,
     /// The same from less, and how it would be by the bounds alone.
-    pub lesser: [Lesser; 2],
+    pub(crate) lesser: [Lesser; 2],
 }
 
 /// What a lesser way to tell says of a pipeline.
-pub struct Lesser {
-    pub right: bool,
-    pub error: f64,
+pub(crate) struct Lesser {
+    pub(crate) right: bool,
+    pub(crate) error: f64,
 }
 
 impl Case {
-    /// Draws pipeline number `number`, runs it for `items` items, and then without each stage.
-    pub fn run(number: u64, items: usize) -> Self {
+    /// Draws pipeline number `number`, runs it for `items` items, and then without each stage; `None` if nothing
+    /// came of it.
+    pub(crate) fn run(number: u64, items: usize) -> Option<Self> {
         let pipeline = draw(number);
         // Rates settle over a thousand batches.
         let items = items.max(1000 * pipeline.batch);
         let snapshots = pipeline.run(items, 100, number);
         let surroundings =
             Surroundings { usable_cores: pipeline.cores, storage: None, other_cores: None };
-        let attribution = attribute(&snapshots, &surroundings).expect("a run has items");
+        let attribution = attribute(&snapshots, &surroundings)?;
         let before_s = seconds_per_item(&snapshots);
         let gains: Vec<_> = pipeline
             .stages()
@@ -52,48 +53,46 @@ impl Case {
                 (stage.name.clone(), stage.optimization_potential, 1.0 - without_s / before_s)
             })
             .collect();
-        let place = |id: (usize, usize)| {
-            pipeline.stages().position(|stage| stage == id).expect("it is one of them")
-        };
-        let named = place((attribution.limiting_station, attribution.limiting_stage));
+        let place = |id: (usize, usize)| pipeline.stages().position(|stage| stage == id);
+        let named = place((attribution.limiting_station, attribution.limiting_stage))?;
         let best = gains.iter().map(|(.., gain)| *gain).fold(f64::NEG_INFINITY, f64::max);
         let lesser = |(named, potential): (usize, f64)| {
             let gain = gains[named].2;
             Lesser { right: gain >= best - EQUAL, error: potential - gain }
         };
-        let untold = attribute(&untold(&snapshots), &surroundings).expect("a run has items");
+        let untold = attribute(&untold(&snapshots), &surroundings)?;
         let potential = untold.limiting().1.optimization_potential;
-        let untold = (place((untold.limiting_station, untold.limiting_stage)), potential);
-        let bounds = by_bounds(&attribution, &snapshots[snapshots.len() - 1], pipeline.cores);
-        let lesser = [lesser(untold), lesser((place(bounds.0), bounds.1))];
-        Self { pipeline, attribution, gains, named, lesser }
+        let untold = (place((untold.limiting_station, untold.limiting_stage))?, potential);
+        let bounds = by_bounds(&attribution, snapshots.last()?, pipeline.cores)?;
+        let lesser = [lesser(untold), lesser((place(bounds.0)?, bounds.1))];
+        Some(Self { pipeline, attribution, gains, named, lesser })
     }
 
-    pub fn best_gain(&self) -> f64 {
+    pub(crate) fn best_gain(&self) -> f64 {
         self.gains.iter().map(|(.., gain)| *gain).fold(f64::NEG_INFINITY, f64::max)
     }
 
-    pub fn has_bottleneck(&self) -> bool {
+    pub(crate) fn has_bottleneck(&self) -> bool {
         self.best_gain() >= WORTH
     }
 
-    pub fn is_right(&self) -> bool {
+    pub(crate) fn is_right(&self) -> bool {
         self.gains[self.named].2 >= self.best_gain() - EQUAL
     }
 
     /// Predicted gain less true gain of the stage that is named.
-    pub fn error(&self) -> f64 {
+    pub(crate) fn error(&self) -> f64 {
         self.gains[self.named].1 - self.gains[self.named].2
     }
 
     /// Whether the true gain lies in the interval of the prediction.
-    pub fn is_covered(&self) -> bool {
+    pub(crate) fn is_covered(&self) -> bool {
         let stage = self.attribution.limiting().1;
         stage.interval.is_some_and(|[low, high]| (low..=high).contains(&self.gains[self.named].2))
     }
 
     /// The pipeline in short: threads and stages of each station, with the room behind it.
-    pub fn shape(&self) -> String {
+    pub(crate) fn shape(&self) -> String {
         let of = |station: &Station| {
             let room = match station.room {
                 Room::Items(items) => format!("{items}"),
@@ -129,13 +128,13 @@ fn by_bounds(
     attribution: &Attribution,
     last: &PipelineSnapshot,
     cores: f64,
-) -> ((usize, usize), f64) {
+) -> Option<((usize, usize), f64)> {
     let stations = attribution.stations.iter().enumerate();
     let busiest = stations.max_by(|a, b| a.1.utilization.total_cmp(&b.1.utilization));
-    let (i, station) = busiest.expect("there is a station");
+    let (i, station) = busiest?;
     let stages = station.stages.iter().enumerate();
     let largest = stages.max_by(|a, b| a.1.demand_s.total_cmp(&b.1.demand_s));
-    let (j, stage) = largest.expect("there is a stage");
+    let (j, stage) = largest?;
     let items = last.items as f64;
     let cpu_of_stage_s = stage.cpu_share.unwrap_or(0.0) * stage.demand_s;
     let cpu_s = last.stations.iter().filter_map(|station| station.cpu_s).sum::<f64>()
@@ -152,7 +151,7 @@ fn by_bounds(
         }
     }
     let gain = 1.0 - without_s.max(consumer_s) * attribution.items_per_s;
-    ((i, j), gain.clamp(0.0, attribution.wait_share))
+    Some(((i, j), gain.clamp(0.0, attribution.wait_share)))
 }
 
 /// Pipeline number `number` of all there might be.

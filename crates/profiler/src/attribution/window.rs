@@ -11,7 +11,7 @@ pub(super) fn stretches(snapshots: &[PipelineSnapshot], most: usize) -> Vec<Pipe
     // Only those of the shape that the pipeline has at its end can be added up.
     let Some(last) = all.last() else { return Vec::new() };
     let alike: Vec<_> = all.iter().filter(|stretch| same_shape(stretch, last)).collect();
-    alike.chunks(alike.len().div_ceil(most).max(1)).filter_map(|some| sum(some)).collect()
+    alike.chunks(alike.len().div_ceil(most).max(1)).filter_map(sum).collect()
 }
 
 /// Their sum; `None` of none.
@@ -19,6 +19,7 @@ pub(super) fn sum(stretches: &[&PipelineSnapshot]) -> Option<PipelineSnapshot> {
     let (first, others) = stretches.split_first()?;
     let mut sum = (*first).clone();
     for one in others {
+        known_too(&mut sum, one);
         combine(&mut sum, one, |a, b| a + b);
     }
     Some(sum)
@@ -40,6 +41,18 @@ fn between(earlier: &PipelineSnapshot, later: &PipelineSnapshot) -> Option<Pipel
     (sane && stretch.at_s.is_finite() && stretch.at_s > 0.0).then_some(stretch)
 }
 
+/// Makes 0 of what is not known in `sum` but in `other`.
+fn known_too(sum: &mut PipelineSnapshot, other: &PipelineSnapshot) {
+    let known = |a: &mut Option<f64>, b: Option<f64>| *a = a.or(b.map(|_| 0.0));
+    known(&mut sum.consumer_cpu_s, other.consumer_cpu_s);
+    known(&mut sum.consumer_run_delay_s, other.consumer_run_delay_s);
+    known(&mut sum.queue_empty_s, other.queue_empty_s);
+    for (a, b) in sum.stations.iter_mut().zip(&other.stations) {
+        known(&mut a.cpu_s, b.cpu_s);
+        known(&mut a.run_delay_s, b.run_delay_s);
+    }
+}
+
 fn same_shape(a: &PipelineSnapshot, b: &PipelineSnapshot) -> bool {
     let names = |snapshot: &PipelineSnapshot| -> Vec<Vec<String>> {
         let of = |station: &StationSnapshot| {
@@ -55,8 +68,8 @@ fn same_shape(a: &PipelineSnapshot, b: &PipelineSnapshot) -> bool {
 fn combine(a: &mut PipelineSnapshot, b: &PipelineSnapshot, op: impl Fn(f64, f64) -> f64) {
     let count = |a: &mut u64, b: u64| *a = op(*a as f64, b as f64).max(0.0) as u64;
     let seconds = |a: &mut f64, b: f64| *a = op(*a, b);
-    // A sum of which a part is not known is not known.
-    let known = |a: &mut Option<f64>, b: Option<f64>| *a = a.zip(b).map(|(a, b)| op(a, b));
+    // What is not known yet has not begun: a thread that has not started, for one.
+    let known = |a: &mut Option<f64>, b: Option<f64>| *a = a.map(|a| op(a, b.unwrap_or(0.0)));
     seconds(&mut a.at_s, b.at_s);
     count(&mut a.items, b.items);
     count(&mut a.batches, b.batches);

@@ -23,7 +23,7 @@ impl Detector for OperationDetector {
 
     fn detect(&self, session: &ProfilingSession) -> Vec<Bottleneck> {
         let duration_s = session.duration_s;
-        if !(duration_s > 0.0) {
+        if duration_s.is_nan() || duration_s <= 0.0 {
             return Vec::new();
         }
         let metrics = &session.performance_metrics;
