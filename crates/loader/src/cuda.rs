@@ -12,10 +12,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
+use profiler::extend::{MetricSource, PluginError};
 use tch::{Cuda, Device};
 use thiserror::Error;
 
-use crate::ffi::libtorch_version;
+use crate::ffi::{cuda_memory, libtorch_version};
 
 const LIBRARY: &str = "libtorch_cuda.so";
 
@@ -73,6 +74,41 @@ pub fn device() -> Device {
     match load() {
         Ok(()) => Device::Cuda(0),
         Err(_) => Device::Cpu,
+    }
+}
+
+/// Waits until all work that was handed to GPUs is done. Without a GPU there is none.
+///
+/// For [operations that ask for it], whose time is then that of the work:
+/// `profiler.register_sync(Arc::new(loader::cuda::synchronize))`.
+///
+/// [operations that ask for it]: profiler::profiler::BottleneckProfiler::synced_operation
+pub fn synchronize() {
+    if load().is_ok() {
+        (0..Cuda::device_count()).for_each(Cuda::synchronize);
+    }
+}
+
+/// What libtorch's allocator has given out on each GPU and what it holds there, as metrics:
+/// `cuda:0 allocated bytes`, `cuda:0 reserved bytes`.
+/// `profiler.register_metric_source(Arc::new(loader::cuda::AllocatorMemory))`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct AllocatorMemory;
+
+impl MetricSource for AllocatorMemory {
+    fn name(&self) -> &str {
+        "libtorch's GPU memory"
+    }
+
+    fn sample(&self) -> Result<Vec<(String, f64)>, PluginError> {
+        load()?;
+        let mut metrics = Vec::new();
+        for device in 0..Cuda::device_count().try_into()? {
+            for (what, bytes) in ["allocated", "reserved"].into_iter().zip(cuda_memory(device)?) {
+                metrics.push((format!("cuda:{device} {what} bytes"), bytes as f64));
+            }
+        }
+        Ok(metrics)
     }
 }
 
@@ -142,6 +178,13 @@ mod tests {
         let text = "from typing import Optional\n__version__ = '2.10.1+cu128'\ndebug = False\n";
         std::fs::write(folder.path().join("version.py"), text).unwrap();
         assert_eq!(version_of(&library).as_deref(), Some("2.10.1"));
+    }
+
+    #[test]
+    fn without_a_gpu_nothing_is_waited_for_and_nothing_told() {
+        synchronize();
+        let told = AllocatorMemory.sample();
+        assert_eq!(told.is_ok(), load().is_ok());
     }
 
     #[test]

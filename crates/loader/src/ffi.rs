@@ -23,6 +23,13 @@ unsafe extern "C" {
         capacity: usize,
     ) -> *mut C_tensor;
     fn loader_pinned(bytes: i64, message: *mut c_char, capacity: usize) -> *mut C_tensor;
+    fn loader_cuda_memory(
+        device: i8,
+        allocated: *mut i64,
+        reserved: *mut i64,
+        message: *mut c_char,
+        capacity: usize,
+    ) -> bool;
     fn loader_side_stream(
         device: i8,
         stream: *mut i64,
@@ -216,6 +223,20 @@ fn refusal(message: &Message) -> LoaderError {
     // libtorch appends a C++ backtrace to the first line.
     let message = message.lines().next().unwrap_or_default().to_owned();
     LoaderError::Libtorch { message }
+}
+
+/// Bytes that libtorch's allocator has given out on GPU number `device`, and those that it holds.
+///
+/// # Errors
+/// If there is no such GPU.
+pub(crate) fn cuda_memory(device: i8) -> Result<[i64; 2], LoaderError> {
+    let (mut allocated, mut reserved, mut message) = (0, 0, [0; 512]);
+    // SAFETY: the shim writes two numbers, and at most `capacity` bytes to `message`.
+    let known = unsafe {
+        let capacity = message.len();
+        loader_cuda_memory(device, &mut allocated, &mut reserved, message.as_mut_ptr(), capacity)
+    };
+    if known { Ok([allocated, reserved]) } else { Err(refusal(&message)) }
 }
 
 /// A stream of a GPU beside the one that a program computes on.

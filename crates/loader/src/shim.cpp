@@ -1,11 +1,12 @@
 // What tch lacks: a tensor over foreign memory that says when it is done with it, an empty pinned
-// tensor, a thread count for one thread, copies on a side stream. What returns a pointer returns
+// tensor, a thread count for one thread, copies on a side stream, what the GPU's allocator holds. What returns a pointer returns
 // null on failure and leaves a message for the caller.
 
 #include <ATen/Parallel.h>
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/Event.h>
 #include <c10/core/Stream.h>
 #include <c10/core/StreamGuard.h>
@@ -69,6 +70,21 @@ void loader_compute_on_one_thread() {
   // Of the OpenMP library that libtorch brings, whatever its file is called.
   using Set = void (*)(int);
   if (auto set = reinterpret_cast<Set>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"))) set(1);
+}
+
+// Bytes that libtorch's allocator has given out on a GPU, and those that it holds. False on failure.
+bool loader_cuda_memory(int8_t device, int64_t *allocated, int64_t *reserved, char *message,
+                        size_t capacity) {
+  try {
+    constexpr auto all = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
+    auto stats = c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(device);
+    *allocated = stats.allocated_bytes[all].current;
+    *reserved = stats.reserved_bytes[all].current;
+    return true;
+  } catch (const std::exception &error) {
+    leave(message, capacity, error.what());
+    return false;
+  }
 }
 
 // A stream beside the current one; only its number, as `c10::Stream` packs it. Through c10's table

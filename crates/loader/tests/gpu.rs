@@ -7,6 +7,7 @@ mod tests {
     use loader::datasets::arrays::Array;
     use loader::{Arrays, Dataset, Dtype, Field, Loader, LoaderBuilder, SampleError, Slot, cuda};
     use preproc::transform::Normalize;
+    use profiler::extend::MetricSource;
     use profiler::gpu::Gpus;
     use tch::{Device, Kind, Tensor};
 
@@ -138,6 +139,17 @@ mod tests {
         let after = gpu_bytes();
         drop(held);
         assert!(after >= before + (1 << 30), "{before} to {after}");
+    }
+
+    #[test]
+    fn the_allocator_tells_what_it_holds() {
+        cuda::load().unwrap();
+        let held = Tensor::zeros([1 << 20], (Kind::Float, Device::Cuda(0)));
+        let metrics = cuda::AllocatorMemory.sample().unwrap();
+        assert!(metrics.len() >= 2, "{metrics:?}");
+        assert!(metrics[..2].iter().all(|(_, bytes)| *bytes >= f64::from(1 << 22)), "{metrics:?}");
+        cuda::synchronize();
+        drop(held);
     }
 
     fn gpu_bytes() -> u64 {

@@ -63,7 +63,7 @@ fn even(pools: &[Pool], consumer_s: f64) -> Vec<PipelineSnapshot> {
 }
 
 fn assert_close(value: f64, expected: f64) {
-    assert!((value - expected).abs() < 1e-6, "{value} is not {expected}");
+    assert!((value - expected).abs() < 1e-4, "{value} is not {expected}");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn the_largest_stage_of_the_busiest_station_limits() {
     assert_close(attribution.stations[1].utilization, 0.8);
     assert_close(attribution.stations[1].stages[0].optimization_potential, 0.0);
     let [low, high] = stage.interval.unwrap();
-    assert!(low <= 0.2 + 1e-9 && high >= 0.2 - 1e-9);
+    assert!(low <= 0.2001 && high >= 0.1999);
 }
 
 #[test]

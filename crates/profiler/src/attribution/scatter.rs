@@ -126,5 +126,5 @@ fn row(
     let squares: f64 = stretches.map(|(busy_s, n)| (busy_s - mean * n as f64).powi(2)).sum();
     let row = squares / (count - 1.0) / (each * (variation * mean).powi(2));
     // Nothing is known of rows as long as a stretch.
-    if row < LEAST_ROW { 1 } else { row.min(each).round() as u64 }
+    if row < LEAST_ROW { 1 } else { row.min(each).round().max(1.0) as u64 }
 }

@@ -1,5 +1,6 @@
 //! What to do about a stage, with the figures that the model of the pipeline predicts.
 
+use super::evidence::CROWDED;
 use super::{duration, percent};
 use crate::attribution::{Analysis, Change, Limit, StageId, per_second, plural};
 use crate::bottleneck::BottleneckType;
@@ -58,7 +59,7 @@ fn of_waiting_threads(analysis: &Analysis, (i, j): StageId) -> String {
     let evidence = analysis.evidence(i, j);
     let delay = evidence.run_delay_share.unwrap_or(0.0);
     let cores = surroundings.usable_cores;
-    if delay >= 0.3 {
+    if delay >= CROWDED {
         return format!(
             "run `{}` on fewer threads than {}: {} core(s) give {} items/s at most, and threads \
              wait {} of their time for one",

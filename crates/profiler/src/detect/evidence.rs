@@ -12,7 +12,7 @@ use crate::resources::ResourceSample;
 /// From this share of its time on, work computes.
 const COMPUTING: f64 = 0.5;
 /// From this share of its time on, waiting for a core is what it does.
-const CROWDED: f64 = 0.3;
+pub(super) const CROWDED: f64 = 0.3;
 /// Who waits for storage gets at least so many bytes in each second of waiting: a hard disk's 125
 /// random reads of 4 KiB.
 const STORAGE_BYTES_PER_S: f64 = 125.0 * 4096.0;
@@ -119,6 +119,7 @@ impl Evidence {
             (IoOperation, _) => (IoOperation, format!("{waits} for storage")),
             (NetworkLatency, _) => (NetworkLatency, format!("{waits} for a peer")),
             (GpuTransfer, _) => (GpuTransfer, format!("{waits} for copies to or from the GPU")),
+            (DataLoading, _) => (DataLoading, format!("{waits}, for data")),
             (Synchronization, _) => (Synchronization, format!("{waits} for other threads")),
             (_, Some(true)) => {
                 (IoOperation, format!("{waits}, while the process reads from storage"))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::evidence::{Evidence, Storage};
+use super::evidence::{CROWDED, Evidence, Storage};
 use super::{duration, percent};
 use crate::attribution::Verdict;
 use crate::bottleneck::{Bottleneck, BottleneckType};
@@ -58,7 +58,8 @@ fn share(operation: &OperationStats, duration_s: f64) -> f64 {
 
 fn found(name: String, operation: &OperationStats, session: &ProfilingSession) -> Bottleneck {
     let share = share(operation, session.duration_s);
-    let (kind, reason) = evidence(operation, session).judge();
+    let evidence = evidence(operation, session);
+    let (kind, reason) = evidence.judge();
     let calls = operation.calls.max(1);
     let cause = format!(
         "`{name}` itself takes {} of the session: {} in {} calls, {} each; {reason}.",
@@ -68,7 +69,12 @@ fn found(name: String, operation: &OperationStats, session: &ProfilingSession) -
         duration(operation.self_s / calls as f64),
     );
     Bottleneck {
-        suggestions: suggestions(&name, operation, &kind, share),
+        suggestions: vec![suggestion(
+            &name,
+            operation,
+            (&kind, &evidence),
+            (share, session.machine.usable_cores),
+        )],
         name,
         kind,
         // It was timed in full, not sampled: there is nothing to be unsure of.
@@ -120,53 +126,55 @@ fn run_delay_s(session: &ProfilingSession) -> Option<f64> {
     Some((samples.next_back()? - first).max(0.0))
 }
 
-fn suggestions(
+fn suggestion(
     name: &str,
     operation: &OperationStats,
-    kind: &BottleneckType,
-    share: f64,
-) -> Vec<String> {
-    let faster = |part: f64| 1.0 / (1.0 - part * share).max(1e-3);
+    (kind, evidence): (&BottleneckType, &Evidence),
+    (share, cores): (f64, f64),
+) -> String {
     let calls = operation.calls.max(1) as f64;
     let each = duration(operation.self_s / calls);
-    let gain = format!("at half the time the program would run {:.2}x as fast", faster(0.5));
-    let advice = match kind {
+    let delay = evidence.run_delay_share.unwrap_or(0.0);
+    let all = format!("up to {} of the time would be gained", percent(share));
+    let half = format!("at half of it {} of the time would be gained", percent(0.5 * share));
+    match kind {
         BottleneckType::DataLoading => format!(
-            "make batches while the program computes (workers, a prefetch queue): the {each} that \
-             each call waits would be hidden, up to {:.2}x as fast",
-            faster(1.0)
+            "make batches while the program computes (workers, a prefetch queue), so that no call \
+             waits its {each}: {all}"
         ),
-        BottleneckType::Preprocessing => format!(
-            "move `{name}` to worker threads, or store its result: up to {:.2}x as fast",
-            faster(1.0)
-        ),
+        BottleneckType::Preprocessing => {
+            format!("move `{name}` to worker threads, or store its result: {all}")
+        }
         BottleneckType::MemoryAllocation => {
-            format!("reuse buffers in `{name}` instead of allocating in each call: {gain}")
+            format!(
+                "reuse buffers in `{name}` instead of allocating for {each} in each call: {half}"
+            )
         }
         BottleneckType::GpuTransfer => format!(
-            "pin the memory that `{name}` copies and copy while the GPU computes ({each} a call \
-             would be hidden), or send narrower types: {gain}"
+            "pin the memory that `{name}` copies and copy while the GPU computes, which hides {each} \
+             a call, or send narrower types: {all}"
         ),
         BottleneckType::CpuComputation => {
-            format!("make `{name}` cheaper or spread it over threads: {gain}")
+            format!("make `{name}`, {each} a call, cheaper or spread it over threads: {half}")
         }
         BottleneckType::IoOperation => format!(
-            "read or write ahead on another thread ({each} a call would be hidden), or keep the \
-             data in memory: up to {:.2}x as fast",
-            faster(1.0)
+            "read or write ahead on another thread, which hides {each} a call, or keep the data in \
+             memory: {all}"
         ),
         BottleneckType::NetworkLatency => format!(
-            "ask several things at once: with 4 requests in flight `{name}` would take {} a call, \
-             and the program run {:.2}x as fast",
+            "ask for several things at once: with 4 requests in flight `{name}` would take {} a \
+             call, and {} of the time would be gained",
             duration(operation.self_s / calls / 4.0),
-            faster(0.75)
+            percent(0.75 * share)
         ),
-        BottleneckType::Synchronization => format!(
-            "hold what `{name}` waits for ({each} a call) for less, or share less: up to {:.2}x as \
-             fast",
-            faster(1.0)
+        BottleneckType::Synchronization if delay >= CROWDED => format!(
+            "run no more threads that compute than the {cores:.1} cores that the process may use: \
+             {} of the time would be gained",
+            percent(delay * share)
         ),
-        BottleneckType::Custom(_) => format!("make `{name}` cheaper: {gain}"),
-    };
-    vec![advice]
+        BottleneckType::Synchronization => {
+            format!("hold what `{name}` waits for, {each} a call, for less, or share less: {all}")
+        }
+        BottleneckType::Custom(_) => format!("make `{name}`, {each} a call, cheaper: {half}"),
+    }
 }
