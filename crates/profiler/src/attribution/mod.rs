@@ -160,12 +160,13 @@ impl Surroundings {
 /// ```
 /// use profiler::attribution::{Surroundings, Verdict, attribute};
 /// use profiler::bottleneck::BottleneckType;
-/// use profiler::pipeline::{PipelineSnapshot, StageSnapshot, StationSnapshot};
+/// use profiler::pipeline::{PipelineSnapshot, StageSnapshot, StationSnapshot, Visits};
 ///
 /// let decode = |busy_s| StageSnapshot {
 ///     name: "decode".to_owned(),
 ///     kind: BottleneckType::Preprocessing,
 ///     busy_s,
+///     visits: Visits::default(),
 ///     timed_cpu_s: 0.0,
 ///     timed_wall_s: 0.0,
 /// };

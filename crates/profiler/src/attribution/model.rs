@@ -19,8 +19,9 @@ use crate::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot};
 const STEPS: usize = 1_000_000;
 /// Batches of a replay at least, whatever it takes.
 const BATCHES: usize = 60;
-/// So many rows of alike items, at least.
+/// So many rows of alike items, but for more items than so many.
 const ROWS: usize = 200;
+const MOST_ITEMS: usize = 60_000;
 /// What is lost beyond the bounds is taken to be at most so many times what the replay lost, and
 /// at least such a part of it.
 const SCALED: f64 = 2.0;
@@ -295,9 +296,9 @@ impl Model {
         let stages = pipeline.stages().count() + pipeline.stations.len() + 1;
         let works = self.stations.iter().flat_map(|pool| &pool.stages);
         let row = works.map(|work| work.scatter.row as usize).max().unwrap_or(1);
-        let items = (STEPS / threads / stages).max(ROWS * row);
-        let rows = 2 * BATCHES * self.consumer.scatter.row as usize;
-        let batches = (items / self.batch).max(BATCHES).max(rows.min(20 * BATCHES));
+        let rows = ROWS * row.max(self.consumer.scatter.row as usize * self.batch);
+        let items = (STEPS / threads / stages).max(rows.min(MOST_ITEMS));
+        let batches = (items / self.batch).max(BATCHES);
         pipeline.run(batches * self.batch, 1, SEED).pop().unwrap_or_default()
     }
 
