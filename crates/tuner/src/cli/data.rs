@@ -23,7 +23,7 @@ pub(super) enum MakeCommand {
 }
 
 #[derive(Debug, Args)]
-struct ImagenetLikeArgs {
+pub(super) struct ImagenetLikeArgs {
     /// How many images.
     #[arg(long, default_value_t = StandIn::default_images(), value_name = "N")]
     images: usize,

@@ -36,7 +36,7 @@ pub(super) fn run(args: &SelfTestArgs) -> Result<ExitCode, TunerError> {
 
 fn line(promise: &Promise) -> String {
     let Promise { name, promised, measured, unit, holds } = promise;
-    let measured = measured.map_or_else(|| "n/a".to_owned(), |measured| figure(measured));
+    let measured = measured.map_or_else(|| "n/a".to_owned(), figure);
     let verdict = if *holds { "holds" } else { "DOES NOT HOLD" };
     format!("{name:<40} {:>12} {measured:>12}  {unit:<12} {verdict}", figure(*promised))
 }
