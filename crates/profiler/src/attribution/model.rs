@@ -168,10 +168,10 @@ impl Model {
         let Some((stations, consumer)) = scatter::rows(stretches) else { return self };
         for (pool, rows) in self.stations.iter_mut().zip(stations) {
             for (work, row) in pool.stages.iter_mut().zip(rows) {
-                work.scatter.row = row;
+                work.scatter.in_rows(row);
             }
         }
-        self.consumer.scatter.row = consumer;
+        self.consumer.scatter.in_rows(consumer);
         self
     }
 

@@ -26,10 +26,12 @@ pub(super) enum Shape {
 /// How the visits to one stage scatter about their mean.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scatter {
-    /// Standard deviation over mean.
+    /// Standard deviation over mean, of what is its own.
     variation: f64,
+    /// The same with what it shares with others.
+    whole: f64,
     skewness: f64,
-    /// Visits in a row that are alike.
+    /// Visits in a row that are alike, in what is its own.
     pub(super) row: u64,
 }
 
@@ -37,11 +39,8 @@ impl Scatter {
     /// None where it is not known.
     pub(super) fn of(visits: &Visits) -> Self {
         let variation = visits.variation().filter(|variation| *variation >= NOISE);
-        Self {
-            variation: variation.unwrap_or(0.0),
-            skewness: visits.skewness().unwrap_or(0.0),
-            row: 1,
-        }
+        let variation = variation.unwrap_or(0.0);
+        Self { variation, whole: variation, skewness: visits.skewness().unwrap_or(0.0), row: 1 }
     }
 
     /// What is left of it beside a factor of such variation that several share.
@@ -49,6 +48,14 @@ impl Scatter {
         let rest = (1.0 + self.variation.powi(2)) / (1.0 + shared.powi(2)) - 1.0;
         self.variation = rest.max(0.0).sqrt();
         self
+    }
+
+    /// In such rows that sums over stretches scatter so many times more than without any.
+    pub(super) fn in_rows(&mut self, more: f64) {
+        // What is shared, the size of an item, is another for each.
+        let own = (self.variation / self.whole).powi(2);
+        let row = 1.0 + (more - 1.0) / own;
+        self.row = if row >= LEAST_ROW && row.is_finite() { row.round() as u64 } else { 1 };
     }
 
     pub(super) fn law(&self, shape: Shape) -> Law {
@@ -89,10 +96,9 @@ pub(super) fn sizes(station: &StationSnapshot) -> f64 {
     ((item_variance - variances) / pairs).max(0.0).sqrt()
 }
 
-/// How many visits to each stage of each station, and last to the consumer, come alike in a row: by
-/// so much the sums over stretches scatter more than visits that had nothing to do with each
-/// other would.
-pub(super) fn rows(stretches: &[PipelineSnapshot]) -> Option<(Vec<Vec<u64>>, u64)> {
+/// By how much more the sums over stretches scatter, of each stage of each station, and last of the
+/// consumer, than visits that had nothing to do with each other would.
+pub(super) fn rows(stretches: &[PipelineSnapshot]) -> Option<(Vec<Vec<f64>>, f64)> {
     let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
     let station = |(i, all): (usize, &StationSnapshot)| {
         let stage = |j: usize| {
@@ -114,17 +120,16 @@ fn row(
     stretches: impl ExactSizeIterator<Item = (f64, u64)> + Clone,
     visits: &Visits,
     threads: usize,
-) -> u64 {
+) -> f64 {
     let count = stretches.len() as f64;
     let sum = stretches.clone().fold((0.0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
     let (each, variation) = (sum.1 as f64 / count, Scatter::of(visits).variation);
     let enough = stretches.len() >= LEAST_STRETCHES && each >= LEAST_VISITS * threads as f64;
     if !enough || variation == 0.0 {
-        return 1;
+        return 1.0;
     }
     let mean = sum.0 / sum.1 as f64;
     let squares: f64 = stretches.map(|(busy_s, n)| (busy_s - mean * n as f64).powi(2)).sum();
-    let row = squares / (count - 1.0) / (each * (variation * mean).powi(2));
     // Nothing is known of rows as long as a stretch.
-    if row < LEAST_ROW { 1 } else { row.min(each).round().max(1.0) as u64 }
+    (squares / (count - 1.0) / (each * (variation * mean).powi(2))).min(each)
 }
