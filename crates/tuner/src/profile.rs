@@ -61,7 +61,7 @@ impl DataLoadingProfile {
 /// use loader::datasets::Synthetic;
 /// use loader::{Dtype, Field, Loader};
 ///
-/// let dataset = Synthetic::new(1_000, vec![Field::new("x", [16], Dtype::Float32)]);
+/// let dataset = Synthetic::new([Field::new("x", [16], Dtype::Float32)], 1_000);
 /// let mut loader = Loader::builder(dataset).batch_size(32).num_workers(1).build()?;
 /// let profile = tuner::profile::profile_loader(&mut loader, 20)?;
 /// assert!(profile.figures.batches_per_s > 0.0 && profile.bottlenecks.is_empty());
