@@ -8,7 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use common::{assert_refused, assert_success, stderr, stdout, tuner, workspace};
+use common::{
+    assert_refused, assert_refused_with, assert_success, stderr, stdout, tuner, workspace,
+};
 use serde_json::Value;
 
 /// Profiles the data set of `folder` and writes the report to its folder `out`.
@@ -75,6 +77,33 @@ fn a_profile_is_figures_and_a_report() {
     assert_eq!(session["notes"], serde_json::json!([]));
 }
 
+/// Nothing overlaps then: what loading takes is all that can be gained, and no more.
+#[test]
+fn without_workers_loading_counts_once() {
+    let folder = workspace(48);
+    let more = ["--num-workers", "0", "--batch-size", "8", "--step-ms", "20"];
+    assert_success(&profile(folder.path(), "report", &more));
+    let session = folder.path().join("report/session.json");
+    let session: Value = serde_json::from_slice(&fs::read(session).unwrap()).unwrap();
+    let pipeline = &session["performance_metrics"]["pipelines"][0];
+    let attribution = &pipeline["attribution"];
+    let snapshots = pipeline["snapshots"].as_array().unwrap();
+    let grown = |key: &str| {
+        let at = |snapshot: &Value| snapshot[key].as_f64().unwrap();
+        at(snapshots.last().unwrap()) - at(&snapshots[0])
+    };
+    let loading = 1.0 - grown("consumer_busy_s") / grown("at_s");
+    let wait = attribution["wait_share"].as_f64().unwrap();
+    assert!((wait - loading).abs() < 0.05, "{wait}, but {loading} of the time went on loading");
+    for stage in attribution["stations"][0]["stages"].as_array().unwrap() {
+        assert!(stage["optimization_potential"].as_f64().unwrap() <= wait + 1e-9, "{stage}");
+    }
+    for advice in session["bottlenecks"].as_array().unwrap() {
+        let text = advice.to_string();
+        assert!(!text.contains(",000,000,000"), "{text}");
+    }
+}
+
 #[test]
 fn who_trains_slower_than_the_loader_is_not_input_bound() {
     let folder = workspace(48);
@@ -111,10 +140,14 @@ fn a_session_is_the_same_as_itself_and_worse_than_a_faster_one() {
     let better = compare(&slower, &session, &[]);
     assert!(stdout(&better).contains("improved"), "{}", stdout(&better));
 
+    let moved = changed(&session, "moved.json", |session| {
+        session["attributes"]["data.root"] = "another folder".into();
+    });
+    assert_success(&compare(&session, &moved, &[]));
     let elsewhere = changed(&session, "elsewhere.json", |session| {
         session["attributes"]["data.fingerprint"] = "other".into();
     });
-    assert_refused(&compare(&session, &elsewhere, &[]), &["different data", "--force"]);
+    assert_refused_with(2, &compare(&session, &elsewhere, &[]), &["different data", "--force"]);
     assert_success(&compare(&session, &elsewhere, &["--force"]));
 }
 
@@ -146,7 +179,11 @@ fn sweeps_are_compared_by_their_settings() {
     let no_session = changed(&summary, "session.json", |summary| {
         *summary = serde_json::json!({"schema": "profiler-session/99"});
     });
-    assert_refused(&compare(&summary, &no_session, &[]), &["session.json", "profiler-session/99"]);
+    assert_refused_with(
+        2,
+        &compare(&summary, &no_session, &[]),
+        &["session.json", "profiler-session/99"],
+    );
 }
 
 #[test]
@@ -158,11 +195,15 @@ fn what_cannot_be_compared_or_written_is_named() {
     let whole = fs::read(&session).unwrap();
     fs::write(path("cut.json"), &whole[..whole.len() / 2]).unwrap();
     fs::write(path("rubbish.json"), "rubbish").unwrap();
-    assert_refused(&compare(&session, &path("cut.json"), &[]), &["cut.json", "hint: "]);
-    assert_refused(&compare(&session, &path("rubbish.json"), &[]), &["rubbish.json"]);
-    assert_refused(&compare(&session, &path("none.json"), &[]), &["none.json", "no such file"]);
+    assert_refused_with(2, &compare(&session, &path("cut.json"), &[]), &["cut.json", "hint: "]);
+    assert_refused_with(2, &compare(&session, &path("rubbish.json"), &[]), &["rubbish.json"]);
+    assert_refused_with(
+        2,
+        &compare(&session, &path("none.json"), &[]),
+        &["none.json", "no such file"],
+    );
     let threshold = compare(&session, &session, &["--threshold", "5"]);
-    assert_refused(&threshold, &["threshold is `5`"]);
+    assert_refused_with(2, &threshold, &["threshold is `5`"]);
 
     fs::write(path("file"), "").unwrap();
     assert_refused(&profile(folder.path(), "file", &[]), &["cannot write", "file"]);

@@ -79,8 +79,14 @@ pub(crate) fn assert_success(output: &Output) {
 /// The command was refused: exit code 1, one error on stderr with all of `parts`, no panic.
 #[track_caller]
 pub(crate) fn assert_refused(output: &Output, parts: &[&str]) {
+    assert_refused_with(1, output, parts);
+}
+
+/// Likewise, with another exit code.
+#[track_caller]
+pub(crate) fn assert_refused_with(code: i32, output: &Output, parts: &[&str]) {
     let said = stderr(output);
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(said.starts_with("error: ") || said.contains("\nerror: "), "{said}");
     assert_eq!(said.matches("error: ").count(), 1, "{said}");
     assert!(!said.contains("panicked"), "{said}");

@@ -106,13 +106,18 @@ impl PipelineSource for Counters {
         PipelineSnapshot {
             items: self.samples.load(Relaxed),
             batches: self.batches.load(Relaxed),
-            consumer_wait_s: waited_s(&consumer),
+            consumer_wait_s: match self.num_workers {
+                // Its loading is told by the station.
+                0 => consumer.wait_batch_s,
+                _ => waited_s(&consumer),
+            },
             consumer_busy_s: consumer.consume_s,
             queue_empty_s: (self.num_workers > 0)
                 .then(|| self.unready_nanos.load(Relaxed) as f64 * 1e-9),
             // libtorch computes on threads of its own: whatever is not the workers' is the consumer's.
             consumer_cpu_s: station.cpu_s.map(others_cpu_s),
-            consumer_run_delay_s: self.consumer.thread_times().and_then(|times| times.run_delay_s),
+            // The kernel's figure holds the delay after waits too.
+            consumer_run_delay_s: None,
             consumer_visits: self.consumer.visits(Stage::Consume),
             stations: vec![station],
             at_s: 0.0,

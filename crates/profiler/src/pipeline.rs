@@ -25,7 +25,8 @@ pub struct PipelineSnapshot {
     pub items: u64,
     /// Batches in which it got them.
     pub batches: u64,
-    /// Seconds that the consumer waited for items, G.
+    /// Seconds that the consumer waited for items; without what it does for them itself, see
+    /// [`input_s`](Self::input_s).
     pub consumer_wait_s: f64,
     /// Seconds that the consumer was at its own work.
     pub consumer_busy_s: f64,
@@ -33,8 +34,8 @@ pub struct PipelineSnapshot {
     /// where it is not known.
     #[serde(default)]
     pub consumer_cpu_s: Option<f64>,
-    /// Seconds that the consumer's thread was ready to run without a core; `None` where the kernel
-    /// does not tell.
+    /// Seconds that the consumer's thread was ready to run without a core while it was at its own
+    /// work; `None` where that is not known.
     #[serde(default)]
     pub consumer_run_delay_s: Option<f64>,
     /// The consumer's work, one visit for each batch.
@@ -44,6 +45,16 @@ pub struct PipelineSnapshot {
     pub queue_empty_s: Option<f64>,
     /// In the order of the data's way.
     pub stations: Vec<StationSnapshot>,
+}
+
+impl PipelineSnapshot {
+    /// Seconds that the consumer waited for items, or made them itself where a station is its own
+    /// thread: G.
+    pub fn input_s(&self) -> f64 {
+        let own = self.stations.iter().filter(|station| station.on_consumer);
+        let own_s: f64 = own.flat_map(|own| &own.stages).map(|stage| stage.busy_s).sum();
+        self.consumer_wait_s + own_s
+    }
 }
 
 /// A pool of threads that runs its stages one after the other for each item.

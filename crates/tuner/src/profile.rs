@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use loader::{Loader, Settings};
-use profiler::bottleneck::BottleneckType::{self, CpuComputation, DataLoading};
+use profiler::bottleneck::BottleneckType;
 use profiler::config::{ProfilerConfig, ProfilingLevel};
 use profiler::monitor::{Monitor, MonitorOptions};
 use profiler::profiler::BottleneckProfiler;
@@ -130,6 +130,7 @@ pub fn run(
     // Found out now rather than after the measurement.
     let out = &options.out;
     std::fs::create_dir_all(out).map_err(TunerError::file("write", out))?;
+    drop(tempfile::tempfile_in(out).map_err(TunerError::file("write", out))?);
     let data = dataset::open(config)?;
     let table = DataTable::new(config, &data)?;
     let profiler =
@@ -147,7 +148,6 @@ pub fn run(
     };
     let mut asked = None;
     let figures = measure.run(&mut loader, built, &monitor, |moment| {
-        let operation = |name, kind: BottleneckType| Some(profiler.operation(name, kind));
         match moment {
             Moment::Begin => {
                 profiler.start_session(&options.name)?;
@@ -159,14 +159,12 @@ pub fn run(
             Moment::Ask => {
                 // At the end of an epoch none came.
                 drop(asked.take());
-                asked = operation("data loading", DataLoading);
+                asked = Some(profiler.operation("data loading", BottleneckType::DataLoading));
             }
             Moment::Batch => {
                 asked = None;
-                if !options.step.is_zero() {
-                    let _step = operation("step", CpuComputation);
-                    std::thread::sleep(options.step);
-                }
+                // Not an operation: it stands for work that is not there to be made faster.
+                std::thread::sleep(options.step);
                 on_batch();
             }
         }

@@ -153,7 +153,8 @@ impl Surroundings {
 /// recorded: fewer than two snapshots, no stage, or no item.
 ///
 /// The sum of the stretches between snapshots gives the figures; intervals need at least 8 of them.
-/// Takes tens of milliseconds: the pipeline is replayed without each stage in turn.
+/// The pipeline is replayed without each stage in turn, which takes tens of milliseconds for two
+/// stages and may take a second for many or for unequal items: ask for it once, not at each tick.
 ///
 /// # Example
 ///
@@ -317,9 +318,7 @@ impl Analysis {
 
     /// The share of the window that the consumer waited or made items itself.
     fn wait_share(&self) -> f64 {
-        let own = self.total.stations.iter().filter(|station| station.on_consumer);
-        let own_s: f64 = own.flat_map(|own| &own.stages).map(|stage| stage.busy_s).sum();
-        ((self.total.consumer_wait_s + own_s) / self.total.at_s).clamp(0.0, 1.0)
+        (self.total.input_s() / self.total.at_s).clamp(0.0, 1.0)
     }
 
     /// What would be gained if a stage were free: as the model says, but never more than the time in

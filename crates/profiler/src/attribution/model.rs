@@ -143,10 +143,7 @@ impl Model {
                 sizes,
             }
         };
-        let own = || stretch.stations.iter().filter(|station| station.on_consumer);
-        let own_busy_s: f64 = own().flat_map(|own| &own.stages).map(|stage| stage.busy_s).sum();
-        let not_its_own_s =
-            own_busy_s + stretch.consumer_wait_s + stretch.consumer_run_delay_s.unwrap_or(0.0);
+        let not_its_own_s = stretch.input_s() + stretch.consumer_run_delay_s.unwrap_or(0.0);
         Some(Self {
             interval_s,
             stations: stretch.stations.iter().map(pool).collect(),

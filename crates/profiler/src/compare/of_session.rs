@@ -17,12 +17,17 @@ const WINDOWS: usize = 20;
 /// and CPU time of the process for each sample; time of each operation's calls (its mean where the
 /// timeline does not have the calls); resident memory, and GPU memory of the process.
 ///
-/// The data's identity is what the attributes `data` and `data.*` say.
+/// The data's identity is what the attribute `data.fingerprint` says, or else `data` and `data.*`.
 impl From<&ProfilingSession> for Comparable {
     fn from(session: &ProfilingSession) -> Self {
         let machine = &session.machine;
         let gib = |bytes: u64| format!("{:.0} GiB", bytes as f64 / f64::from(1 << 30));
-        let is_data = |name: &str| name == "data" || name.starts_with("data.");
+        // The same data may lie elsewhere.
+        let print = "data.fingerprint";
+        let is_data = |name: &str| match session.attributes.contains_key(print) {
+            true => name == print,
+            false => name == "data" || name.starts_with("data."),
+        };
         let data = session.attributes.iter().filter(|(name, _)| is_data(name));
         let mut metrics = Vec::new();
         for pipeline in &session.performance_metrics.pipelines {
@@ -55,7 +60,7 @@ fn of_pipeline(session: &ProfilingSession, pipeline: &PipelineProfile, metrics: 
         let seconds = now.at_s - before.at_s;
         let items = now.items.saturating_sub(before.items) as f64;
         rates.push(items / seconds);
-        working.push(1.0 - (now.consumer_wait_s - before.consumer_wait_s) / seconds);
+        working.push(1.0 - (now.input_s() - before.input_s()) / seconds);
         let cpu_s = cpu_between(&session.resources, before.at_s, now.at_s);
         cpu.extend(cpu_s.filter(|_| items > 0.0).map(|cpu_s| cpu_s * 1e3 / items));
     }

@@ -33,23 +33,37 @@ fn of_threads(analysis: &Analysis, (i, j): StageId) -> Option<String> {
     let with = |threads| model.interval_if(Change::Threads(i, threads));
     let best_s = with(most);
     // As many as reach what many would, by and large.
-    let threads = (before + 1..=most).find(|threads| with(*threads) <= 1.02 * best_s)?;
+    let threads = thread_counts(before, most).find(|threads| with(*threads) <= 1.02 * best_s)?;
     let reached_s = with(threads);
     if reached_s > 0.98 * model.interval_s {
         return None;
     }
     let workers = plural(threads, "thread");
+    // A loop that does next to nothing takes any number.
+    let consumer_s = model.consumer_s();
+    let taken = match consumer_s > 0.01 * model.interval_s {
+        true => format!(", and the loop takes {}", per_second(1.0 / consumer_s)),
+        false => String::new(),
+    };
     Some(format!(
-        "{} `{}` on {workers}{}: they would supply {} items/s, and the loop takes {}; predicted {} \
-         items/s instead of {}",
+        "{} `{}` on {workers}{}: they would supply {} items/s{taken}; predicted {} items/s instead \
+         of {}",
         if before == 0 { "run" } else { "serve" },
         station.name,
         if before == 0 { " of its own".to_owned() } else { format!(" (now {before})") },
         per_second(1.0 / model.supply_s(i, threads).max(f64::MIN_POSITIVE)),
-        per_second(1.0 / model.consumer_s().max(f64::MIN_POSITIVE)),
         per_second(1.0 / reached_s),
         per_second(1.0 / model.interval_s),
     ))
+}
+
+/// Of more threads than `now`, up to `most`: each number while they are few, then in steps of a
+/// quarter, since each is a replay.
+fn thread_counts(now: usize, most: usize) -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(now + 1), move |threads| {
+        (*threads < most).then(|| (threads + (threads / 4).max(1)).min(most))
+    })
+    .filter(move |threads| *threads <= most)
 }
 
 /// What waiting for a core, for a lock or for another thread asks for.

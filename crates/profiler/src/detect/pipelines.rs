@@ -24,7 +24,7 @@ impl Detector for PipelineDetector {
         let profiles = session.performance_metrics.pipelines.iter();
         profiles
             .filter_map(|profile| Finder::new(profile, &surroundings))
-            .flat_map(|finder| finder.find())
+            .flat_map(|finder| finder.find(threshold))
             .filter(|found| found.optimization_potential.is_some_and(|gain| gain >= threshold))
             .collect()
     }
@@ -43,14 +43,18 @@ impl Finder {
         Some(Self { attribution, analysis })
     }
 
-    fn find(&self) -> Vec<Bottleneck> {
+    /// Those that would gain `threshold` or more: advice on others would only take time.
+    fn find(&self, threshold: f64) -> Vec<Bottleneck> {
         if self.attribution.verdict == Verdict::Ambiguous {
             return vec![self.late()];
         }
         let stations = self.attribution.stations.iter().enumerate();
         let stages =
             stations.flat_map(|(i, station)| (0..station.stages.len()).map(move |j| (i, j)));
-        stages.map(|(i, j)| self.stage(i, j)).chain(self.short_queue()).collect()
+        let worth = |&(i, j): &(usize, usize)| {
+            self.attribution.stations[i].stages[j].optimization_potential >= threshold
+        };
+        stages.filter(worth).map(|(i, j)| self.stage(i, j)).chain(self.short_queue()).collect()
     }
 
     fn stage(&self, i: usize, j: usize) -> Bottleneck {

@@ -108,7 +108,7 @@ impl<'a> Flow<'a> {
             items,
             batches: last.batches.saturating_sub(first.batches),
             items_per_s: items as f64 / window_s,
-            consumer_wait_share: share(|snapshot| snapshot.consumer_wait_s).min(1.0),
+            consumer_wait_share: share(PipelineSnapshot::input_s).min(1.0),
             consumer_busy_share: share(|snapshot| snapshot.consumer_busy_s).min(1.0),
             queue_readiness: profile.attribution.as_ref().and_then(|a| a.queue_readiness),
             stations: stations.collect(),

@@ -264,7 +264,7 @@ pub(crate) fn windows(snapshots: &[PipelineSnapshot]) -> Vec<Window> {
         (seconds > 0.0).then(|| Window {
             at_s: now.at_s,
             items_per_s: now.items.saturating_sub(before.items) as f64 / seconds,
-            wait_share: share(before.consumer_wait_s, now.consumer_wait_s),
+            wait_share: share(before.input_s(), now.input_s()),
             empty_share: before.queue_empty_s.zip(now.queue_empty_s).map(|(a, b)| share(a, b)),
         })
     });

@@ -35,9 +35,11 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Loads with one setting under the profiler, and reports what took the time.
     Profile(profile::ProfileArgs),
-    /// Compares two profiles, or two sweeps; exit code 1 if something became worse.
+    /// Compares two profiles, or two sweeps. Exit code 1: something became worse; 2: they cannot be
+    /// compared.
     Compare(compare::CompareArgs),
-    /// Measures what the profiler itself costs, beside what is promised.
+    /// Measures what the profiler itself costs, beside what is promised. Exit code 1: a promise does
+    /// not hold.
     SelfTest(self_test::SelfTestArgs),
     /// Writes the batches that training would get, to look at.
     ShowBatch(show_batch::ShowBatchArgs),
@@ -99,7 +101,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Where even the message cannot be written, the exit code is all that is left.
             let _ = error.print();
-            return ExitCode::from(u8::from(error.use_stderr()));
+            return ExitCode::from(if error.use_stderr() { refusal(1) } else { 0 });
         }
     };
     let done = match cli.command {
@@ -117,8 +119,18 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Where nobody listens, the exit code is all that is left.
             let _ = writeln!(io::stderr(), "error: {}", Report(&error));
-            ExitCode::from(error.exit_code())
+            ExitCode::from(refusal(error.exit_code()))
         }
+    }
+}
+
+/// The exit code where a command could not do what it was asked: `code`, or 2 for those whose 1 is
+/// an answer.
+fn refusal(code: u8) -> u8 {
+    let command = std::env::args_os().nth(1);
+    match command.is_some_and(|command| command == "compare" || command == "self-test") {
+        true => 2,
+        false => code,
     }
 }
 

@@ -33,7 +33,8 @@ pub(super) fn run(args: ProfileArgs) -> Result<(), TunerError> {
     if args.source.json {
         utf8("--out", args.out.as_deref())?;
     }
-    let name = args.source.config.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = args.source.config.file_stem().unwrap_or_default().to_string_lossy();
+    let name = name.replace(char::is_control, "-");
     let out = args.out.unwrap_or_else(|| profile::default_path(&args.source.config));
     let options = ProfileOptions {
         name,
