@@ -44,5 +44,6 @@ pub mod stage;
 mod summary;
 mod thinned;
 pub mod thread;
+mod time_mean;
 pub mod trackers;
 mod usage;

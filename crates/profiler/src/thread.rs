@@ -1,6 +1,7 @@
 //! What the kernel tells of one thread of this process.
 
 use std::fs;
+use std::path::Path;
 
 /// CPU time of a thread, and how long it was ready to run and had no core, since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -15,7 +16,12 @@ pub struct ThreadTimes {
 /// thread or file. They lag behind by a tick of the scheduler, and are 0 where it keeps no
 /// statistics.
 pub fn thread_times(tid: i32) -> Option<ThreadTimes> {
-    let text = fs::read_to_string(format!("/proc/self/task/{tid}/schedstat")).ok()?;
+    times_in(Path::new(&format!("/proc/self/task/{tid}")))
+}
+
+/// Those of the thread whose folder is `dir`.
+pub(crate) fn times_in(dir: &Path) -> Option<ThreadTimes> {
+    let text = fs::read_to_string(dir.join("schedstat")).ok()?;
     let mut nanos = text.split_ascii_whitespace().map(|number| number.parse::<u64>().ok());
     let cpu_s = nanos.next()?? as f64 * 1e-9;
     let run_delay_s = nanos.next().flatten().map(|nanos| nanos as f64 * 1e-9);

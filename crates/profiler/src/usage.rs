@@ -2,28 +2,30 @@
 
 use crate::resources::ResourceSample;
 use crate::session::{GpuDeviceProfile, GpuProfile, MemoryProfile};
+use crate::time_mean::TimeMean;
 
 /// What the samples so far add up to.
 #[derive(Debug, Default)]
 pub(crate) struct Usage {
-    memory: Option<(MemoryProfile, Mean)>,
+    memory: Option<(MemoryProfile, TimeMean)>,
     gpus: Vec<Device>,
 }
 
 #[derive(Debug, Default)]
 struct Device {
     profile: GpuDeviceProfile,
-    utilization: Mean,
-    received: Mean,
-    sent: Mean,
+    utilization: TimeMean,
+    received: TimeMean,
+    sent: TimeMean,
 }
 
 impl Usage {
     pub(crate) fn add(&mut self, sample: &ResourceSample) {
         if let Some(memory) = &sample.memory {
             let bytes = memory.resident_bytes;
-            let new =
-                || (MemoryProfile { start_bytes: bytes, ..Default::default() }, Mean::default());
+            let new = || {
+                (MemoryProfile { start_bytes: bytes, ..Default::default() }, TimeMean::default())
+            };
             let (profile, mean) = self.memory.get_or_insert_with(new);
             mean.add(sample.at_s, Some(bytes as f64));
             profile.end_bytes = bytes;
@@ -70,33 +72,6 @@ impl Device {
             pcie_tx_mean_bytes_per_s: self.sent.value(),
             ..self.profile.clone()
         }
-    }
-}
-
-/// The mean over time of a value that is known now and then (trapezoids between neighbours).
-#[derive(Debug, Default)]
-struct Mean {
-    before: Option<(f64, f64)>,
-    latest: Option<f64>,
-    area: f64,
-    seconds: f64,
-}
-
-impl Mean {
-    fn add(&mut self, at_s: f64, value: Option<f64>) {
-        if let (Some((before_s, before)), Some(value)) = (self.before, value)
-            && at_s > before_s
-        {
-            self.area += 0.5 * (before + value) * (at_s - before_s);
-            self.seconds += at_s - before_s;
-        }
-        self.before = value.map(|value| (at_s, value));
-        self.latest = value.or(self.latest);
-    }
-
-    /// `None` if no value was ever known; the latest one if it never was for a stretch of time.
-    fn value(&self) -> Option<f64> {
-        if self.seconds > 0.0 { Some(self.area / self.seconds) } else { self.latest }
     }
 }
 

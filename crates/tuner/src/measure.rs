@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use loader::{Loader, Stats};
+use loader::{Loader, Settings, Stats};
 use profiler::monitor::{Monitor, Window};
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
@@ -55,6 +55,11 @@ pub(crate) struct Measure {
     pub(crate) measure_s: f64,
 }
 
+/// Batches to leave out: what is ready or half-ready when the first batch comes was made by idle workers.
+pub(crate) fn warmup_batches(settings: &Settings) -> usize {
+    1 + settings.num_workers + settings.prefetch_depth
+}
+
 /// What happens while a loader is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Moment {
@@ -69,6 +74,8 @@ pub(crate) enum Moment {
 /// What a measurement began with.
 struct Begun<'a> {
     at: Instant,
+    /// Batches that came before.
+    seen: usize,
     stats: Stats,
     usage: Window<'a>,
 }
@@ -96,7 +103,7 @@ impl Measure {
                 {
                     on(Moment::Begin)?;
                     let (at, stats) = (Instant::now(), epoch.stats());
-                    begun = Some(Begun { at, stats, usage: monitor.window() });
+                    begun = Some(Begun { at, seen, stats, usage: monitor.window() });
                 }
                 on(Moment::Ask)?;
                 let Some(batch) = epoch.next() else { break };
@@ -105,14 +112,13 @@ impl Measure {
                 seen += 1;
                 let (first_batch_s, context_bytes) = *first
                     .get_or_insert_with(|| (built.elapsed().as_secs_f64(), gpu_bytes(monitor)));
-                let Some(Begun { at, stats, .. }) = &begun else { continue };
+                let Some(Begun { at, seen: before, .. }) = &begun else { continue };
                 let wall_s = at.elapsed().as_secs_f64();
-                let done = epoch.stats().since(stats);
-                if (done.batches as usize) < self.least_batches || wall_s < self.measure_s {
+                if seen - before < self.least_batches || wall_s < self.measure_s {
                     continue;
                 }
-                let Some(Begun { usage, .. }) = begun.take() else { continue };
-                let usage = usage.finish();
+                let Some(Begun { stats, usage, .. }) = begun.take() else { continue };
+                let (done, usage) = (epoch.stats().since(&stats), usage.finish());
                 return Ok(Figures {
                     pin_memory,
                     samples_per_s: done.samples as f64 / wall_s,

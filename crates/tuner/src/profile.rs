@@ -13,7 +13,7 @@ use profiler::rules::DataLoadingBottleneck;
 use profiler::session::ProfilingSession;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{Figures, LEAST_BATCHES, Measure, Moment, SAMPLING};
+use crate::measure::{Figures, LEAST_BATCHES, Measure, Moment, SAMPLING, warmup_batches};
 use crate::sweep::fingerprint::DataTable;
 use crate::sweep::grid::Cell;
 use crate::sweep::score::{ScoreTerms, bottlenecks};
@@ -81,11 +81,6 @@ pub fn profile_loader(
     let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
     let figures = measure.run(loader, Instant::now(), &monitor, |_| Ok(()))?;
     Ok(DataLoadingProfile::new(&settings, figures))
-}
-
-/// What is ready or half-ready when the first batch comes was made by idle workers.
-pub(crate) fn warmup_batches(settings: &Settings) -> usize {
-    1 + settings.num_workers + settings.prefetch_depth
 }
 
 /// How `tuner profile` measures.

@@ -1,6 +1,8 @@
 //! Running sums of a window: time-weighted means and peaks, in memory that does not grow.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
+
+use crate::time_mean::TimeMean;
 
 /// The process at one moment.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +17,7 @@ pub(super) struct Sample {
 /// Running sums of one window.
 #[derive(Debug)]
 pub(super) struct Sums {
+    began: Instant,
     last_at: Instant,
     memory: TimeMean,
     memory_peak_bytes: Option<u64>,
@@ -25,6 +28,7 @@ impl Sums {
     /// A window that begins with `first`.
     pub(super) fn new(first: Sample) -> Self {
         let mut sums = Self {
+            began: first.at,
             last_at: first.at,
             memory: TimeMean::default(),
             memory_peak_bytes: None,
@@ -37,15 +41,18 @@ impl Sums {
     /// Adds a sample, unless it is older than the one before.
     pub(super) fn add(&mut self, sample: Sample) {
         // The thread may have taken its sample before this window took its first.
-        let Some(time) = sample.at.checked_duration_since(self.last_at) else { return };
+        if sample.at < self.last_at {
+            return;
+        }
         self.last_at = sample.at;
-        self.memory.add(time, sample.memory_bytes);
+        let at_s = (sample.at - self.began).as_secs_f64();
+        self.memory.add(at_s, sample.memory_bytes.map(|bytes| bytes as f64));
         self.memory_peak_bytes = self.memory_peak_bytes.max(sample.memory_bytes);
-        self.gpu.add(time, sample.gpu_bytes);
+        self.gpu.add(at_s, sample.gpu_bytes.map(|bytes| bytes as f64));
     }
 
     pub(super) fn memory_mean_bytes(&self) -> Option<u64> {
-        self.memory.mean()
+        self.memory.value().map(|mean| mean.round() as u64)
     }
 
     pub(super) fn memory_peak_bytes(&self) -> Option<u64> {
@@ -54,40 +61,14 @@ impl Sums {
 
     /// The mean over the time for which it was known.
     pub(super) fn gpu_mean_bytes(&self) -> Option<u64> {
-        self.gpu.mean()
-    }
-}
-
-/// The mean over time of a value that is known now and then (trapezoids between neighbours).
-#[derive(Debug, Default)]
-struct TimeMean {
-    before: Option<f64>,
-    latest: Option<f64>,
-    area: f64,
-    seconds: f64,
-}
-
-impl TimeMean {
-    /// The value `time` after the one before; `None` where it is not known.
-    fn add(&mut self, time: Duration, value: Option<u64>) {
-        let value = value.map(|value| value as f64);
-        if let (Some(before), Some(now)) = (self.before, value) {
-            self.area += 0.5 * (before + now) * time.as_secs_f64();
-            self.seconds += time.as_secs_f64();
-        }
-        self.before = value;
-        self.latest = value.or(self.latest);
-    }
-
-    /// `None` if no value was ever known; the latest one if it never was for a stretch of time.
-    fn mean(&self) -> Option<u64> {
-        let mean = if self.seconds > 0.0 { Some(self.area / self.seconds) } else { self.latest };
-        mean.map(|mean| mean.round() as u64)
+        self.gpu.value().map(|mean| mean.round() as u64)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// Sums of samples at milliseconds after the first: memory and GPU memory in bytes.

@@ -29,6 +29,7 @@ use crate::bottleneck::BottleneckType;
 use crate::config::ProfilingLevel;
 use crate::notes::Notes;
 use crate::session::{OperationStats, Span};
+use crate::thread::current_tid;
 
 /// Called at the edges of operations that wait for a device.
 pub type SyncHook = Arc<dyn Fn() + Send + Sync>;
@@ -230,8 +231,7 @@ impl Recorder {
 
     /// Gives the calling thread a table.
     fn join(self: Arc<Self>) -> Entry {
-        let tid = rustix::thread::gettid().as_raw_nonzero().get();
-        let table = Table::new(tid, self.one_in, self.spans_left.clone().map(Spans::new));
+        let table = Table::new(current_tid(), self.one_in, self.spans_left.clone().map(Spans::new));
         self.lock().running.push(table.published.clone());
         let (session, clocks) = (self.key, self.clocks);
         Entry { session, recorder: Arc::downgrade(&self), clocks, table: RefCell::new(table) }

@@ -11,6 +11,7 @@ use std::{fs, io};
 use super::cpu::stat_fields;
 use super::source::{Pace, SLOW_S, Tick, named};
 use crate::resources::ThreadUsage;
+use crate::thread::times_in;
 
 /// Threads that ended and are told one by one; of more, those with the least CPU time are told
 /// together.
@@ -195,13 +196,10 @@ fn read_thread(dir: &Path) -> Option<Thread> {
     let (name, fields) = stat_fields(&stat)?;
     let number = |field: usize| fields.clone().nth(field - 3)?.parse::<u64>().ok();
     let in_ticks = || Some((number(14)?.saturating_add(number(15)?)) as f64 * tick_s);
-    let schedstat = fs::read_to_string(dir.join("schedstat")).ok();
-    let mut nanos = schedstat.iter().flat_map(|text| text.split_ascii_whitespace());
-    let mut seconds = || Some(nanos.next()?.parse::<u64>().ok()? as f64 * 1e-9);
-    let (cpu_s, run_delay_s) = (seconds(), seconds());
+    let times = times_in(dir);
     let used = Used {
-        cpu_s: cpu_s.or_else(in_ticks)?,
-        run_delay_s,
+        cpu_s: times.map(|times| times.cpu_s).or_else(in_ticks)?,
+        run_delay_s: times.and_then(|times| times.run_delay_s),
         blocked_s: number(42).unwrap_or(0) as f64 * tick_s,
     };
     Some(Thread {

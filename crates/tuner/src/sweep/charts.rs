@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::Once;
 
 use image::RgbImage;
 use plotters::coord::Shift;
 use plotters::element::Rectangle;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontStyle, register_font};
+use profiler::report::charts::use_own_font;
 
 use super::summary::CellSummary;
 use crate::{TunerError, files};
@@ -97,15 +96,6 @@ pub fn heat_map(cells: &[CellSummary], folder: &Path) -> Result<(), TunerError> 
 fn chart_error(path: &Path) -> impl FnOnce(String) -> TunerError {
     let path = path.to_owned();
     move |message| TunerError::Chart { path, message }
-}
-
-/// Text looks the same on every machine, with or without fonts installed.
-fn use_own_font() {
-    static ONCE: Once = Once::new();
-    ONCE.call_once(|| {
-        // If the font that is built in were broken, drawing would say so.
-        let _ = register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular());
-    });
 }
 
 fn draw<DB: DrawingBackend>(backend: DB, heats: &[Heat; 2]) -> Result<(), String> {

@@ -19,7 +19,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::grid::Cell;
-use crate::measure::{Figures, LEAST_BATCHES, Measure, SAMPLING};
+use crate::measure::{Figures, LEAST_BATCHES, Measure, SAMPLING, warmup_batches};
 use crate::{Config, TunerError, dataset};
 
 /// What a trial process is to measure.
@@ -252,8 +252,7 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
     };
     let data = dataset::open(config)?;
     let measure = Measure {
-        // What is ready or half-ready when the first batch comes was made by idle workers.
-        warmup_batches: 1 + cell.num_workers + cell.prefetch_depth,
+        warmup_batches: warmup_batches(&settings),
         warmup_s: config.sweep.warmup_s,
         least_batches: LEAST_BATCHES,
         measure_s: config.sweep.measure_s,
