@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crossbeam::utils::CachePadded;
 use preproc::SampleRng;
 use profiler::stage::{Stage, StageClock, StageCounters};
+use profiler::thread::panic_message;
 use rand::RngExt;
 
 use crate::bad_samples::OnError;
@@ -186,12 +187,6 @@ impl Worker {
 
 /// A panic of `who` as an error, with what it said.
 pub(crate) fn panicked(who: &str, panic: &(dyn Any + Send)) -> SampleError {
-    let message = if let Some(message) = panic.downcast_ref::<&str>() {
-        message
-    } else if let Some(message) = panic.downcast_ref::<String>() {
-        message
-    } else {
-        "(no message)"
-    };
+    let message = panic_message(panic);
     SampleError::from(format!("{who} panicked: {message}"))
 }

@@ -13,6 +13,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::statistics::{median, sorted};
+
 mod of_session;
 
 /// The value of [`Comparison::schema`].
@@ -292,7 +294,7 @@ fn differences(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> Ve
 
 /// `None` where a side has no values.
 fn row(a: &Metric, b: &Metric, threshold: f64) -> Option<Row> {
-    let (before, after) = (known(&a.values), known(&b.values));
+    let (before, after) = (sorted(&a.values), sorted(&b.values));
     let (median_a, median_b) = (median(&before)?, median(&after)?);
     let ratio = (median_a != 0.0).then(|| median_b / median_a);
     let interval = interval(&before, &after);
@@ -322,18 +324,6 @@ fn outcome([low, high]: [f64; 2], higher_is_better: bool, threshold: f64) -> Out
         _ if low >= 1.0 - threshold && high <= 1.0 + threshold => Outcome::Same,
         _ => Outcome::Inconclusive,
     }
-}
-
-fn known(values: &[f64]) -> Vec<f64> {
-    let mut known: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
-    known.sort_unstable_by(f64::total_cmp);
-    known
-}
-
-/// Of values in order.
-fn median(sorted: &[f64]) -> Option<f64> {
-    let upper = sorted.get(sorted.len() / 2)?;
-    Some((sorted[(sorted.len() - 1) / 2] + upper) / 2.0)
 }
 
 const RESAMPLES: usize = 4000;

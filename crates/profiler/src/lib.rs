@@ -9,8 +9,8 @@
 //! finds stages and operations that hold the program up, [`rules`] find resources that are short and
 //! the documented data-loading bottlenecks, and a [`bottleneck`] says what to do. A [`session`] holds
 //! all of it; [`report`] writes it to files (feature `report`), and [`compare`] holds two beside each
-//! other. [`extend`] is where code of one's own comes in. [`self_test`] measures what all this
-//! costs.
+//! other; [`statistics`] has the means and quantiles for it. [`extend`] is where code of one's own
+//! comes in. [`self_test`] measures what all this costs.
 //!
 //! The crate knows no libtorch: any program can use it.
 
@@ -41,6 +41,7 @@ pub mod rules;
 pub mod self_test;
 pub mod session;
 pub mod stage;
+pub mod statistics;
 mod summary;
 mod thinned;
 pub mod thread;

@@ -2,6 +2,8 @@
 
 use std::any::Any;
 
+use crate::thread::panic_message;
+
 /// Lines, of which only the first are kept.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Notes {
@@ -29,7 +31,5 @@ impl Notes {
 
 /// What a panic said.
 pub(crate) fn words_of(panic: &(dyn Any + Send)) -> String {
-    let said = panic.downcast_ref::<&str>().copied();
-    let said = said.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", said.unwrap_or("without words"))
+    format!("it panicked: {}", panic_message(panic))
 }

@@ -1,5 +1,6 @@
-//! What the kernel tells of one thread of this process.
+//! What the kernel tells of one thread of this process, and what a thread that panicked said.
 
+use std::any::Any;
 use std::fs;
 use std::path::Path;
 
@@ -31,4 +32,10 @@ pub(crate) fn times_in(dir: &Path) -> Option<ThreadTimes> {
 /// The kernel's number of the calling thread.
 pub fn current_tid() -> i32 {
     rustix::thread::gettid().as_raw_nonzero().get()
+}
+
+/// What a panic said, for `catch_unwind` and `join`.
+pub fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)")
 }

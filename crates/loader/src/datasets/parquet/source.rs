@@ -1,6 +1,5 @@
 //! Parquet files: how they are read, and what they say of themselves.
 
-use std::any::Any;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::os::unix::fs::FileExt;
@@ -14,6 +13,7 @@ use parquet::errors::ParquetError as Cause;
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData};
 use parquet::file::reader::{ChunkReader, Length};
 use parquet::schema::types::SchemaDescriptor;
+use profiler::thread::panic_message;
 
 use super::error::ParquetError;
 
@@ -106,13 +106,11 @@ pub(super) fn guarded<T>(
     work: impl FnOnce() -> Result<T, ParquetError>,
 ) -> Result<T, ParquetError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        Err(ParquetError::Panic { path: path.to_owned(), message: message(&*panic) })
+        Err(ParquetError::Panic {
+            path: path.to_owned(),
+            message: panic_message(&*panic).to_owned(),
+        })
     })
-}
-
-fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("(no message)").to_owned()
 }
 
 /// An error of the decoder, without its wrapper around input and output.
