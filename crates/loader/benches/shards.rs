@@ -16,8 +16,8 @@ use loader::{Dataset, ImageFolder, Loader, ParquetImages, TarShards};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use preproc::transform::{Normalize, RandomResizedCrop};
-use preproc::{Compose, DecodeOptions, Transform};
+use preproc::transform::{Normalize, RandomResizedCrop, ToTensor};
+use preproc::{Compose, DecodeOptions, ImageTransform};
 use tempfile::TempDir;
 
 /// Samples, of 60 KB each.
@@ -64,9 +64,12 @@ fn data() -> &'static Path {
 }
 
 fn compose() -> Compose {
-    let crop = Transform::RandomResizedCrop(RandomResizedCrop::new(224));
-    let end = [Transform::ToTensor, Transform::Normalize(Normalize::IMAGENET)];
-    let transforms = [vec![Transform::Decode, crop], end.to_vec()].concat();
+    let crop = ImageTransform::RandomResizedCrop(RandomResizedCrop::new(224));
+    let end = [
+        ImageTransform::ToTensor(ToTensor::default()),
+        ImageTransform::Normalize(Normalize::IMAGENET),
+    ];
+    let transforms = [vec![ImageTransform::Decode, crop], end.to_vec()].concat();
     Compose::new(transforms, DecodeOptions::default()).unwrap()
 }
 

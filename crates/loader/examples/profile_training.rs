@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use loader::{ImageFolder, Loader};
-use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop};
-use preproc::{Compose, DecodeOptions, Transform};
+use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop, ToTensor};
+use preproc::{Compose, DecodeOptions, ImageTransform};
 use profiler::bottleneck::BottleneckType::{CpuComputation, DataLoading, Preprocessing};
 use profiler::config::{ProfilerConfig, ProfilingLevel};
 use profiler::profiler::BottleneckProfiler;
@@ -20,11 +20,11 @@ fn main() -> Result<()> {
     let epochs: u64 = arguments.next().map_or(Ok(2), |epochs| epochs.parse())?;
 
     let transforms = vec![
-        Transform::Decode,
-        Transform::RandomResizedCrop(RandomResizedCrop::new(96)),
-        Transform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
-        Transform::ToTensor,
-        Transform::Normalize(Normalize::IMAGENET),
+        ImageTransform::Decode,
+        ImageTransform::RandomResizedCrop(RandomResizedCrop::new(96)),
+        ImageTransform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
+        ImageTransform::ToTensor(ToTensor::default()),
+        ImageTransform::Normalize(Normalize::IMAGENET),
     ];
     let dataset = ImageFolder::open(&folder, Compose::new(transforms, DecodeOptions::default())?)?;
     let classes = dataset.classes().len() as i64;

@@ -5,6 +5,7 @@ use std::hash::Hasher;
 use std::sync::Arc;
 
 use preproc::SampleRng;
+use preproc::transform::Layout;
 use profiler::stage::StageClock;
 
 use crate::ffi::Dtype;
@@ -138,12 +139,33 @@ pub struct Field {
     pub shape: Vec<usize>,
     /// Type of its elements.
     pub dtype: Dtype,
+    /// Order of its elements in memory; row-major if not said otherwise.
+    pub layout: Layout,
 }
 
 impl Field {
     /// A field of `shape` for each sample.
     pub fn new(name: &str, shape: impl Into<Vec<usize>>, dtype: Dtype) -> Self {
-        Self { name: name.to_owned(), shape: shape.into(), dtype }
+        Self { name: name.to_owned(), shape: shape.into(), dtype, layout: Layout::default() }
+    }
+
+    /// The same with its elements in another order: [`Layout::ChannelsLast`] of `[C, H, W]` are
+    /// written as `[H, W, C]`, and the batch is a tensor `[N, C, H, W]` in libtorch's memory format
+    /// `channels_last`. Shapes of other than three sides have but one order.
+    #[must_use]
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.layout = layout;
+        self
+    }
+
+    /// Sides of a sample as they lie in memory, and whether channels come last there.
+    pub(crate) fn in_memory(&self) -> (Vec<usize>, bool) {
+        match (&self.shape[..], self.layout) {
+            (&[channels, height, width], Layout::ChannelsLast) => {
+                (vec![height, width, channels], true)
+            }
+            _ => (self.shape.clone(), false),
+        }
     }
 
     /// Elements in one sample; `usize::MAX` if there are more.

@@ -8,15 +8,15 @@
 //!
 //! ```no_run
 //! use loader::{ImageFolder, Loader};
-//! use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop};
-//! use preproc::{Compose, DecodeOptions, Transform};
+//! use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop, ToTensor};
+//! use preproc::{Compose, DecodeOptions, ImageTransform};
 //!
 //! let transforms = vec![
-//!     Transform::Decode,
-//!     Transform::RandomResizedCrop(RandomResizedCrop::new(224)),
-//!     Transform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
-//!     Transform::ToTensor,
-//!     Transform::Normalize(Normalize::IMAGENET),
+//!     ImageTransform::Decode,
+//!     ImageTransform::RandomResizedCrop(RandomResizedCrop::new(224)),
+//!     ImageTransform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
+//!     ImageTransform::ToTensor(ToTensor::default()),
+//!     ImageTransform::Normalize(Normalize::IMAGENET),
 //! ];
 //! let dataset = ImageFolder::open("train", Compose::new(transforms, DecodeOptions::default())?)?;
 //! let mut loader = Loader::from_settings("recommended.toml", dataset)?.build()?;

@@ -71,13 +71,15 @@ impl Slots {
                 // SAFETY: every slot is finished and the leases, which are given out once, are here:
                 // nobody else uses the memory.
                 unsafe { memory.close_gaps(self.tickets.len(), bad) };
+                let (sample, channels_last) = field.in_memory();
                 let shape: Vec<i64> = std::iter::once(self.tickets.len() - bad.len())
-                    .chain(field.shape.iter().copied())
+                    .chain(sample)
                     .map(|n| n as i64)
                     .collect();
                 // SAFETY: the slab has room for a full batch of this field; every slot is finished
                 // and none can be claimed again, so nobody else uses it.
-                unsafe { lease.into_tensor(&shape, field.dtype) }
+                let tensor = unsafe { lease.into_tensor(&shape, field.dtype) }?;
+                Ok(if channels_last { tensor.f_permute([0, 3, 1, 2])? } else { tensor })
             });
         Some(tensors.collect())
     }

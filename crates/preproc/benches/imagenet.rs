@@ -12,10 +12,11 @@ use divan::{Bencher, black_box};
 use preproc::decode::Decoder;
 use preproc::resample::{Resampling, Resizer};
 use preproc::transform::{
-    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size,
+    CenterCrop, HorizontalFlip, Layout, Normalize, RandomResizedCrop, Resize, ResizeSize, Size,
+    ToTensor,
 };
 use preproc::write::Writer;
-use preproc::{Compose, DecodeOptions, Pixels, Region, SampleRng, Transform, Worker};
+use preproc::{Compose, DecodeOptions, ImageTransform, Pixels, Region, SampleRng, Worker};
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -81,12 +82,12 @@ fn resample(bencher: Bencher<'_, '_>) {
 
 fn bench_write(bencher: Bencher<'_, '_>, mirrored: bool) {
     let pixels = decoded(&common::imagenet_like());
-    let writer = Writer::new(&Normalize::IMAGENET);
+    let writer = Writer::new(&Normalize::IMAGENET, Layout::Nchw);
     let region = Region { left: 100, top: 60, width: SIDE, height: SIDE };
     let mut out = vec![0.0; SAMPLE];
     bencher
         .counter(ItemsCount::new(1_u32))
-        .bench_local(|| writer.write(black_box(&pixels), region, mirrored, &mut out));
+        .bench_local(|| writer.write(black_box(&pixels), region, [mirrored, false], &mut out));
 }
 
 #[divan::bench]
@@ -99,12 +100,15 @@ fn write_mirrored(bencher: Bencher<'_, '_>) {
     bench_write(bencher, true);
 }
 
-fn bench_compose(bencher: Bencher<'_, '_>, steps: Vec<Transform>) {
+fn bench_compose(bencher: Bencher<'_, '_>, steps: Vec<ImageTransform>) {
     let bytes = common::imagenet_like();
     let transforms = [
-        vec![Transform::Decode],
+        vec![ImageTransform::Decode],
         steps,
-        vec![Transform::ToTensor, Transform::Normalize(Normalize::IMAGENET)],
+        vec![
+            ImageTransform::ToTensor(ToTensor::default()),
+            ImageTransform::Normalize(Normalize::IMAGENET),
+        ],
     ];
     let compose = Compose::new(transforms.concat(), DecodeOptions::default()).unwrap();
     let mut worker = Worker::default();
@@ -123,8 +127,8 @@ fn compose_training(bencher: Bencher<'_, '_>) {
     bench_compose(
         bencher,
         vec![
-            Transform::RandomResizedCrop(RandomResizedCrop::new(SIDE)),
-            Transform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
+            ImageTransform::RandomResizedCrop(RandomResizedCrop::new(SIDE)),
+            ImageTransform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
         ],
     );
 }
@@ -134,8 +138,8 @@ fn compose_evaluation(bencher: Bencher<'_, '_>) {
     bench_compose(
         bencher,
         vec![
-            Transform::Resize(Resize { size: ResizeSize::Short(256) }),
-            Transform::CenterCrop(CenterCrop { size: Size::Square(SIDE) }),
+            ImageTransform::Resize(Resize { size: ResizeSize::Short(256) }),
+            ImageTransform::CenterCrop(CenterCrop { size: Size::Square(SIDE) }),
         ],
     );
 }

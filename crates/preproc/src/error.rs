@@ -52,6 +52,38 @@ pub enum ImageError {
     Resample(#[from] ResampleError),
 }
 
+/// Why a transform failed.
+#[derive(Debug, Error)]
+pub enum TransformError {
+    /// The image could not be decoded, cut or resampled.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// A parameter is out of range.
+    #[error(transparent)]
+    Parameter(#[from] ComposeError),
+    /// A tensor of a shape or type that the transform is not for.
+    #[error("`{name}` got a tensor {got}, but must get {expected}")]
+    Tensor {
+        /// The transform.
+        name: &'static str,
+        /// Type and shape of the tensor.
+        got: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// libtorch refused.
+    #[error("libtorch refused")]
+    Torch(#[from] tch::TchError),
+    /// A transform of the program's own failed.
+    #[error("`{name}` failed")]
+    Custom {
+        /// The transform.
+        name: String,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
 /// Why the resampler refused.
 #[derive(Debug, Error)]
 pub enum ResampleError {
@@ -79,11 +111,16 @@ pub enum ComposeError {
     #[error("`{name}` cannot follow `to_tensor`; only one `normalize` can")]
     AfterToTensor {
         /// The transform.
-        name: &'static str,
+        name: String,
     },
     /// `normalize` works on tensors.
     #[error("`normalize` must come after `to_tensor`")]
     NormalizeBeforeToTensor,
+    /// Bytes are not normalised.
+    #[error(
+        "`normalize` cannot follow `to_tensor` with `dtype = \"uint8\"`\nhint: leave it out, and normalise on the device"
+    )]
+    NormalizeBytes,
     /// Samples would differ in shape.
     #[error(
         "samples would have different shapes\nhint: add `center_crop` or `random_resized_crop`, or give `resize` both sides: `[height, width]`"
@@ -93,7 +130,7 @@ pub enum ComposeError {
     #[error("`{name}`: `{parameter}` is {got}, but must be {expected}")]
     Value {
         /// The transform.
-        name: &'static str,
+        name: String,
         /// The parameter.
         parameter: &'static str,
         /// Its value.

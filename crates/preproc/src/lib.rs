@@ -1,9 +1,10 @@
 //! From the bytes of an image file to a sample.
 //!
 //! The data's way: [`decode`] turns bytes into [`Pixels`], the steps in [`transform`] draw from a
-//! [`SampleRng`] what [`resample`] then cuts and resizes, [`write`](mod@write) lays it out as
-//! `[3, H, W]` float32. A [`Compose`] plans a list of [`Transform`]s once and then runs it on every
-//! sample, decoding and resampling only what of an image is kept.
+//! [`SampleRng`] what [`resample`] then cuts and resizes, [`write`](mod@write) lays it out as a
+//! batch wants it. A [`Compose`] plans a list of [`ImageTransform`]s once and then runs it on every
+//! sample, decoding and resampling only what of an image is kept. [`Transform`] is the trait of
+//! them all, and of those on tensors.
 
 pub mod compose;
 pub mod decode;
@@ -13,11 +14,12 @@ mod pixels;
 pub mod resample;
 mod rng;
 pub mod transform;
+mod view;
 pub mod write;
 
 pub use compose::{Compose, Worker};
 pub use decode::DecodeOptions;
-pub use error::{ComposeError, ImageError, ResampleError};
+pub use error::{ComposeError, ImageError, ResampleError, TransformError};
 pub use pixels::{Pixels, Region};
 pub use rng::SampleRng;
-pub use transform::Transform;
+pub use transform::{ImageTransform, Transform};

@@ -33,6 +33,11 @@ impl Pixels {
         &self.memory[..bytes(self.width, self.height)]
     }
 
+    /// The bytes, `[H, W, 3]`, to change.
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.memory[..bytes(self.width, self.height)]
+    }
+
     /// The pixels of `region`'s row `y`.
     ///
     /// # Panics
@@ -48,6 +53,47 @@ impl Pixels {
         self.width = width;
         self.height = height;
         fit(&mut self.memory, bytes(width, height))
+    }
+
+    /// Leaves only `region` of the image.
+    ///
+    /// # Panics
+    /// If it does not lie in the image.
+    pub fn keep(&mut self, region: Region) {
+        assert!(region.lies_in(self.width, self.height), "{region:?} of {self:?}");
+        let (from, to) = (3 * self.width as usize, 3 * region.width as usize);
+        let start = region.top as usize * from + 3 * region.left as usize;
+        if from == to {
+            self.memory.copy_within(start..start + region.height as usize * to, 0);
+        } else {
+            for y in 0..region.height as usize {
+                self.memory.copy_within(start + y * from..start + y * from + to, y * to);
+            }
+        }
+        (self.width, self.height) = (region.width, region.height);
+    }
+
+    /// Mirrors left and right.
+    pub fn mirror(&mut self) {
+        let row = 3 * self.width as usize;
+        if row > 0 {
+            for row in self.data_mut().chunks_exact_mut(row) {
+                row.as_chunks_mut::<3>().0.reverse();
+            }
+        }
+    }
+
+    /// Turns upside down.
+    pub fn flip(&mut self) {
+        let (row, height) = (3 * self.width as usize, self.height as usize);
+        if row > 0 {
+            let (upper, lower) = self.data_mut().split_at_mut(height / 2 * row);
+            let lower = lower.rchunks_exact_mut(row);
+            upper
+                .chunks_exact_mut(row)
+                .zip(lower)
+                .for_each(|(upper, lower)| upper.swap_with_slice(lower));
+        }
     }
 }
 
@@ -102,5 +148,10 @@ impl Region {
     /// The same rectangle in the mirror image of an image of `image_width`.
     pub fn mirrored(self, image_width: u32) -> Self {
         Self { left: image_width - self.left - self.width, ..self }
+    }
+
+    /// The same rectangle in an image of `image_height` turned upside down.
+    pub fn flipped(self, image_height: u32) -> Self {
+        Self { top: image_height - self.top - self.height, ..self }
     }
 }

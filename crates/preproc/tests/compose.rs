@@ -7,52 +7,55 @@ mod common;
 use common::{Jpeg, apply, file, near, picture, tensor};
 use image::{ImageFormat, RgbImage, imageops};
 use preproc::transform::{
-    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size,
+    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size, ToTensor,
 };
-use preproc::{Compose, DecodeOptions, ImageError, Region, SampleRng, Transform, Worker};
+use preproc::{
+    Compose, DecodeOptions, ImageError, ImageTransform, Region, SampleRng, TransformError, Worker,
+};
 use proptest::prelude::*;
 use turbojpeg::Subsamp;
 
-const FLIP: Transform = Transform::HorizontalFlip(HorizontalFlip { p: 1.0 });
+const FLIP: ImageTransform = ImageTransform::HorizontalFlip(HorizontalFlip { p: 1.0 });
 
-fn crop(left: u32, top: u32, width: u32, height: u32) -> Transform {
-    Transform::Crop(Region { left, top, width, height })
+fn crop(left: u32, top: u32, width: u32, height: u32) -> ImageTransform {
+    ImageTransform::Crop(Region { left, top, width, height })
 }
 
-fn center_crop(height: u32, width: u32) -> Transform {
-    Transform::CenterCrop(CenterCrop { size: Size::Sides([height, width]) })
+fn center_crop(height: u32, width: u32) -> ImageTransform {
+    ImageTransform::CenterCrop(CenterCrop { size: Size::Sides([height, width]) })
 }
 
-fn resize(height: u32, width: u32) -> Transform {
-    Transform::Resize(Resize { size: ResizeSize::Exact([height, width]) })
+fn resize(height: u32, width: u32) -> ImageTransform {
+    ImageTransform::Resize(Resize { size: ResizeSize::Exact([height, width]) })
 }
 
-fn resize_short(side: u32) -> Transform {
-    Transform::Resize(Resize { size: ResizeSize::Short(side) })
+fn resize_short(side: u32) -> ImageTransform {
+    ImageTransform::Resize(Resize { size: ResizeSize::Short(side) })
 }
 
 /// `decode`, `steps`, `to_tensor`.
-fn compose_with(steps: &[Transform], options: DecodeOptions) -> Compose {
-    let list = [&[Transform::Decode], steps, &[Transform::ToTensor]].concat();
+fn compose_with(steps: &[ImageTransform], options: DecodeOptions) -> Compose {
+    let list = [&[ImageTransform::Decode], steps, &[ImageTransform::ToTensor(ToTensor::default())]]
+        .concat();
     Compose::new(list, options).unwrap()
 }
 
-fn compose(steps: &[Transform]) -> Compose {
+fn compose(steps: &[ImageTransform]) -> Compose {
     compose_with(steps, DecodeOptions::default())
 }
 
-fn run(steps: &[Transform], file: &[u8]) -> Vec<f32> {
+fn run(steps: &[ImageTransform], file: &[u8]) -> Vec<f32> {
     apply(&compose(steps), &mut Worker::default(), file).unwrap()
 }
 
 /// One step, as plainly as it can be written.
-fn step(picture: &RgbImage, transform: &Transform) -> RgbImage {
+fn step(picture: &RgbImage, transform: &ImageTransform) -> RgbImage {
     match transform {
-        Transform::HorizontalFlip(_) => imageops::flip_horizontal(picture),
-        Transform::Crop(Region { left, top, width, height }) => {
+        ImageTransform::HorizontalFlip(_) => imageops::flip_horizontal(picture),
+        ImageTransform::Crop(Region { left, top, width, height }) => {
             imageops::crop_imm(picture, *left, *top, *width, *height).to_image()
         }
-        Transform::CenterCrop(CenterCrop { size }) => {
+        ImageTransform::CenterCrop(CenterCrop { size }) => {
             let [height, width] = size.sides().map(i64::from);
             let start = |side: u32, crop: i64| {
                 let margin = i64::from(side) - crop;
@@ -77,7 +80,7 @@ fn step(picture: &RgbImage, transform: &Transform) -> RgbImage {
 
 /// Up to six flips, crops and centre crops, each valid for what the one before leaves; at least
 /// one crop, so that the shape is known.
-fn steps(width: u32, height: u32) -> impl Strategy<Value = Vec<Transform>> {
+fn steps(width: u32, height: u32) -> impl Strategy<Value = Vec<ImageTransform>> {
     let choices = prop::collection::vec((0..3_u8, [0.0..1.0, 0.0..1.0, 0.0..1.0, 0.0..1.0]), 1..6);
     choices.prop_map(move |choices| {
         let (mut width, mut height) = (width, height);
@@ -162,7 +165,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let steps =
-            [Transform::RandomResizedCrop(RandomResizedCrop::new(32)), center_crop(40, 24), FLIP];
+            [ImageTransform::RandomResizedCrop(RandomResizedCrop::new(32)), center_crop(40, 24), FLIP];
         let compose = compose(&steps);
         let mut worker = Worker::default();
         for (width, height, kind) in sizes {
@@ -198,10 +201,10 @@ fn normalize_is_the_last_step_on_values_from_0_to_1() {
     let picture = picture(20, 10, 0);
     let file = file(&picture, ImageFormat::Png);
     let list = vec![
-        Transform::Decode,
+        ImageTransform::Decode,
         center_crop(10, 20),
-        Transform::ToTensor,
-        Transform::Normalize(Normalize::IMAGENET),
+        ImageTransform::ToTensor(ToTensor::default()),
+        ImageTransform::Normalize(Normalize::IMAGENET),
     ];
     let compose = Compose::new(list, DecodeOptions::default()).unwrap();
     let sample = apply(&compose, &mut Worker::default(), &file).unwrap();
@@ -220,7 +223,7 @@ fn one_pixel_passes_every_transform() {
         resize_short(9),
         crop(0, 0, 1, 1),
         center_crop(4, 3),
-        Transform::RandomResizedCrop(RandomResizedCrop::new(8)),
+        ImageTransform::RandomResizedCrop(RandomResizedCrop::new(8)),
         FLIP,
     ];
     let jpeg = Jpeg { subsampling: Some(Subsamp::None), ..Jpeg::PLAIN };
@@ -229,7 +232,7 @@ fn one_pixel_passes_every_transform() {
         let pixel = tensor(&common::decode(&bytes).unwrap());
         for transform in &transforms {
             let sample = run(&[transform.clone(), resize(1, 1)], &bytes);
-            let padded = matches!(transform, Transform::CenterCrop(_));
+            let padded = matches!(transform, ImageTransform::CenterCrop(_));
             // Padding darkens the mean: 12 pixels, of which 11 are black.
             assert!(padded || near(&sample, &pixel, 1.0), "{transform:?}: {sample:?} {pixel:?}");
         }
@@ -242,7 +245,10 @@ fn a_fixed_crop_must_lie_in_the_image() {
     let file = file(&picture(20, 10, 0), ImageFormat::Png);
     for part in [crop(15, 0, 6, 1), crop(0, 10, 1, 1), crop(u32::MAX, 0, 2, 1)] {
         let error = apply(&compose(&[part]), &mut Worker::default(), &file).unwrap_err();
-        assert!(matches!(error, ImageError::Crop { width: 20, height: 10, .. }), "{error}");
+        assert!(
+            matches!(error, TransformError::Image(ImageError::Crop { width: 20, height: 10, .. })),
+            "{error}"
+        );
     }
 }
 
@@ -260,7 +266,7 @@ fn what_resizing_would_blow_up_is_refused() {
     let small = file(&picture(100, 100, 0), ImageFormat::Png);
     let thin = file(&picture(1, 5_000, 0), ImageFormat::Png);
     // All of 256 x 1,280,000 pixels, the largest part of them, and more than 32 bits can count.
-    let random = Transform::RandomResizedCrop(RandomResizedCrop {
+    let random = ImageTransform::RandomResizedCrop(RandomResizedCrop {
         scale: [1.0, 1.0],
         ratio: [1e-9, 1e-3],
         ..RandomResizedCrop::new(8)
@@ -274,7 +280,10 @@ fn what_resizing_would_blow_up_is_refused() {
     for (steps, file) in cases {
         let compose = compose_with(&steps, options.clone());
         let error = apply(&compose, &mut Worker::default(), file).unwrap_err();
-        assert!(matches!(error, ImageError::TooLarge { limit: 100_000, .. }), "{error}");
+        assert!(
+            matches!(error, TransformError::Image(ImageError::TooLarge { limit: 100_000, .. })),
+            "{error}"
+        );
     }
 }
 

@@ -9,12 +9,17 @@ mod common;
 use allocation_counter::{AllocationInfo, measure};
 use common::{Jpeg, apply, file, picture};
 use image::{ImageEncoder, ImageFormat, RgbImage};
-use preproc::transform::{CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Size};
-use preproc::{Compose, DecodeOptions, Pixels, Region, SampleRng, Transform, Worker};
+use preproc::transform::{
+    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Size, ToTensor,
+};
+use preproc::{Compose, DecodeOptions, ImageTransform, Pixels, Region, SampleRng, Worker};
 
-fn compose(steps: &[Transform]) -> Compose {
-    let end = [Transform::ToTensor, Transform::Normalize(Normalize::IMAGENET)];
-    let list = [&[Transform::Decode], steps, &end].concat();
+fn compose(steps: &[ImageTransform]) -> Compose {
+    let end = [
+        ImageTransform::ToTensor(ToTensor::default()),
+        ImageTransform::Normalize(Normalize::IMAGENET),
+    ];
+    let list = [&[ImageTransform::Decode], steps, &end].concat();
     Compose::new(list, DecodeOptions::default()).unwrap()
 }
 
@@ -40,9 +45,9 @@ fn again(compose: &Compose, files: &[Vec<u8>]) -> AllocationInfo {
 
 #[test]
 fn decoding_cropping_and_writing_allocate_nothing() {
-    let flip = Transform::HorizontalFlip(HorizontalFlip { p: 0.5 });
-    let crop = Transform::Crop(Region { left: 3, top: 5, width: 50, height: 40 });
-    let pad = Transform::CenterCrop(CenterCrop { size: Size::Square(70) });
+    let flip = ImageTransform::HorizontalFlip(HorizontalFlip { p: 0.5 });
+    let crop = ImageTransform::Crop(Region { left: 3, top: 5, width: 50, height: 40 });
+    let pad = ImageTransform::CenterCrop(CenterCrop { size: Size::Square(70) });
     let mut files = jpegs();
     files.push(Jpeg { cmyk: true, ..Jpeg::PLAIN }.file(&picture(80, 60, 0)));
     for steps in [vec![flip.clone(), crop.clone()], vec![crop, pad, flip]] {
@@ -54,7 +59,7 @@ fn decoding_cropping_and_writing_allocate_nothing() {
 /// column, no image.
 #[test]
 fn resampling_allocates_no_images() {
-    let crop = Transform::RandomResizedCrop(RandomResizedCrop::new(224));
+    let crop = ImageTransform::RandomResizedCrop(RandomResizedCrop::new(224));
     let info = again(&compose(&[crop]), &jpegs());
     assert_eq!(info.count_current, 0);
     assert!(info.bytes_max < 64 << 10, "{info:?}");
@@ -62,7 +67,7 @@ fn resampling_allocates_no_images() {
 
 #[test]
 fn what_a_huge_image_took_is_given_back() {
-    let compose = compose(&[Transform::RandomResizedCrop(RandomResizedCrop {
+    let compose = compose(&[ImageTransform::RandomResizedCrop(RandomResizedCrop {
         scale: [1.0, 1.0],
         ratio: [0.1, 10.0],
         ..RandomResizedCrop::new(8)

@@ -3,17 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a failure fails the test")]
 
 use preproc::transform::{
-    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size,
+    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size, ToTensor,
 };
-use preproc::{Compose, ComposeError, DecodeOptions, Region, Transform};
+use preproc::{Compose, ComposeError, DecodeOptions, ImageTransform, Region};
 use serde::Deserialize;
 
 #[derive(Debug, Deserialize)]
 struct List {
-    transforms: Vec<Transform>,
+    transforms: Vec<ImageTransform>,
 }
 
-fn parse(text: &str) -> Result<Vec<Transform>, toml::de::Error> {
+fn parse(text: &str) -> Result<Vec<ImageTransform>, toml::de::Error> {
     toml::from_str(&format!("transforms = [{text}]")).map(|list: List| list.transforms)
 }
 
@@ -23,21 +23,24 @@ fn plan(text: &str) -> Result<Compose, ComposeError> {
 
 #[test]
 fn every_transform_has_its_forms() {
-    let resize = |size| Transform::Resize(Resize { size });
-    let center_crop = |size| Transform::CenterCrop(CenterCrop { size });
+    let resize = |size| ImageTransform::Resize(Resize { size });
+    let center_crop = |size| ImageTransform::CenterCrop(CenterCrop { size });
     let random = RandomResizedCrop::new(224);
     let forms = [
-        (r#""decode""#, Transform::Decode),
+        (r#""decode""#, ImageTransform::Decode),
         ("{ resize = { size = 256 } }", resize(ResizeSize::Short(256))),
         ("{ resize = { size = [224, 256] } }", resize(ResizeSize::Exact([224, 256]))),
         (
             "{ crop = { left = 1, top = 2, width = 3, height = 4 } }",
-            Transform::Crop(Region { left: 1, top: 2, width: 3, height: 4 }),
+            ImageTransform::Crop(Region { left: 1, top: 2, width: 3, height: 4 }),
         ),
-        ("{ random_resized_crop = { size = 224 } }", Transform::RandomResizedCrop(random.clone())),
+        (
+            "{ random_resized_crop = { size = 224 } }",
+            ImageTransform::RandomResizedCrop(random.clone()),
+        ),
         (
             "{ random_resized_crop = { size = [8, 9], scale = [0.5, 1.0], ratio = [1.0, 1.0] } }",
-            Transform::RandomResizedCrop(RandomResizedCrop {
+            ImageTransform::RandomResizedCrop(RandomResizedCrop {
                 size: Size::Sides([8, 9]),
                 scale: [0.5, 1.0],
                 ratio: [1.0, 1.0],
@@ -45,12 +48,15 @@ fn every_transform_has_its_forms() {
         ),
         ("{ center_crop = { size = 224 } }", center_crop(Size::Square(224))),
         ("{ center_crop = { size = [8, 9] } }", center_crop(Size::Sides([8, 9]))),
-        ("{ horizontal_flip = {} }", Transform::HorizontalFlip(HorizontalFlip { p: 0.5 })),
-        ("{ horizontal_flip = { p = 0.1 } }", Transform::HorizontalFlip(HorizontalFlip { p: 0.1 })),
-        (r#""to_tensor""#, Transform::ToTensor),
+        ("{ horizontal_flip = {} }", ImageTransform::HorizontalFlip(HorizontalFlip { p: 0.5 })),
+        (
+            "{ horizontal_flip = { p = 0.1 } }",
+            ImageTransform::HorizontalFlip(HorizontalFlip { p: 0.1 }),
+        ),
+        (r#""to_tensor""#, ImageTransform::ToTensor(ToTensor::default())),
         (
             "{ normalize = { mean = [0.485, 0.456, 0.406], std = [0.229, 0.224, 0.225] } }",
-            Transform::Normalize(Normalize::IMAGENET),
+            ImageTransform::Normalize(Normalize::IMAGENET),
         ),
     ];
     for (text, transform) in forms {
@@ -58,7 +64,7 @@ fn every_transform_has_its_forms() {
         assert!(text.contains(transform.name()));
         // What is written can be read again.
         let written = toml::Value::try_from(&transform).unwrap();
-        assert_eq!(written.try_into::<Transform>().unwrap(), transform);
+        assert_eq!(written.try_into::<ImageTransform>().unwrap(), transform);
     }
 }
 
@@ -98,7 +104,7 @@ fn a_mistake_in_toml_is_named() {
 fn the_order_must_make_sense() {
     let crop = "{ center_crop = { size = 8 } }";
     let normalize = "{ normalize = { mean = [0.0, 0.0, 0.0], std = [1.0, 1.0, 1.0] } }";
-    let after = |name| ComposeError::AfterToTensor { name };
+    let after = |name: &str| ComposeError::AfterToTensor { name: name.to_owned() };
     let mistakes = [
         (String::new(), ComposeError::Decode),
         (format!(r#"{crop}, "to_tensor""#), ComposeError::Decode),

@@ -8,9 +8,9 @@ use std::path::PathBuf;
 
 use common::{apply, read, repository};
 use preproc::transform::{
-    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size,
+    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size, ToTensor,
 };
-use preproc::{Compose, DecodeOptions, Region, SampleRng, Transform, Worker};
+use preproc::{Compose, DecodeOptions, ImageTransform, Region, SampleRng, Worker};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -70,35 +70,35 @@ enum Op {
 /// The same operations as a `Compose`. An exact resize to the expected size ends those whose
 /// shape depends on the image; it changes nothing.
 fn compose(case: &Case, height: usize, width: usize) -> (Compose, Normalize) {
-    let mut transforms = vec![Transform::Decode];
+    let mut transforms = vec![ImageTransform::Decode];
     let mut options = DecodeOptions::default();
     let mut normalize = Normalize::IDENTITY;
     let exact =
-        |height, width| Transform::Resize(Resize { size: ResizeSize::Exact([height, width]) });
+        |height, width| ImageTransform::Resize(Resize { size: ResizeSize::Exact([height, width]) });
     for op in &case.ops {
         match *op {
             Op::ExifTranspose => options.exif_orientation = true,
             Op::ResizeShort { size } => {
-                transforms.push(Transform::Resize(Resize { size: ResizeSize::Short(size) }));
+                transforms.push(ImageTransform::Resize(Resize { size: ResizeSize::Short(size) }));
             }
             Op::Resize { height, width } => transforms.push(exact(height, width)),
             Op::CenterCrop { height, width } => {
                 let size = Size::Sides([height, width]);
-                transforms.push(Transform::CenterCrop(CenterCrop { size }));
+                transforms.push(ImageTransform::CenterCrop(CenterCrop { size }));
             }
             Op::ResizedCrop { top, left, height, width, out_height, out_width } => {
-                transforms.push(Transform::Crop(Region { left, top, width, height }));
+                transforms.push(ImageTransform::Crop(Region { left, top, width, height }));
                 transforms.push(exact(out_height, out_width));
             }
             Op::HorizontalFlip => {
-                transforms.push(Transform::HorizontalFlip(HorizontalFlip { p: 1.0 }));
+                transforms.push(ImageTransform::HorizontalFlip(HorizontalFlip { p: 1.0 }));
             }
             Op::ToTensorNormalize { mean, std } => normalize = Normalize { mean, std },
         }
     }
     transforms.push(exact(height as u32, width as u32));
-    transforms.push(Transform::ToTensor);
-    transforms.push(Transform::Normalize(normalize.clone()));
+    transforms.push(ImageTransform::ToTensor(ToTensor::default()));
+    transforms.push(ImageTransform::Normalize(normalize.clone()));
     (Compose::new(transforms, options).unwrap(), normalize)
 }
 

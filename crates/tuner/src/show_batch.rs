@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use image::{ImageError, Rgb, RgbImage};
 use loader::Settings;
 use loader::datasets::ToFloat32;
-use preproc::Transform;
+use preproc::ImageTransform;
 use preproc::transform::Normalize;
 use serde::Serialize;
 use tch::{Kind, Tensor};
@@ -134,7 +134,7 @@ fn undo(config: &DatasetConfig) -> Undo {
         DatasetConfig::ImageFolder(_) | DatasetConfig::Tar(_) | DatasetConfig::Parquet(_) => {
             let transforms = config.transforms().map_or(&[][..], |(transforms, _)| transforms);
             let found = transforms.iter().find_map(|transform| match transform {
-                Transform::Normalize(normalize) => Some(normalize.clone()),
+                ImageTransform::Normalize(normalize) => Some(normalize.clone()),
                 _ => None,
             });
             let Normalize { mean, std } = found.unwrap_or(Normalize::IDENTITY);

@@ -261,7 +261,7 @@ pub struct FieldList(pub Vec<Field>);
 
 impl std::fmt::Display for FieldList {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (number, Field { name, shape, dtype }) in self.0.iter().enumerate() {
+        for (number, Field { name, shape, dtype, .. }) in self.0.iter().enumerate() {
             let comma = if number == 0 { "" } else { ", " };
             write!(f, "{comma}`{name}` {dtype} {shape:?}")?;
         }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use loader::error::FolderError;
 use loader::{ImageFolder, Loader, LoaderError};
-use preproc::transform::{Normalize, RandomResizedCrop, Resize, ResizeSize};
-use preproc::{Compose, DecodeOptions, Transform};
+use preproc::transform::{Normalize, RandomResizedCrop, Resize, ResizeSize, ToTensor};
+use preproc::{Compose, DecodeOptions, ImageTransform};
 use tch::Tensor;
 use tempfile::TempDir;
 
@@ -18,7 +18,11 @@ fn compose() -> Compose {
 
 fn compose_with(options: DecodeOptions) -> Compose {
     let resize = Resize { size: ResizeSize::Exact([8, 8]) };
-    let transforms = vec![Transform::Decode, Transform::Resize(resize), Transform::ToTensor];
+    let transforms = vec![
+        ImageTransform::Decode,
+        ImageTransform::Resize(resize),
+        ImageTransform::ToTensor(ToTensor::default()),
+    ];
     Compose::new(transforms, options).unwrap()
 }
 
@@ -78,11 +82,14 @@ fn a_grey_pixel_arrives_with_its_label() {
             ("white/1.png", &reference("png_1x1.png")),
         ]);
         for transforms in [
-            vec![Transform::RandomResizedCrop(RandomResizedCrop::new(5))],
-            vec![Transform::Resize(Resize { size: ResizeSize::Exact([5, 5]) })],
+            vec![ImageTransform::RandomResizedCrop(RandomResizedCrop::new(5))],
+            vec![ImageTransform::Resize(Resize { size: ResizeSize::Exact([5, 5]) })],
         ] {
-            let ends = [Transform::ToTensor, Transform::Normalize(Normalize::IDENTITY)];
-            let all = [vec![Transform::Decode], transforms, ends.to_vec()].concat();
+            let ends = [
+                ImageTransform::ToTensor(ToTensor::default()),
+                ImageTransform::Normalize(Normalize::IDENTITY),
+            ];
+            let all = [vec![ImageTransform::Decode], transforms, ends.to_vec()].concat();
             let compose = Compose::new(all, DecodeOptions::default()).unwrap();
             let data = ImageFolder::open(root.path(), compose).unwrap();
             let mut loader = Loader::builder(data).num_workers(1).build().unwrap();

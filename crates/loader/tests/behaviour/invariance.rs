@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use loader::{Dataset, ImageFolder, Loader, Settings};
-use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop};
-use preproc::{Compose, DecodeOptions, Transform};
+use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop, ToTensor};
+use preproc::{Compose, DecodeOptions, ImageTransform};
 use proptest::prelude::*;
 
 use crate::common::{Content, Noise, contents, in_repository, warnings_of, within_half_a_minute};
@@ -142,11 +142,11 @@ fn images_do_not_depend_on_workers_and_depth() {
         image_folder(root.path());
         let open = || {
             let transforms = vec![
-                Transform::Decode,
-                Transform::RandomResizedCrop(RandomResizedCrop::new(48)),
-                Transform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
-                Transform::ToTensor,
-                Transform::Normalize(Normalize::IMAGENET),
+                ImageTransform::Decode,
+                ImageTransform::RandomResizedCrop(RandomResizedCrop::new(48)),
+                ImageTransform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
+                ImageTransform::ToTensor(ToTensor::default()),
+                ImageTransform::Normalize(Normalize::IMAGENET),
             ];
             let compose = Compose::new(transforms, DecodeOptions::default()).unwrap();
             ImageFolder::open(root.path(), compose).unwrap()

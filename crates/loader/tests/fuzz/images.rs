@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use preproc::transform::{
-    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size,
+    CenterCrop, HorizontalFlip, Normalize, RandomResizedCrop, Resize, ResizeSize, Size, ToTensor,
 };
-use preproc::{Compose, DecodeOptions, ImageError, SampleRng, Transform, Worker};
+use preproc::{Compose, DecodeOptions, ImageTransform, SampleRng, TransformError, Worker};
 use profiler::stage::{Stage, StageClock, StageCounters};
 use rand::RngExt;
 
@@ -66,7 +66,7 @@ fn apply(
     seed: u64,
     worker: &mut Worker,
     clock: &mut StageClock,
-) -> Result<Vec<f32>, ImageError> {
+) -> Result<Vec<f32>, TransformError> {
     let mut sample = vec![f32::NAN; compose.shape().iter().product()];
     compose.apply(file, &mut SampleRng::new(seed, 0, 0), worker, clock, &mut sample)?;
     Ok(sample)
@@ -74,19 +74,22 @@ fn apply(
 
 fn composes() -> Vec<Compose> {
     let options = |max_pixels, exif_orientation| DecodeOptions { max_pixels, exif_orientation };
-    let compose = |steps: &[Transform], options| {
-        let end = [Transform::ToTensor, Transform::Normalize(Normalize::IMAGENET)];
-        Compose::new([&[Transform::Decode], steps, &end].concat(), options).unwrap()
+    let compose = |steps: &[ImageTransform], options| {
+        let end = [
+            ImageTransform::ToTensor(ToTensor::default()),
+            ImageTransform::Normalize(Normalize::IMAGENET),
+        ];
+        Compose::new([&[ImageTransform::Decode], steps, &end].concat(), options).unwrap()
     };
     let training = [
-        Transform::RandomResizedCrop(RandomResizedCrop::new(24)),
-        Transform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
+        ImageTransform::RandomResizedCrop(RandomResizedCrop::new(24)),
+        ImageTransform::HorizontalFlip(HorizontalFlip { p: 0.5 }),
     ];
     let evaluation = [
-        Transform::Resize(Resize { size: ResizeSize::Short(20) }),
-        Transform::CenterCrop(CenterCrop { size: Size::Square(16) }),
+        ImageTransform::Resize(Resize { size: ResizeSize::Short(20) }),
+        ImageTransform::CenterCrop(CenterCrop { size: Size::Square(16) }),
     ];
-    let cut = [Transform::CenterCrop(CenterCrop { size: Size::Sides([9, 30]) })];
+    let cut = [ImageTransform::CenterCrop(CenterCrop { size: Size::Sides([9, 30]) })];
     vec![
         compose(&training, options(MAX_PIXELS, false)),
         compose(&training, options(MAX_PIXELS, true)),

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use loader::Dataset;
 use loader::datasets::TarShards;
 use loader::datasets::tar::{Label, TarOptions};
-use preproc::transform::{Resize, ResizeSize};
-use preproc::{Compose, DecodeOptions, SampleRng, Transform};
+use preproc::transform::{Resize, ResizeSize, ToTensor};
+use preproc::{Compose, DecodeOptions, ImageTransform, SampleRng};
 use rand::RngExt;
 
 use crate::arrays::{assert_names, load};
@@ -22,8 +22,9 @@ pub(crate) struct Shard {
 
 impl State for Shard {
     fn new(folder: &Path) -> Self {
-        let resize = Transform::Resize(Resize { size: ResizeSize::Exact([8, 8]) });
-        let transforms = vec![Transform::Decode, resize, Transform::ToTensor];
+        let resize = ImageTransform::Resize(Resize { size: ResizeSize::Exact([8, 8]) });
+        let transforms =
+            vec![ImageTransform::Decode, resize, ImageTransform::ToTensor(ToTensor::default())];
         let options = DecodeOptions { max_pixels: MAX_PIXELS, ..DecodeOptions::default() };
         let compose = Compose::new(transforms, options).unwrap();
         Self { path: folder.join("x.tar"), compose }

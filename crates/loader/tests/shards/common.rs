@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use loader::error::Report;
 use loader::{Dataset, ImageFolder, Loader};
-use preproc::transform::{Resize, ResizeSize};
-use preproc::{Compose, DecodeOptions, Transform};
+use preproc::transform::{Resize, ResizeSize, ToTensor};
+use preproc::{Compose, DecodeOptions, ImageTransform};
 use serde_json::Value;
 use tch::Tensor;
 
@@ -33,8 +33,9 @@ pub(crate) fn image(name: &str) -> Vec<u8> {
 
 /// Decodes and resizes to 8x8.
 pub(crate) fn compose() -> Compose {
-    let resize = Transform::Resize(Resize { size: ResizeSize::Exact([8, 8]) });
-    let transforms = vec![Transform::Decode, resize, Transform::ToTensor];
+    let resize = ImageTransform::Resize(Resize { size: ResizeSize::Exact([8, 8]) });
+    let transforms =
+        vec![ImageTransform::Decode, resize, ImageTransform::ToTensor(ToTensor::default())];
     Compose::new(transforms, DecodeOptions::default()).unwrap()
 }
 

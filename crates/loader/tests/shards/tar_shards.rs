@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use loader::datasets::tar::{Label, TarOptions};
 use loader::{Batch, Dataset, Loader, LoaderError, TarShards};
-use preproc::transform::RandomResizedCrop;
-use preproc::{Compose, DecodeOptions, Transform};
+use preproc::transform::{RandomResizedCrop, ToTensor};
+use preproc::{Compose, DecodeOptions, ImageTransform};
 
 use crate::common::{all, as_in_a_folder, compose, expected, image, reference, report, tar_of};
 
@@ -114,8 +114,9 @@ fn epoch(loader: &mut Loader, number: u64) -> Vec<(usize, Vec<f32>, i64)> {
 
 #[test]
 fn batches_do_not_depend_on_workers() {
-    let crop = Transform::RandomResizedCrop(RandomResizedCrop::new(16));
-    let transforms = vec![Transform::Decode, crop, Transform::ToTensor];
+    let crop = ImageTransform::RandomResizedCrop(RandomResizedCrop::new(16));
+    let transforms =
+        vec![ImageTransform::Decode, crop, ImageTransform::ToTensor(ToTensor::default())];
     let compose = Compose::new(transforms, DecodeOptions::default()).unwrap();
     let pattern = reference("train-*.tar").display().to_string();
     let epochs = |num_workers| {

@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use image::{ImageFormat, RgbImage};
 use preproc::decode::Decoder;
-use preproc::{Compose, DecodeOptions, ImageError, Pixels, Region, SampleRng, Worker};
+use preproc::{
+    Compose, DecodeOptions, ImageError, Pixels, Region, SampleRng, TransformError, Worker,
+};
 use profiler::stage::{Stage, StageClock, StageCounters};
 use rand::{Rng, RngExt};
 use turbojpeg::{Compressor, Image, PixelFormat, Subsamp};
@@ -161,7 +163,7 @@ pub(crate) fn apply(
     compose: &Compose,
     worker: &mut Worker,
     file: &[u8],
-) -> Result<Vec<f32>, ImageError> {
+) -> Result<Vec<f32>, TransformError> {
     let mut out = vec![f32::NAN; compose.shape().iter().product()];
     compose.apply(file, &mut SampleRng::new(0, 0, 0), worker, &mut clock(), &mut out)?;
     Ok(out)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use loader::Dtype;
 use loader::datasets::tar::{Label, TarOptions};
 use loader::datasets::{Split, ToFloat32, TokenWidth};
-use preproc::{Compose, DecodeOptions, Transform};
+use preproc::{Compose, DecodeOptions, ImageTransform};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -79,7 +79,7 @@ pub struct ImageFolderConfig {
     #[serde(default)]
     pub decode: DecodeOptions,
     /// From a file's bytes to a sample.
-    pub transforms: Vec<Transform>,
+    pub transforms: Vec<ImageTransform>,
 }
 
 impl ImageFolderConfig {
@@ -108,7 +108,7 @@ pub struct TarConfig {
     #[serde(default)]
     pub decode: DecodeOptions,
     /// From an image's bytes to a sample.
-    pub transforms: Vec<Transform>,
+    pub transforms: Vec<ImageTransform>,
 }
 
 impl TarConfig {
@@ -138,7 +138,7 @@ pub struct ParquetConfig {
     #[serde(default)]
     pub decode: DecodeOptions,
     /// From an image's bytes to a sample.
-    pub transforms: Vec<Transform>,
+    pub transforms: Vec<ImageTransform>,
 }
 
 impl ParquetConfig {
@@ -345,7 +345,7 @@ impl DatasetConfig {
     }
 
     /// The transforms of images and how they are decoded; `None` for other kinds of data.
-    pub fn transforms(&self) -> Option<(&[Transform], &DecodeOptions)> {
+    pub fn transforms(&self) -> Option<(&[ImageTransform], &DecodeOptions)> {
         match self {
             Self::ImageFolder(ImageFolderConfig { transforms, decode, .. })
             | Self::Tar(TarConfig { transforms, decode, .. })

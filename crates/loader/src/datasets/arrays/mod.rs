@@ -220,7 +220,7 @@ impl Arrays {
                     second_len: array.len(),
                 });
             }
-            let field = Field { name, shape: array.shape[1..].to_vec(), dtype: array.dtype };
+            let field = Field::new(&name, &array.shape[1..], array.dtype);
             // Of no samples a row may be larger than memory.
             let row = if array.is_empty() { 0 } else { field.bytes() };
             parts.push(Part { row, field, array, conversion: None });

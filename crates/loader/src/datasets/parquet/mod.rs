@@ -60,15 +60,15 @@ pub const CACHE_BYTES: usize = 256 << 20;
 ///
 /// ```
 /// use loader::{Loader, ParquetImages};
-/// use preproc::transform::{Resize, ResizeSize};
-/// use preproc::{Compose, DecodeOptions, Transform};
+/// use preproc::transform::{Resize, ResizeSize, ToTensor};
+/// use preproc::{Compose, DecodeOptions, ImageTransform};
 ///
 /// # let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference/shards/images-huggingface.parquet");
 /// # /*
 /// let file = "images-huggingface.parquet";
 /// # */
-/// let resize = Transform::Resize(Resize { size: ResizeSize::Exact([64, 64]) });
-/// let transforms = vec![Transform::Decode, resize, Transform::ToTensor];
+/// let resize = ImageTransform::Resize(Resize { size: ResizeSize::Exact([64, 64]) });
+/// let transforms = vec![ImageTransform::Decode, resize, ImageTransform::ToTensor(ToTensor::default())];
 /// let compose = Compose::new(transforms, DecodeOptions::default())?;
 /// let dataset = ParquetImages::open(file, "image", "label", compose)?;
 /// let mut loader = Loader::builder(dataset).batch_size(4).num_workers(1).build()?;

@@ -50,8 +50,8 @@ pub const MAX_LABEL: usize = 1 << 20;
 ///
 /// ```
 /// use loader::{Loader, TarShards};
-/// use preproc::transform::{Resize, ResizeSize};
-/// use preproc::{Compose, DecodeOptions, Transform};
+/// use preproc::transform::{Resize, ResizeSize, ToTensor};
+/// use preproc::{Compose, DecodeOptions, ImageTransform};
 ///
 /// # let shards = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/reference/shards/");
 /// # let pattern = format!("{shards}train-{{000000..000001}}.tar");
@@ -59,8 +59,8 @@ pub const MAX_LABEL: usize = 1 << 20;
 /// # /*
 /// let pattern = "train-{000000..000001}.tar";
 /// # */
-/// let resize = Transform::Resize(Resize { size: ResizeSize::Exact([64, 64]) });
-/// let transforms = vec![Transform::Decode, resize, Transform::ToTensor];
+/// let resize = ImageTransform::Resize(Resize { size: ResizeSize::Exact([64, 64]) });
+/// let transforms = vec![ImageTransform::Decode, resize, ImageTransform::ToTensor(ToTensor::default())];
 /// let dataset = TarShards::open(pattern, Compose::new(transforms, DecodeOptions::default())?)?;
 /// assert_eq!(dataset.shards().len(), 2);
 ///
