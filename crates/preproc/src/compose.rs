@@ -3,12 +3,12 @@
 use profiler::stage::{Stage, StageClock};
 
 use crate::decode::Decoder;
-use crate::transform::{
-    CenterCrop, Dtype, Element, Layout, Normalize, RandomResizedCrop, ResizeSize, Scratch,
-};
+use crate::transform::{Dtype, Element, Layout, Normalize, RandomErasing, Scratch};
 use crate::view::View;
 use crate::write::Writer;
-use crate::{ComposeError, DecodeOptions, ImageTransform, Pixels, SampleRng, TransformError};
+use crate::{
+    ComposeError, DecodeOptions, ImageTransform, Pixels, Region, SampleRng, TransformError,
+};
 
 /// Transforms from the bytes of an image file to a sample, `[3, H, W]`.
 ///
@@ -21,6 +21,7 @@ pub struct Compose {
     transforms: Vec<ImageTransform>,
     options: DecodeOptions,
     writer: Writer,
+    erasing: Option<RandomErasing>,
     dtype: Dtype,
     height: u32,
     width: u32,
@@ -55,6 +56,7 @@ impl Compose {
         let mut shape = None;
         let mut normalize = None;
         let mut to_tensor = None;
+        let mut erasing = None;
         for transform in rest {
             transform.validate()?;
             match transform {
@@ -62,37 +64,37 @@ impl Compose {
                 ImageTransform::Normalize(_) if to_tensor.is_none() => {
                     return Err(ComposeError::NormalizeBeforeToTensor);
                 }
-                ImageTransform::Normalize(parameters) if normalize.is_none() => {
+                ImageTransform::Normalize(parameters)
+                    if normalize.is_none() && erasing.is_none() =>
+                {
                     normalize = Some(parameters);
                 }
+                ImageTransform::RandomErasing(_) if to_tensor.is_none() => {
+                    return Err(ComposeError::ErasingBeforeToTensor);
+                }
+                _ if erasing.is_some() => {
+                    return Err(ComposeError::AfterErasing { name: transform.name().to_owned() });
+                }
+                ImageTransform::RandomErasing(parameters) => erasing = Some(parameters),
                 _ if to_tensor.is_some() => {
                     return Err(ComposeError::AfterToTensor { name: transform.name().to_owned() });
                 }
                 ImageTransform::ToTensor(format) => to_tensor = Some(*format),
-                ImageTransform::Resize(resize) => {
-                    shape = match resize.size {
-                        ResizeSize::Exact([height, width]) => Some((height, width)),
-                        ResizeSize::Short(_) => None,
-                    };
-                }
-                ImageTransform::Crop(region) => shape = Some((region.height, region.width)),
-                ImageTransform::RandomResizedCrop(RandomResizedCrop { size, .. })
-                | ImageTransform::CenterCrop(CenterCrop { size }) => {
-                    let [height, width] = size.sides();
-                    shape = Some((height, width));
-                }
-                ImageTransform::HorizontalFlip(_) | ImageTransform::Normalize(_) => {}
-                ImageTransform::Custom(_) => shape = None,
+                _ => shape = transform.step().and_then(|step| step.shape(shape)),
             }
         }
         let format = to_tensor.ok_or(ComposeError::NoToTensor)?;
         if normalize.is_some() && format.dtype == Dtype::Uint8 {
             return Err(ComposeError::NormalizeBytes);
         }
-        let (height, width) = shape.ok_or(ComposeError::NoFixedShape)?;
+        if let Some(erasing) = erasing {
+            erasing.check_dtype(format.dtype)?;
+        }
+        let erasing = erasing.cloned();
+        let [height, width] = shape.ok_or(ComposeError::NoFixedShape)?;
         let writer = Writer::new(normalize.unwrap_or(&Normalize::IDENTITY), format.layout);
         let dtype = format.dtype;
-        Ok(Self { transforms, options, writer, dtype, height, width })
+        Ok(Self { transforms, options, writer, erasing, dtype, height, width })
     }
 
     /// Shape of a sample: `[3, H, W]`.
@@ -146,10 +148,20 @@ impl Compose {
             step.run(&mut image, rng)?;
         }
         let seen = image.finish()?;
+        let Region { width, height, .. } = seen.region;
+        if (width, height) != (self.width, self.height) {
+            let (expected_width, expected_height) = (self.width, self.height);
+            return Err(TransformError::Size { width, height, expected_width, expected_height });
+        }
         if let Some(clock) = seen.clock {
             clock.enter(Stage::Write);
         }
         self.writer.write(seen.pixels, seen.region, [seen.mirrored, seen.flipped], out);
+        if let Some(erasing) = &self.erasing
+            && let Some(region) = erasing.draw(width, height, rng)
+        {
+            erasing.erase(out, [width, height], self.layout(), region, rng);
+        }
         Ok(())
     }
 }

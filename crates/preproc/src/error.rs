@@ -61,6 +61,20 @@ pub enum TransformError {
     /// A parameter is out of range.
     #[error(transparent)]
     Parameter(#[from] ComposeError),
+    /// A transform of the program's own changed the size.
+    #[error(
+        "the transforms made {width}x{height} pixels of an image, not {expected_width}x{expected_height}\nhint: let `resize` or a crop follow a transform that changes the size"
+    )]
+    Size {
+        /// Width of what they made.
+        width: u32,
+        /// Its height.
+        height: u32,
+        /// Width of a sample.
+        expected_width: u32,
+        /// Its height.
+        expected_height: u32,
+    },
     /// A tensor of a shape or type that the transform is not for.
     #[error("`{name}` got a tensor {got}, but must get {expected}")]
     Tensor {
@@ -116,6 +130,15 @@ pub enum ComposeError {
     /// `normalize` works on tensors.
     #[error("`normalize` must come after `to_tensor`")]
     NormalizeBeforeToTensor,
+    /// `random_erasing` works on samples.
+    #[error("`random_erasing` must come after `to_tensor` and `normalize`")]
+    ErasingBeforeToTensor,
+    /// Something follows what must be last.
+    #[error("`{name}` cannot follow `random_erasing`, which must be the last")]
+    AfterErasing {
+        /// The transform.
+        name: String,
+    },
     /// Bytes are not normalised.
     #[error(
         "`normalize` cannot follow `to_tensor` with `dtype = \"uint8\"`\nhint: leave it out, and normalise on the device"

@@ -9,6 +9,7 @@
 pub mod compose;
 pub mod decode;
 mod error;
+pub mod functional;
 mod jpeg;
 mod pixels;
 pub mod resample;

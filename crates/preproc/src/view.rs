@@ -3,6 +3,7 @@
 use profiler::stage::{Stage, StageClock};
 
 use crate::decode::{DecodeOptions, Decoder, Encoded};
+use crate::functional::{self, PaddingMode};
 use crate::resample::Resampling;
 use crate::transform::{Scratch, Size};
 use crate::{ImageError, Pixels, Region, TransformError};
@@ -109,9 +110,54 @@ impl<'a> View<'a> {
         Ok((&mut *self.front, &mut *self.scratch))
     }
 
-    /// What [`pixels`](Self::pixels) gives was changed and may have another size.
-    pub(crate) fn changed(&mut self) {
+    /// Changes the image as it is seen, perhaps its size too.
+    ///
+    /// # Errors
+    /// If it cannot be decoded, or `change` fails.
+    pub fn change(
+        &mut self,
+        change: impl FnOnce(&mut Pixels, &mut Scratch) -> Result<(), TransformError>,
+    ) -> Result<(), TransformError> {
+        let (pixels, scratch) = self.pixels()?;
+        change(pixels, scratch)?;
         self.seen = Resampling::none(Region::whole(self.front.width(), self.front.height()));
+        Ok(())
+    }
+
+    /// Changes the values of pixels in a way that does not depend on where they lie: mirroring and
+    /// flipping stay put off.
+    ///
+    /// # Errors
+    /// If the image cannot be decoded.
+    pub fn change_values(
+        &mut self,
+        change: impl FnOnce(&mut Pixels),
+    ) -> Result<(), TransformError> {
+        let region = self.materialize()?;
+        self.front.keep(region);
+        change(self.front);
+        self.seen = Resampling::none(Region::whole(region.width, region.height));
+        Ok(())
+    }
+
+    /// Adds a border of `[left, top, right, bottom]` pixels.
+    ///
+    /// # Errors
+    /// If the image is to be larger than the limit, or cannot be decoded.
+    pub fn pad(
+        &mut self,
+        [left, top, right, bottom]: [u32; 4],
+        fill: [u8; 3],
+        mode: PaddingMode,
+    ) -> Result<(), TransformError> {
+        let side = |parts: [u32; 3]| parts.map(u64::from).iter().sum();
+        let (width, height) =
+            (side([left, self.width(), right]), side([top, self.height(), bottom]));
+        self.options.check_size(width, height)?;
+        self.change(|pixels, scratch| {
+            functional::pad(pixels, [left, top, right, bottom], fill, mode, scratch);
+            Ok(())
+        })
     }
 
     /// Decodes and resamples what is still to be; what is left are mirroring, flipping, and the
@@ -206,30 +252,20 @@ impl<'a> View<'a> {
             height: height.min(crop_height),
         });
         if width < crop_width || height < crop_height {
-            self.pad_to(crop_width, crop_height)?;
+            let missing = |side: u32, crop: u32| {
+                let missing = crop.saturating_sub(side);
+                [missing / 2, missing - missing / 2]
+            };
+            let [left, right] = missing(width, crop_width);
+            let [top, bottom] = missing(height, crop_height);
+            self.pad([left, top, right, bottom], [0; 3], PaddingMode::Constant)?;
         }
         Ok(())
     }
 
-    fn pad_to(&mut self, width: u32, height: u32) -> Result<(), TransformError> {
-        self.options.check_size(width.into(), height.into())?;
-        let region = self.materialize()?;
-        let inner = Region {
-            left: (width - region.width) / 2,
-            top: (height - region.height) / 2,
-            ..region
-        };
-        let inner = if self.mirrored { inner.mirrored(width) } else { inner };
-        let inner = if self.flipped { inner.flipped(height) } else { inner };
-        let padded = self.scratch.back.reset(width, height);
-        padded.fill(0);
-        for y in 0..region.height {
-            let start = 3 * ((inner.top + y) as usize * width as usize + inner.left as usize);
-            let row = self.front.row(region, y).as_flattened();
-            padded[start..start + row.len()].copy_from_slice(row);
-        }
-        std::mem::swap(self.front, &mut self.scratch.back);
-        self.changed();
-        Ok(())
+    /// # Errors
+    /// If an image of this size is over the limit.
+    pub(crate) fn check_size(&self, width: u64, height: u64) -> Result<(), TransformError> {
+        Ok(self.options.check_size(width, height)?)
     }
 }

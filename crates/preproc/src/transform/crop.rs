@@ -24,6 +24,10 @@ impl Step for Region {
     fn run(&self, image: &mut View<'_>, _: &mut SampleRng) -> Result<(), TransformError> {
         image.crop_inside(*self)
     }
+
+    fn shape(&self, _: Option<[u32; 2]>) -> Option<[u32; 2]> {
+        Some([self.height, self.width])
+    }
 }
 
 /// Cuts a random rectangle and resamples it.
@@ -121,6 +125,10 @@ impl Step for RandomResizedCrop {
         let [height, width] = self.size.sides();
         image.resize(width.into(), height.into())
     }
+
+    fn shape(&self, _: Option<[u32; 2]>) -> Option<[u32; 2]> {
+        Some(self.size.sides())
+    }
 }
 
 /// Cuts the middle.
@@ -144,5 +152,9 @@ impl Parameters for CenterCrop {
 impl Step for CenterCrop {
     fn run(&self, image: &mut View<'_>, _: &mut SampleRng) -> Result<(), TransformError> {
         image.center_crop(self.size)
+    }
+
+    fn shape(&self, _: Option<[u32; 2]>) -> Option<[u32; 2]> {
+        Some(self.size.sides())
     }
 }

@@ -39,8 +39,7 @@ impl Parameters for Custom {
 
 impl Step for Custom {
     fn run(&self, image: &mut View<'_>, rng: &mut SampleRng) -> Result<(), TransformError> {
-        let (pixels, scratch) = image.pixels()?;
-        self.0.apply(pixels, rng, scratch)
+        image.change(|pixels, scratch| self.0.apply(pixels, rng, scratch))
     }
 }
 

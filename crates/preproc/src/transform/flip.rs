@@ -1,4 +1,4 @@
-//! Mirroring.
+//! Mirroring and turning upside down.
 
 use rand::Rng;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,34 @@ impl Step for HorizontalFlip {
     fn run(&self, image: &mut View<'_>, rng: &mut SampleRng) -> Result<(), TransformError> {
         if self.draw(rng) {
             image.mirror();
+        }
+        Ok(())
+    }
+}
+
+/// Turns upside down with a probability.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VerticalFlip {
+    /// Probability. Default: 0.5.
+    #[serde(default = "half")]
+    pub p: f64,
+}
+
+impl Parameters for VerticalFlip {
+    fn name(&self) -> &str {
+        "vertical_flip"
+    }
+
+    fn validate(&self) -> Result<(), ComposeError> {
+        check_probability("vertical_flip", self.p)
+    }
+}
+
+impl Step for VerticalFlip {
+    fn run(&self, image: &mut View<'_>, rng: &mut SampleRng) -> Result<(), TransformError> {
+        if happens(self.p, rng) {
+            image.flip();
         }
         Ok(())
     }

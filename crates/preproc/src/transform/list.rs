@@ -7,8 +7,9 @@ use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    CenterCrop, Custom, HorizontalFlip, Normalize, Parameters, RandomResizedCrop, Resize, Step,
-    ToTensor, Transform,
+    AutoAugment, CenterCrop, ColorJitter, Custom, GaussianBlur, Grayscale, HorizontalFlip,
+    Normalize, Pad, Parameters, RandAugment, RandomErasing, RandomGrayscale, RandomResizedCrop,
+    RandomRotation, Resize, Step, ToTensor, Transform, TrivialAugmentWide, VerticalFlip,
 };
 use crate::{ComposeError, Pixels, Region};
 
@@ -30,12 +31,34 @@ pub enum ImageTransform {
     RandomResizedCrop(RandomResizedCrop),
     /// [`CenterCrop`].
     CenterCrop(CenterCrop),
+    /// [`Pad`].
+    Pad(Pad),
     /// [`HorizontalFlip`].
     HorizontalFlip(HorizontalFlip),
+    /// [`VerticalFlip`].
+    VerticalFlip(VerticalFlip),
+    /// [`RandomRotation`].
+    RandomRotation(RandomRotation),
+    /// [`ColorJitter`].
+    ColorJitter(ColorJitter),
+    /// [`Grayscale`].
+    Grayscale(Grayscale),
+    /// [`RandomGrayscale`].
+    RandomGrayscale(RandomGrayscale),
+    /// [`GaussianBlur`].
+    GaussianBlur(GaussianBlur),
+    /// [`RandAugment`].
+    RandAugment(RandAugment),
+    /// [`AutoAugment`].
+    AutoAugment(AutoAugment),
+    /// [`TrivialAugmentWide`].
+    TrivialAugmentWide(TrivialAugmentWide),
     /// [`ToTensor`].
     ToTensor(ToTensor),
     /// [`Normalize`].
     Normalize(Normalize),
+    /// [`RandomErasing`].
+    RandomErasing(RandomErasing),
     /// A transform of the program's own, which has no form in a configuration.
     #[serde(skip)]
     Custom(Custom),
@@ -58,6 +81,7 @@ impl ImageTransform {
             Self::Decode => None,
             Self::ToTensor(to_tensor) => Some(to_tensor),
             Self::Normalize(normalize) => Some(normalize),
+            Self::RandomErasing(erasing) => Some(erasing),
             _ => self.step().map(|step| step as &dyn Parameters),
         }
     }
@@ -66,12 +90,24 @@ impl ImageTransform {
     pub fn image(&self) -> Option<&dyn Transform<Pixels>> {
         // One arm for each: a `dyn Step` is no `dyn Transform`.
         Some(match self {
-            Self::Decode | Self::ToTensor(_) | Self::Normalize(_) => return None,
+            Self::Decode | Self::ToTensor(_) | Self::Normalize(_) | Self::RandomErasing(_) => {
+                return None;
+            }
             Self::Resize(step) => step,
             Self::Crop(step) => step,
             Self::RandomResizedCrop(step) => step,
             Self::CenterCrop(step) => step,
+            Self::Pad(step) => step,
             Self::HorizontalFlip(step) => step,
+            Self::VerticalFlip(step) => step,
+            Self::RandomRotation(step) => step,
+            Self::ColorJitter(step) => step,
+            Self::Grayscale(step) => step,
+            Self::RandomGrayscale(step) => step,
+            Self::GaussianBlur(step) => step,
+            Self::RandAugment(step) => step,
+            Self::AutoAugment(step) => step,
+            Self::TrivialAugmentWide(step) => step,
             Self::Custom(step) => step,
         })
     }
@@ -80,15 +116,60 @@ impl ImageTransform {
     /// (`decode`) and after (`to_tensor` and what follows it).
     pub(crate) fn step(&self) -> Option<&dyn Step> {
         Some(match self {
-            Self::Decode | Self::ToTensor(_) | Self::Normalize(_) => return None,
+            Self::Decode | Self::ToTensor(_) | Self::Normalize(_) | Self::RandomErasing(_) => {
+                return None;
+            }
             Self::Resize(step) => step,
             Self::Crop(step) => step,
             Self::RandomResizedCrop(step) => step,
             Self::CenterCrop(step) => step,
+            Self::Pad(step) => step,
             Self::HorizontalFlip(step) => step,
+            Self::VerticalFlip(step) => step,
+            Self::RandomRotation(step) => step,
+            Self::ColorJitter(step) => step,
+            Self::Grayscale(step) => step,
+            Self::RandomGrayscale(step) => step,
+            Self::GaussianBlur(step) => step,
+            Self::RandAugment(step) => step,
+            Self::AutoAugment(step) => step,
+            Self::TrivialAugmentWide(step) => step,
             Self::Custom(step) => step,
         })
     }
+}
+
+/// Each struct of parameters is a member of a list.
+macro_rules! from {
+    ($($variant:ident($parameters:ty)),+ $(,)?) => {
+        $(impl From<$parameters> for ImageTransform {
+            fn from(parameters: $parameters) -> Self {
+                Self::$variant(parameters)
+            }
+        })+
+    };
+}
+
+from! {
+    Resize(Resize),
+    Crop(Region),
+    RandomResizedCrop(RandomResizedCrop),
+    CenterCrop(CenterCrop),
+    Pad(Pad),
+    HorizontalFlip(HorizontalFlip),
+    VerticalFlip(VerticalFlip),
+    RandomRotation(RandomRotation),
+    ColorJitter(ColorJitter),
+    Grayscale(Grayscale),
+    RandomGrayscale(RandomGrayscale),
+    GaussianBlur(GaussianBlur),
+    RandAugment(RandAugment),
+    AutoAugment(AutoAugment),
+    TrivialAugmentWide(TrivialAugmentWide),
+    ToTensor(ToTensor),
+    Normalize(Normalize),
+    RandomErasing(RandomErasing),
+    Custom(Custom),
 }
 
 impl Serialize for ImageTransform {

@@ -8,24 +8,39 @@
 //! - tensors, [`tch::Tensor`]: [`tensor`];
 //! - closures on either: [`from_fn`], [`tensor::from_fn`].
 
+pub mod augment;
+mod blur;
+mod color;
 mod crop;
 mod custom;
+mod erase;
 mod flip;
 mod list;
 mod output;
+mod pad;
+mod policy;
 mod resize;
+mod rotation;
 pub mod tensor;
+mod values;
 
 use crate::resample::Resizer;
 use crate::view::View;
 use crate::{ComposeError, Pixels, SampleRng, TransformError};
 
+pub use self::blur::GaussianBlur;
+pub use self::color::{ColorChange, ColorJitter, Grayscale, RandomGrayscale};
 pub use self::crop::{CenterCrop, RandomResizedCrop};
 pub use self::custom::{Custom, FromFn, from_fn};
-pub use self::flip::HorizontalFlip;
+pub use self::erase::{EraseValue, Noise, RandomErasing};
+pub use self::flip::{HorizontalFlip, VerticalFlip};
 pub use self::list::ImageTransform;
 pub use self::output::{Dtype, Element, Layout, Normalize, ToTensor};
+pub use self::pad::Pad;
+pub use self::policy::{AutoAugment, RandAugment, TrivialAugmentWide};
 pub use self::resize::{Resize, ResizeSize, Size};
+pub use self::rotation::RandomRotation;
+pub use self::values::{Fill, KernelSize, Padding, Spread};
 
 /// A named step on values of type `T`: [`Pixels`] or [`tch::Tensor`].
 ///
@@ -67,6 +82,10 @@ pub struct Scratch {
     pub(crate) resizer: Resizer,
     /// Where what cannot be done in place is written, then swapped with the image.
     pub(crate) back: Pixels,
+    /// Weights of neighbouring pixels.
+    pub(crate) weights: Vec<f32>,
+    /// A row of weighed pixels.
+    pub(crate) line: Vec<f32>,
 }
 
 /// What a known transform of a list is asked before any image.
@@ -86,6 +105,12 @@ pub trait Parameters {
 pub trait Step: Parameters + Send + Sync {
     /// Transforms what is seen.
     fn run(&self, image: &mut View<'_>, rng: &mut SampleRng) -> Result<(), TransformError>;
+
+    /// `[height, width]` of what it makes of an image of `shape`; `None` where that depends on the
+    /// image.
+    fn shape(&self, shape: Option<[u32; 2]>) -> Option<[u32; 2]> {
+        shape
+    }
 }
 
 impl<S: Step> Transform<Pixels> for S {

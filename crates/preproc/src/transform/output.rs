@@ -50,6 +50,9 @@ mod sealed {
     pub trait Sealed {
         /// From the byte as it is, and as it is scaled and normalised.
         fn of(byte: u8, value: f32) -> Self;
+
+        /// From a value in units of the sample.
+        fn of_float(value: f32) -> Self;
     }
 }
 use sealed::Sealed;
@@ -63,6 +66,10 @@ impl Sealed for u8 {
     fn of(byte: u8, _: f32) -> Self {
         byte
     }
+
+    fn of_float(value: f32) -> Self {
+        value as u8
+    }
 }
 
 impl Element for f32 {
@@ -72,6 +79,10 @@ impl Element for f32 {
 impl Sealed for f32 {
     #[inline(always)]
     fn of(_: u8, value: f32) -> Self {
+        value
+    }
+
+    fn of_float(value: f32) -> Self {
         value
     }
 }
@@ -86,6 +97,10 @@ impl Sealed for bf16 {
     fn of(_: u8, value: f32) -> Self {
         let bits = value.to_bits();
         bf16::from_bits(((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16) as u16)
+    }
+
+    fn of_float(value: f32) -> Self {
+        bf16::from_f32(value)
     }
 }
 

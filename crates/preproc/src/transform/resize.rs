@@ -96,6 +96,13 @@ impl Step for Resize {
         let (width, height) = self.output_size(image.width(), image.height());
         image.resize(width, height)
     }
+
+    fn shape(&self, _: Option<[u32; 2]>) -> Option<[u32; 2]> {
+        match self.size {
+            ResizeSize::Exact(sides) => Some(sides),
+            ResizeSize::Short(_) => None,
+        }
+    }
 }
 
 pub(super) fn check_sides(
