@@ -4,8 +4,11 @@
 //! [`SampleRng`] what [`resample`] then cuts and resizes, [`write`](mod@write) lays it out as a
 //! batch wants it. A [`Compose`] plans a list of [`ImageTransform`]s once and then runs it on every
 //! sample, decoding and resampling only what of an image is kept. [`Transform`] is the trait of
-//! them all, and of those on tensors.
+//! them all, and of those on tensors. [`benchmark`] measures them, and [`cache`] keeps what depends on
+//! shapes alone.
 
+pub mod benchmark;
+pub mod cache;
 pub mod compose;
 pub mod decode;
 mod error;

@@ -1,7 +1,5 @@
 //! Transforms of tensors and of batches.
 
-#![expect(clippy::unwrap_used, reason = "a failure fails the test")]
-
 use preproc::transform::tensor::{TensorTransform, TokenizeAndPad};
 use preproc::transform::{CutMix, MixUp, Scratch};
 use preproc::{Region, SampleRng, Transform, TransformError};

@@ -22,7 +22,7 @@ pub fn peak_rss_bytes() -> Option<u64> {
 }
 
 /// The bytes that are resident now; `None` where the kernel does not tell.
-pub(crate) fn rss_bytes() -> Option<u64> {
+pub fn rss_bytes() -> Option<u64> {
     status_bytes("VmRSS:")
 }
 

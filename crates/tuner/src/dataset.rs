@@ -213,7 +213,7 @@ fn arrays(
 }
 
 /// What a `root` names: a folder, a file or a pattern.
-fn files(root: &Path) -> Files {
+pub(crate) fn files(root: &Path) -> Files {
     root.to_str().map_or_else(|| Files::from(root), Files::from)
 }
 

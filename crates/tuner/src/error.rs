@@ -149,6 +149,20 @@ pub enum TunerError {
         /// What it can be done with.
         expected: &'static str,
     },
+    /// No transform could be measured.
+    #[error("no transform could be measured; the last one said: {reason}")]
+    NoTransform {
+        /// Why not.
+        reason: String,
+    },
+    /// A flag names a transform that the configuration does not have.
+    #[error("`--transforms`: there is no `{name}`\nhint: there are {known}")]
+    UnknownTransform {
+        /// The name.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
     /// No file of the data set is a JPEG.
     #[error(
         "no JPEG files to decode in `{root}`\nhint: `--decode-only` is for JPEG files; leave it out"

@@ -3,6 +3,7 @@
 //! The sweep's way: a [`config`] names data and settings to try, [`dataset`] opens (or makes) the
 //! data, [`sweep`] measures each setting in a process of its own, scores it, and writes what it
 //! found. [`bench`](mod@bench) measures one setting, [`profile`] says what it spends its time on,
+//! [`preprocessing`] measures the transforms one by one,
 //! [`compare`] holds two such measurements beside each other, [`show_batch`] writes what training would
 //! get, [`data`] makes data to try it all on. [`cli`] is what the program `tuner` does.
 
@@ -15,6 +16,8 @@ pub mod dataset;
 pub mod error;
 mod files;
 mod measure;
+mod picture;
+pub mod preprocessing;
 pub mod profile;
 pub mod show_batch;
 pub mod sweep;

@@ -188,8 +188,8 @@ fn attributes(settings: &Settings, data: &DataTable) -> [(&'static str, String);
     ]
 }
 
-/// The folder of a report that was given none: `profiles/<config>/<UTC time>`.
-pub fn default_path(config: &Path) -> PathBuf {
+/// The folder of a report that was given none: `<reports>/<config>/<UTC time>`.
+pub fn default_path(reports: &str, config: &Path) -> PathBuf {
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string();
-    Path::new("profiles").join(config.file_stem().unwrap_or_default()).join(now)
+    Path::new(reports).join(config.file_stem().unwrap_or_default()).join(now)
 }

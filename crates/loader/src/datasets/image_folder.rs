@@ -78,6 +78,14 @@ impl ImageFolder {
     pub fn compose(&self) -> &Compose {
         &self.compose
     }
+
+    /// The bytes of the file of image `index`, as it is stored.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn file(&self, index: usize) -> Result<Vec<u8>, SampleError> {
+        Ok(fs::read(&self.images[index].0)?)
+    }
 }
 
 impl Dataset for ImageFolder {

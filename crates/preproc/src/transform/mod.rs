@@ -25,6 +25,8 @@ mod rotation;
 pub mod tensor;
 mod values;
 
+use std::fmt::Debug;
+
 use crate::resample::Resizer;
 use crate::view::View;
 use crate::{ComposeError, Pixels, SampleRng, TransformError};
@@ -62,6 +64,12 @@ pub trait Transform<T>: Send + Sync {
     /// Its name in a configuration and in reports.
     fn name(&self) -> &str;
 
+    /// Its parameters, however written: of two transforms of one name that write the same, the
+    /// results are the same. What has none, such as a closure, leaves it empty.
+    fn parameters(&self) -> String {
+        String::new()
+    }
+
     /// Puts the result in the place of `value`. A random transform draws from `rng` and from
     /// nothing else: this is what makes a sample the same on whichever worker. `scratch` is memory
     /// that a thread keeps from call to call.
@@ -91,7 +99,7 @@ pub struct Scratch {
 }
 
 /// What a known transform of a list is asked before any image.
-pub trait Parameters {
+pub trait Parameters: Debug {
     /// The name in a configuration.
     fn name(&self) -> &str;
 
@@ -118,6 +126,10 @@ pub trait Step: Parameters + Send + Sync {
 impl<S: Step> Transform<Pixels> for S {
     fn name(&self) -> &str {
         Parameters::name(self)
+    }
+
+    fn parameters(&self) -> String {
+        format!("{self:?}")
     }
 
     fn apply(

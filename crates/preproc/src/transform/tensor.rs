@@ -198,6 +198,10 @@ impl Transform<Tensor> for TensorTransform {
         self.title()
     }
 
+    fn parameters(&self) -> String {
+        format!("{self:?}")
+    }
+
     fn apply(
         &self,
         tensor: &mut Tensor,

@@ -3,6 +3,7 @@
 mod bench;
 mod compare;
 mod data;
+mod preproc;
 mod profile;
 mod self_test;
 mod show_batch;
@@ -35,6 +36,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// Loads with one setting under the profiler, and reports what took the time.
     Profile(profile::ProfileArgs),
+    /// Measures the transforms one by one, at each batch size, and as planned.
+    Preproc(preproc::PreprocArgs),
     /// Compares two profiles, or two sweeps. Exit code 1: something became worse; 2: they cannot be
     /// compared.
     Compare(compare::CompareArgs),
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Sweep(args) => sweep::run(args).map(success),
         Command::Bench(args) => bench::run(args).map(success),
         Command::Profile(args) => profile::run(args).map(success),
+        Command::Preproc(args) => preproc::run(args).map(success),
         Command::Compare(args) => compare::run(&args),
         Command::SelfTest(args) => self_test::run(&args),
         Command::ShowBatch(args) => show_batch::run(args).map(success),
@@ -188,6 +192,19 @@ impl SettingArgs {
 /// `1 worker`, `2 workers`.
 fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// The command line as it would be typed.
+fn command_line() -> String {
+    let mut words = vec!["tuner".to_owned()];
+    words.extend(std::env::args_os().skip(1).map(|word| {
+        let word = word.to_string_lossy();
+        match word.contains([' ', '\'', '"']) {
+            true => format!("'{}'", word.replace('\'', r"'\''")),
+            false => word.into_owned(),
+        }
+    }));
+    words.join(" ")
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), TunerError> {

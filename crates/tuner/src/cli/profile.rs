@@ -35,7 +35,7 @@ pub(super) fn run(args: ProfileArgs) -> Result<(), TunerError> {
     }
     let name = args.source.config.file_stem().unwrap_or_default().to_string_lossy();
     let name = name.replace(char::is_control, "-");
-    let out = args.out.unwrap_or_else(|| profile::default_path(&args.source.config));
+    let out = args.out.unwrap_or_else(|| profile::default_path("profiles", &args.source.config));
     let options = ProfileOptions {
         name,
         measure_s: args.measure_s,

@@ -4,8 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use crossbeam::channel::{Receiver, bounded};
+use profiler::machine::usable_cores;
 
-use super::{SourceArgs, print, print_json, utf8};
+use super::{SourceArgs, command_line, count, print, print_json, utf8};
+use crate::preprocessing::ceiling::ComposeCeiling;
+use crate::sweep::summary::CellSummary;
 use crate::{TunerError, sweep};
 
 /// The arguments of `tuner sweep`.
@@ -82,8 +85,26 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
     let mut text = String::new();
     if !args.source.quiet {
         text += &format!("{}\n", sweep::report::terminal(&finished.summary)?);
+        // After the trials, which must have the machine to themselves; of no other data it is known.
+        if let Ok(Some(ceiling)) = ComposeCeiling::measure(&config) {
+            text += &format!("{}\n", beside(&ceiling, finished.summary.winner()?));
+        }
     }
     print(&(text + &show(&finished.path)))
+}
+
+/// What the transforms alone would let the recommended setting reach, beside what it did.
+fn beside(ceiling: &ComposeCeiling, winner: &CellSummary) -> String {
+    let workers = winner.cell.num_workers.max(1);
+    let busy = (workers as f64).min(usable_cores());
+    let (most, reached) = (busy * ceiling.samples_per_s, winner.samples_per_s.median);
+    format!(
+        "Upper bound: one worker makes at most {:.0} samples/s with these transforms, decoding \
+         included, {} at most {most:.0}; measured: {reached:.0}, {:.0}% of that.",
+        ceiling.samples_per_s,
+        count(workers, "worker"),
+        100.0 * reached / most
+    )
 }
 
 /// A flag that was given wins over the configuration.
@@ -97,19 +118,6 @@ fn set<T>(value: &mut T, flag: Option<T>) {
 fn show(path: &Path) -> String {
     let path = path.display();
     format!("Settings: {path}/recommended.toml\nReport:   {path}/report.md")
-}
-
-/// The command line as it would be typed.
-fn command_line() -> String {
-    let mut words = vec!["tuner".to_owned()];
-    words.extend(std::env::args_os().skip(1).map(|word| {
-        let word = word.to_string_lossy();
-        match word.contains([' ', '\'', '"']) {
-            true => format!("'{}'", word.replace('\'', r"'\''")),
-            false => word.into_owned(),
-        }
-    }));
-    words.join(" ")
 }
 
 /// Receives when the user presses Ctrl-C or the process is asked to end.

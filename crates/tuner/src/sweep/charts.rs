@@ -1,18 +1,16 @@
-//! Pictures: PNG and SVG of the same drawing.
+//! The heat map.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::Path;
 
-use image::RgbImage;
 use plotters::coord::Shift;
 use plotters::element::Rectangle;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use profiler::report::charts::use_own_font;
 
 use super::summary::CellSummary;
-use crate::{TunerError, files};
+use crate::TunerError;
+use crate::picture::{self, Picture};
 
 /// A table of values by batch size (across) and worker count (up).
 struct Heat {
@@ -75,36 +73,15 @@ pub fn heat_map(cells: &[CellSummary], folder: &Path) -> Result<(), TunerError> 
     // Two panels side by side, with cells of a readable size and room for the titles.
     let width = 2 * ((LEFT + RIGHT) as u32 + columns.max(3) * 90);
     let height = (TOP + BOTTOM) as u32 + rows.max(2) * 70;
-    use_own_font();
-
-    let path = folder.join("heatmap.svg");
-    let mut svg = String::new();
-    draw(SVGBackend::with_string(&mut svg, (width, height)), &heats).map_err(chart_error(&path))?;
-    files::write(&path, svg.as_bytes())?;
-
-    let path = folder.join("heatmap.png");
-    let mut rgb = vec![0; (3 * width * height) as usize];
-    draw(BitMapBackend::with_buffer(&mut rgb, (width, height)), &heats)
-        .map_err(chart_error(&path))?;
-    let image = RgbImage::from_raw(width, height, rgb)
-        .ok_or_else(|| TunerError::Bug("a picture of another size".into()))?;
-    files::write_with(&path, |beside| {
-        image.save_with_format(beside, image::ImageFormat::Png).map_err(io::Error::other)
-    })
+    picture::write(folder, "heatmap", (width, height), &heats)
 }
 
-fn chart_error(path: &Path) -> impl FnOnce(String) -> TunerError {
-    let path = path.to_owned();
-    move |message| TunerError::Chart { path, message }
-}
-
-fn draw<DB: DrawingBackend>(backend: DB, heats: &[Heat; 2]) -> Result<(), String> {
-    let area = backend.into_drawing_area();
-    area.fill(&WHITE).map_err(|e| e.to_string())?;
-    let (left, right) = area.split_horizontally((area.dim_in_pixel().0 / 2) as i32);
-    panel(&left, &heats[0])?;
-    panel(&right, &heats[1])?;
-    area.present().map_err(|e| e.to_string())
+impl Picture for [Heat; 2] {
+    fn draw<DB: DrawingBackend>(&self, area: &DrawingArea<DB, Shift>) -> Result<(), String> {
+        let (left, right) = area.split_horizontally((area.dim_in_pixel().0 / 2) as i32);
+        panel(&left, &self[0])?;
+        panel(&right, &self[1])
+    }
 }
 
 /// Around the cells of a panel: titles and labels.
@@ -159,6 +136,8 @@ fn panel<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, heat: &Heat) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
+
     use super::super::summary::tests::cell;
     use super::*;
 

@@ -32,7 +32,7 @@ fn table<'a>(summary: &Summary, cells: impl IntoIterator<Item = &'a CellSummary>
     markdown_table(&header, rows)
 }
 
-fn markdown_table<const N: usize>(
+pub(crate) fn markdown_table<const N: usize>(
     header: &[&str; N],
     rows: impl Iterator<Item = [String; N]>,
 ) -> Table {

@@ -186,6 +186,25 @@ impl ParquetImages {
         &self.compose
     }
 
+    /// The bytes of the file of image `index`, as it is stored.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn file(&self, index: usize) -> Result<Vec<u8>, SampleError> {
+        Ok(self.with_file(index, <[u8]>::to_vec)?)
+    }
+
+    fn with_file<R>(&self, index: usize, of: impl FnOnce(&[u8]) -> R) -> Result<R, RowError> {
+        let number = self.pages.partition_point(|page| page.start <= index) - 1;
+        let page = &self.pages[number];
+        let row = index - page.start;
+        let of_row = |rows: &Rows| {
+            let null = || RowError::Null { column: self.column.clone() };
+            Ok(of(binary(&rows[row / BATCH], row % BATCH).ok_or_else(null)?))
+        };
+        self.cache.with(number, || self.decode(page), of_row).map_err(RowError::Parquet)?
+    }
+
     fn decode(&self, page: &Page) -> Result<Rows, ParquetError> {
         let path = self.handles.path(page.file as usize);
         let Columns { metadata, leaf, .. } = &self.files[page.file as usize];
@@ -255,16 +274,10 @@ impl Dataset for ParquetImages {
         slot: &mut Slot<'_>,
     ) -> Result<(), SampleError> {
         slot.clock.enter(Stage::Read);
-        let number = self.pages.partition_point(|page| page.start <= index) - 1;
-        let page = &self.pages[number];
-        let row = index - page.start;
-        let write = |rows: &Rows| {
-            let null = || RowError::Null { column: self.column.clone() };
-            let bytes = binary(&rows[row / BATCH], row % BATCH).ok_or_else(null)?;
+        self.with_file(index, |bytes| {
             let transforms = &mut worker.transforms;
             labelled::write(&self.compose, bytes, self.labels[index], transforms, slot)
-        };
-        self.cache.with(number, || self.decode(page), write).map_err(RowError::Parquet)?
+        })?
     }
 
     fn origin(&self, index: usize) -> Option<String> {

@@ -160,6 +160,31 @@ impl TarShards {
     pub fn compose(&self) -> &Compose {
         &self.compose
     }
+
+    /// The bytes of the file of image `index`, as it is stored.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn file(&self, index: usize) -> Result<Vec<u8>, SampleError> {
+        let mut bytes = Vec::new();
+        self.read(&self.samples[index], &mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn read<'b>(&self, sample: &Sample, bytes: &'b mut Vec<u8>) -> Result<&'b [u8], ReadError> {
+        let size = sample.size as usize;
+        // Only ever made longer: what is read next need not be cleared.
+        if bytes.len() < size {
+            bytes.resize(size, 0);
+        }
+        let bytes = &mut bytes[..size];
+        let file = self.handles.get(sample.shard as usize).map_err(ReadError::Io)?;
+        file.read_exact_at(bytes, sample.offset).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => ReadError::Shorter,
+            _ => ReadError::Io(error),
+        })?;
+        Ok(bytes)
+    }
 }
 
 /// Why an indexed image cannot be read.
@@ -191,17 +216,7 @@ impl Dataset for TarShards {
         let sample = &self.samples[index];
         slot.clock.enter(Stage::Read);
         let ImageWorker { bytes, transforms } = worker;
-        let size = sample.size as usize;
-        // Only ever made longer: what is read next need not be cleared.
-        if bytes.len() < size {
-            bytes.resize(size, 0);
-        }
-        let bytes = &mut bytes[..size];
-        let file = self.handles.get(sample.shard as usize).map_err(ReadError::Io)?;
-        file.read_exact_at(bytes, sample.offset).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => ReadError::Shorter,
-            _ => ReadError::Io(error),
-        })?;
+        let bytes = self.read(sample, bytes)?;
         labelled::write(&self.compose, bytes, sample.label, transforms, slot)
     }
 
