@@ -2,7 +2,7 @@
 
 use multiversion::multiversion;
 
-use super::blend;
+use super::{blend, fixed};
 use crate::Pixels;
 use crate::transform::Scratch;
 
@@ -123,7 +123,7 @@ pub fn adjust_sharpness(pixels: &mut Pixels, factor: f64, scratch: &mut Scratch)
         target.copy_from_slice(row(y));
         if (1..height - 1).contains(&y) {
             let inner = 3..3 * width - 3;
-            sharpen_row([row(y - 1), row(y), row(y + 1)], factor as f32, &mut target[inner]);
+            sharpen_row([row(y - 1), row(y), row(y + 1)], fixed(factor), &mut target[inner]);
         }
     }
     std::mem::swap(pixels, back);
@@ -131,7 +131,7 @@ pub fn adjust_sharpness(pixels: &mut Pixels, factor: f64, scratch: &mut Scratch)
 
 /// PIL's `SMOOTH`: a pixel counts five times, its neighbours once each.
 #[multiversion(targets("x86_64+avx2"))]
-fn sharpen_row([above, row, below]: [&[u8]; 3], factor: f32, target: &mut [u8]) {
+fn sharpen_row([above, row, below]: [&[u8]; 3], factor: i32, target: &mut [u8]) {
     let n = target.len();
     // Left, middle and right of each of the three rows.
     let parts = [above, row, below].map(|row| [&row[..n], &row[3..n + 3], &row[6..n + 6]]);
@@ -144,6 +144,6 @@ fn sharpen_row([above, row, below]: [&[u8]; 3], factor: f32, target: &mut [u8]) 
         }
         let middle = parts[1][1][i];
         let smooth = (sum + 4 * u16::from(middle) + 6) / 13;
-        target[i] = blend(f32::from(smooth), f32::from(middle), factor);
+        target[i] = blend(smooth as u8, middle, factor);
     }
 }

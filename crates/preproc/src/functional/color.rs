@@ -2,8 +2,8 @@
 
 use multiversion::multiversion;
 
-use super::blend;
 use super::tone::blend_with;
+use super::{blend, fixed};
 use crate::Pixels;
 
 /// PIL's luma, ITU-R 601-2 in 16 bits.
@@ -27,14 +27,14 @@ fn grey(pixels: &mut [[u8; 3]]) {
 
 /// Takes colour away, or, with a `factor` above 1, adds to it.
 pub fn adjust_saturation(pixels: &mut Pixels, factor: f64) {
-    saturate(pixels.data_mut().as_chunks_mut().0, factor as f32);
+    saturate(pixels.data_mut().as_chunks_mut().0, fixed(factor));
 }
 
 #[multiversion(targets("x86_64+avx2"))]
-fn saturate(pixels: &mut [[u8; 3]], factor: f32) {
+fn saturate(pixels: &mut [[u8; 3]], factor: i32) {
     for pixel in pixels {
-        let grey = f32::from(luma(*pixel));
-        *pixel = pixel.map(|value| blend(grey, f32::from(value), factor));
+        let grey = luma(*pixel);
+        *pixel = pixel.map(|value| blend(grey, value, factor));
     }
 }
 
@@ -44,7 +44,7 @@ pub fn adjust_contrast(pixels: &mut Pixels, factor: f64) {
     if count > 0 {
         let sum = luma_sum(pixels.data().as_chunks().0);
         let mean = (sum as f64 / count as f64 + 0.5).floor();
-        blend_with(pixels.data_mut(), mean as f32, factor as f32);
+        blend_with(pixels.data_mut(), mean as u8, fixed(factor));
     }
 }
 

@@ -18,9 +18,15 @@ pub use self::color::{adjust_contrast, adjust_hue, adjust_saturation, rgb_to_gra
 pub use self::pad::{PaddingMode, pad};
 pub use self::tone::{adjust_brightness, autocontrast, equalize, invert, posterize, solarize};
 
-/// `factor` of the way from `degenerate` to `value`, beyond it above 1; cut to whole numbers, as
-/// PIL's `Image.blend`.
+/// A factor in 16384ths, for [`blend`].
+fn fixed(factor: f64) -> i32 {
+    (factor.clamp(-500.0, 500.0) * f64::from(1 << 14)).round() as i32
+}
+
+/// A [`fixed`] factor of the way from `degenerate` to `value`, beyond it above 1; cut to whole
+/// numbers, as PIL's `Image.blend`. In whole numbers, since processors do several of them at once.
 #[inline(always)]
-fn blend(degenerate: f32, value: f32, factor: f32) -> u8 {
-    (degenerate + factor * (value - degenerate)) as u8
+fn blend(degenerate: u8, value: u8, factor: i32) -> u8 {
+    let [degenerate, value] = [degenerate, value].map(i32::from);
+    (degenerate + ((factor * (value - degenerate)) >> 14)).clamp(0, 255) as u8
 }

@@ -2,19 +2,19 @@
 
 use multiversion::multiversion;
 
-use super::blend;
+use super::{blend, fixed};
 use crate::Pixels;
 
 /// Makes the image darker, or, with a `factor` above 1, brighter.
 pub fn adjust_brightness(pixels: &mut Pixels, factor: f64) {
-    blend_with(pixels.data_mut(), 0.0, factor as f32);
+    blend_with(pixels.data_mut(), 0, fixed(factor));
 }
 
 /// Every byte blended with the same degenerate one.
 #[multiversion(targets("x86_64+avx2"))]
-pub(super) fn blend_with(bytes: &mut [u8], degenerate: f32, factor: f32) {
+pub(super) fn blend_with(bytes: &mut [u8], degenerate: u8, factor: i32) {
     for byte in bytes {
-        *byte = blend(degenerate, f32::from(*byte), factor);
+        *byte = blend(degenerate, *byte, factor);
     }
 }
 
