@@ -167,7 +167,8 @@ fn sweeps_are_compared_by_their_settings() {
     let same = compare(&summary, &summary, &["--json"]);
     assert_success(&same);
     let comparison: Value = serde_json::from_str(&stdout(&same)).unwrap();
-    assert_eq!(comparison["rows"].as_array().unwrap().len(), 2);
+    // Two settings, and the default, which is not among them.
+    assert_eq!(comparison["rows"].as_array().unwrap().len(), 3);
 
     let slower = changed(&summary, "slower.json", |summary| {
         for rate in summary["cells"][0]["trial_rates"].as_array_mut().unwrap() {

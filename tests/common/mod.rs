@@ -51,13 +51,17 @@ seed = 3
 
 [sweep]
 batch_size = [4, 8]
-num_workers = [0, 2]
+num_workers = [0, {cores}]
 prefetch_depth = [1, 2]
 repeats = 2
+max_repeats = 2
+confirm = 0
 warmup_s = 0.0
 measure_s = 0.05
 "#,
-        train.display()
+        train.display(),
+        // So that the default setting, which is run in every block, is in the grid.
+        cores = (profiler::machine::usable_cores() as usize).max(1),
     );
     std::fs::write(folder.path().join("small.toml"), config).unwrap();
     folder

@@ -8,11 +8,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::bootstrap::ratio_of_medians;
 use crate::statistics::{median, sorted};
 
 mod of_session;
@@ -297,7 +296,7 @@ fn row(a: &Metric, b: &Metric, threshold: f64) -> Option<Row> {
     let (before, after) = (sorted(&a.values), sorted(&b.values));
     let (median_a, median_b) = (median(&before)?, median(&after)?);
     let ratio = (median_a != 0.0).then(|| median_b / median_a);
-    let interval = interval(&before, &after);
+    let interval = ratio_of_medians(&before, &after);
     let both_none = median_a == 0.0 && median_b == 0.0;
     Some(Row {
         name: a.name.clone(),
@@ -324,31 +323,6 @@ fn outcome([low, high]: [f64; 2], higher_is_better: bool, threshold: f64) -> Out
         _ if low >= 1.0 - threshold && high <= 1.0 + threshold => Outcome::Same,
         _ => Outcome::Inconclusive,
     }
-}
-
-const RESAMPLES: usize = 4000;
-
-/// The 2.5th and the 97.5th percentile of the ratio of resampled medians; `None` with fewer than
-/// three values on a side, or where the first may be 0.
-fn interval(a: &[f64], b: &[f64]) -> Option<[f64; 2]> {
-    if a.len() < 3 || b.len() < 3 {
-        return None;
-    }
-    let mut random = ChaCha8Rng::seed_from_u64(0);
-    let mut resampled = |values: &[f64]| {
-        let mut sample: Vec<f64> =
-            values.iter().map(|_| values[random.random_range(0..values.len())]).collect();
-        sample.sort_unstable_by(f64::total_cmp);
-        median(&sample)
-    };
-    let mut ratios = Vec::with_capacity(RESAMPLES);
-    for _ in 0..RESAMPLES {
-        let (before, after) = (resampled(a)?, resampled(b)?);
-        ratios.push(Some(after / before).filter(|ratio| ratio.is_finite())?);
-    }
-    ratios.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| ratios[(share * (RESAMPLES - 1) as f64).round() as usize];
-    Some([at(0.025), at(0.975)])
 }
 
 /// A table for people, without an end of line at its end.

@@ -9,12 +9,13 @@
 //! finds stages and operations that hold the program up, [`rules`] find resources that are short and
 //! the documented data-loading bottlenecks, and a [`bottleneck`] says what to do. A [`session`] holds
 //! all of it; [`report`] writes it to files (feature `report`), and [`compare`] holds two beside each
-//! other; [`statistics`] has the means and quantiles for it. [`extend`] is where code of one's own
-//! comes in. [`self_test`] measures what all this costs.
+//! other; [`statistics`] has the means and quantiles for it, [`bootstrap`] says how sure they are.
+//! [`extend`] is where code of one's own comes in. [`self_test`] measures what all this costs.
 //!
 //! The crate knows no libtorch: any program can use it.
 
 pub mod attribution;
+pub mod bootstrap;
 pub mod bottleneck;
 mod cgroup;
 pub mod compare;

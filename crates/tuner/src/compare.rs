@@ -8,7 +8,8 @@ use profiler::report::session_json;
 use serde::Deserialize;
 
 use crate::TunerError;
-use crate::sweep::summary::{self, CellSummary, Summary};
+use crate::sweep::cell::CellSummary;
+use crate::sweep::summary::{self, Summary};
 
 /// Compares the file `b`, the later one, with the file `a`.
 ///

@@ -16,6 +16,10 @@ pub use self::dataset::{
 };
 
 use crate::TunerError;
+use crate::consumer::Consumer;
+use crate::sweep::cache::Cache;
+use crate::sweep::objective::{Objective, Weights};
+use crate::sweep::strategy::Strategy;
 
 /// A configuration file such as `configs/imagenet.toml`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,8 +42,29 @@ pub struct SweepConfig {
     pub num_workers: Vec<usize>,
     /// Prefetch depths to try; without workers there is no depth.
     pub prefetch_depth: Vec<usize>,
-    /// Processes for each setting.
+    /// Processes for each setting, at least, as far as the strategy does not drop it.
     pub repeats: usize,
+    /// Processes for a setting at most: those that could still be the best are repeated until it is
+    /// known.
+    pub max_repeats: usize,
+    /// Pairs of processes that hold the best setting against the default at the end; 0 for none.
+    pub confirm: usize,
+    /// Which settings are run how often.
+    pub strategy: Strategy,
+    /// What the best setting is chosen for. If not given: `cheapest-that-feeds` with a consumer,
+    /// else `documented`.
+    pub objective: Option<Objective>,
+    /// The weights of the objective `custom`.
+    pub weights: Weights,
+    /// What stands in for the training loop.
+    pub consumer: Consumer,
+    /// The state of the page cache before each process.
+    pub cache: Cache,
+    /// Seconds that the sweep may take, about; the setting up of the first process counts.
+    pub time_budget_s: Option<f64>,
+    /// Bytes of memory that a process may take; if not given, what the machine or the control group
+    /// has left.
+    pub memory_limit_bytes: Option<u64>,
     /// Seconds before a measurement, at least.
     pub warmup_s: f64,
     /// Seconds that a measurement takes, at least.
@@ -56,8 +81,17 @@ impl Default for SweepConfig {
             batch_size: vec![32, 64, 128],
             num_workers: vec![0, 1, 2, 4],
             prefetch_depth: vec![1, 2, 4],
-            repeats: 3,
-            warmup_s: 0.5,
+            repeats: 2,
+            max_repeats: 6,
+            confirm: 5,
+            strategy: Strategy::default(),
+            objective: None,
+            weights: Weights::default(),
+            consumer: Consumer::default(),
+            cache: Cache::default(),
+            time_budget_s: None,
+            memory_limit_bytes: None,
+            warmup_s: 0.25,
             measure_s: 2.0,
             timeout_s: 120.0,
             seed: 0,
@@ -136,6 +170,14 @@ fn read_as<T: DeserializeOwned>(
 }
 
 impl SweepConfig {
+    /// What the best setting is chosen for.
+    pub fn objective(&self) -> Objective {
+        self.objective.unwrap_or(match self.consumer.is_some() {
+            true => Objective::CheapestThatFeeds,
+            false => Objective::Documented,
+        })
+    }
+
     fn validate(&self) -> Result<(), TunerError> {
         let list = |key, values: &[usize], least: usize, most: usize, expected| {
             let good = !values.is_empty() && values.iter().all(|v| (least..=most).contains(v));
@@ -156,19 +198,34 @@ impl SweepConfig {
             1024,
             "a list of numbers from 1 to 1024",
         )?;
-        let repeats = (1..=1000).contains(&self.repeats);
-        check(repeats, "sweep.repeats", self.repeats.to_string(), "1 to 1000")?;
+        let number = |key, value: usize, least: usize, expected| {
+            check((least..=1000).contains(&value), key, value.to_string(), expected)
+        };
+        number("sweep.repeats", self.repeats, 1, "1 to 1000")?;
+        let most = (self.repeats..=1000).contains(&self.max_repeats);
+        let most_expected = "at least `sweep.repeats`, at most 1000";
+        check(most, "sweep.max_repeats", self.max_repeats.to_string(), most_expected)?;
+        number("sweep.confirm", self.confirm, 0, "0 to 1000")?;
+        self.consumer.validate()?;
+        let feeds = self.objective() != Objective::CheapestThatFeeds || self.consumer.is_some();
+        let with = "another objective, or given with a `sweep.consumer` to feed";
+        check(feeds, "sweep.objective", "cheapest-that-feeds".to_owned(), with)?;
+        let weights = self.weights.are_finite();
+        check(weights, "sweep.weights", format!("{:?}", self.weights), "finite numbers")?;
         let seconds = |key, value: f64, least: f64, expected| {
             let good = (least..=86_400.0).contains(&value);
             check(good, key, value.to_string(), expected)
         };
         seconds("sweep.warmup_s", self.warmup_s, 0.0, "seconds, from 0 to 86400")?;
         seconds("sweep.measure_s", self.measure_s, 0.01, "seconds, from 0.01 to 86400")?;
+        if let Some(budget_s) = self.time_budget_s {
+            seconds("sweep.time_budget_s", budget_s, 1.0, "seconds, from 1 to 86400")?;
+        }
         seconds("sweep.timeout_s", self.timeout_s, 1.0, "seconds, from 1 to 86400")
     }
 }
 
-fn check(
+pub(crate) fn check(
     good: bool,
     key: &'static str,
     got: String,

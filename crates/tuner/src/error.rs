@@ -247,6 +247,14 @@ pub enum TunerError {
         /// The command that goes on.
         resume: String,
     },
+    /// A model was to be trained with data that has no images and labels.
+    #[error(
+        "a batch has no {what}, which `sweep.consumer.model` needs\nhint: let the consumer be `step_ms` for other data"
+    )]
+    NoModelInput {
+        /// What is missing.
+        what: &'static str,
+    },
     /// A picture could not be drawn.
     #[error("cannot draw `{path}`: {message}")]
     Chart {

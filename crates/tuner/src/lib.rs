@@ -11,6 +11,7 @@ pub mod bench;
 pub mod cli;
 pub mod compare;
 pub mod config;
+pub mod consumer;
 pub mod data;
 pub mod dataset;
 pub mod error;

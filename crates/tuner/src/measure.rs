@@ -2,12 +2,16 @@
 
 use std::time::{Duration, Instant};
 
-use loader::{Loader, Settings, Stats};
+use loader::{Batch, Loader, Settings, Stats};
+use profiler::attribution::{Surroundings, attribute};
+use profiler::machine;
 use profiler::monitor::{Monitor, Window};
+use profiler::pipeline::PipelineSnapshot;
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
 
 use crate::TunerError;
+use crate::sweep::cell::LimitingStage;
 
 /// How often memory is sampled.
 pub(crate) const SAMPLING: Duration = Duration::from_millis(20);
@@ -25,6 +29,16 @@ pub struct Figures {
     pub batches_per_s: f64,
     /// From building the loader to its first batch.
     pub first_batch_s: f64,
+    /// Share of the consumer's time that it waited for data, 0 to 1; absent without a consumer.
+    pub wait_share: Option<f64>,
+    /// Seconds that were left out, from building the loader.
+    pub warmup_s: f64,
+    /// Batches that were left out.
+    pub warmup_batches: usize,
+    /// Whether the rate had stopped rising or falling when the measurement began.
+    pub steady: bool,
+    /// Resident memory of the process before the loader was built, the data set open.
+    pub rss_base_bytes: u64,
     /// Resident memory of the process, mean over the measurement.
     pub rss_mean_bytes: u64,
     /// Resident memory of the process, highest sample of the measurement.
@@ -40,6 +54,8 @@ pub struct Figures {
     pub batches: usize,
     /// Thread-seconds by stage in it.
     pub stages: StageTimes,
+    /// What limited, by attribution; absent where that was not asked for or too little happened.
+    pub limit: Option<LimitingStage>,
 }
 
 /// For how long to measure.
@@ -49,6 +65,10 @@ pub(crate) struct Measure {
     pub(crate) warmup_batches: usize,
     /// Seconds that pass before, at least.
     pub(crate) warmup_s: f64,
+    /// Whether the warm-up then goes on until the rate is steady, and what limits is attributed.
+    pub(crate) until_steady: bool,
+    /// Whether there is a consumer whose waiting means something.
+    pub(crate) consumer: bool,
     /// Batches to measure, at least.
     pub(crate) least_batches: usize,
     /// Seconds to measure, at least.
@@ -61,14 +81,14 @@ pub(crate) fn warmup_batches(settings: &Settings) -> usize {
 }
 
 /// What happens while a loader is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Moment {
     /// The warm-up is over.
     Begin,
     /// A batch is asked for.
     Ask,
     /// It came.
-    Batch,
+    Batch(Batch),
 }
 
 /// What a measurement began with.
@@ -76,54 +96,71 @@ struct Begun<'a> {
     at: Instant,
     /// Batches that came before.
     seen: usize,
+    steady: bool,
     stats: Stats,
     usage: Window<'a>,
+    snapshots: Vec<PipelineSnapshot>,
 }
 
 impl Measure {
     /// Loads batches, epoch after epoch, and tells `on` what happens. `built` is when the building of
-    /// the loader began.
+    /// the loader began, `rss_base_bytes` what the process held then.
     pub(crate) fn run(
         &self,
         loader: &mut Loader,
-        built: Instant,
+        (built, rss_base_bytes): (Instant, u64),
         monitor: &Monitor,
         mut on: impl FnMut(Moment) -> Result<(), TunerError>,
     ) -> Result<Figures, TunerError> {
         let pin_memory = loader.settings().pin_memory;
+        let pipeline = loader.pipeline();
         let mut first = None;
+        let mut warmup = WarmUp::new(self);
         let mut begun: Option<Begun> = None;
         let mut seen = 0;
         for epoch in 0.. {
             let mut epoch = loader.epoch(epoch);
             loop {
                 if begun.is_none()
-                    && seen >= self.warmup_batches
-                    && built.elapsed().as_secs_f64() >= self.warmup_s
+                    && let Some(steady) = warmup.over(built.elapsed().as_secs_f64(), seen)
                 {
                     on(Moment::Begin)?;
                     let (at, stats) = (Instant::now(), epoch.stats());
-                    begun = Some(Begun { at, seen, stats, usage: monitor.window() });
+                    let usage = monitor.window();
+                    begun = Some(Begun { at, seen, steady, stats, usage, snapshots: Vec::new() });
                 }
                 on(Moment::Ask)?;
                 let Some(batch) = epoch.next() else { break };
-                drop(batch?);
-                on(Moment::Batch)?;
-                seen += 1;
+                let batch = batch?;
                 let (first_batch_s, context_bytes) = *first
                     .get_or_insert_with(|| (built.elapsed().as_secs_f64(), gpu_bytes(monitor)));
-                let Some(Begun { at, seen: before, .. }) = &begun else { continue };
-                let wall_s = at.elapsed().as_secs_f64();
-                if seen - before < self.least_batches || wall_s < self.measure_s {
+                on(Moment::Batch(batch))?;
+                seen += 1;
+                let Some(now) = &mut begun else { continue };
+                let wall_s = now.at.elapsed().as_secs_f64();
+                let due = now.snapshots.len() as f64 * self.measure_s / SNAPSHOTS;
+                if self.until_steady && wall_s >= due {
+                    now.snapshots.push(PipelineSnapshot { at_s: wall_s, ..pipeline.snapshot() });
+                }
+                if seen - now.seen < self.least_batches || wall_s < self.measure_s {
                     continue;
                 }
-                let Some(Begun { stats, usage, .. }) = begun.take() else { continue };
+                let Some(Begun { at, seen: before, steady, stats, usage, snapshots }) =
+                    begun.take()
+                else {
+                    continue;
+                };
                 let (done, usage) = (epoch.stats().since(&stats), usage.finish());
                 return Ok(Figures {
                     pin_memory,
                     samples_per_s: done.samples as f64 / wall_s,
                     batches_per_s: done.batches as f64 / wall_s,
                     first_batch_s,
+                    wait_share: self.consumer.then(|| done.wait_share()),
+                    warmup_s: (at - built).as_secs_f64(),
+                    warmup_batches: before,
+                    steady,
+                    rss_base_bytes,
                     rss_mean_bytes: usage.rss_mean_bytes.ok_or(TunerError::NoMemoryFigure)?,
                     rss_peak_bytes: usage.rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)?,
                     gpu_mean_bytes: usage
@@ -133,6 +170,7 @@ impl Measure {
                     wall_s,
                     batches: done.batches as usize,
                     stages: done.stages,
+                    limit: limit(&snapshots),
                 });
             }
         }
@@ -140,7 +178,136 @@ impl Measure {
     }
 }
 
+/// Snapshots of the pipeline in a measurement, about.
+const SNAPSHOTS: f64 = 40.0;
+
+/// What limited the pipeline over these snapshots.
+fn limit(snapshots: &[PipelineSnapshot]) -> Option<LimitingStage> {
+    let usable_cores = machine::usable_cores();
+    let surroundings = Surroundings { usable_cores, storage: None, other_cores: None };
+    let attribution = attribute(snapshots, &surroundings)?;
+    let station = attribution.stations.get(attribution.limiting_station)?;
+    let stage = station.stages.get(attribution.limiting_stage)?;
+    Some(LimitingStage {
+        stage: stage.name.clone(),
+        potential: stage.optimization_potential,
+        interval: stage.interval,
+        next_limiter: stage.next_limiter.clone(),
+        sentence: attribution.sentence,
+    })
+}
+
+/// What this process holds now, by a sample of its own.
+pub(crate) fn rss_bytes(monitor: &Monitor) -> Result<u64, TunerError> {
+    monitor.window().finish().rss_mean_bytes.ok_or(TunerError::NoMemoryFigure)
+}
+
 /// What this process holds on GPUs: at the first batch, the bare CUDA context.
 fn gpu_bytes(monitor: &Monitor) -> Option<u64> {
     monitor.gpus()?.process_bytes(std::process::id())
+}
+
+/// The warm-up: goes on until the rate neither rises nor falls.
+#[derive(Debug)]
+struct WarmUp {
+    least_batches: usize,
+    least_s: f64,
+    /// Length of the windows that are held beside each other; `None` not to wait for a steady rate.
+    window_s: Option<f64>,
+    /// What is left out at most, steady or not.
+    most_s: f64,
+    /// When the window under way began, and the batches that had come by then.
+    began: Option<(f64, usize)>,
+    /// Batches a second of the windows before.
+    rates: Vec<f64>,
+}
+
+/// A rate that changes less over three windows is steady.
+const STEADY: f64 = 0.05;
+/// Windows in the time of a measurement.
+const WINDOWS: f64 = 10.0;
+
+impl WarmUp {
+    fn new(measure: &Measure) -> Self {
+        Self {
+            least_batches: measure.warmup_batches,
+            least_s: measure.warmup_s,
+            window_s: measure.until_steady.then_some(measure.measure_s / WINDOWS),
+            most_s: measure.warmup_s + measure.measure_s,
+            began: None,
+            rates: Vec::new(),
+        }
+    }
+
+    /// Told after each of the first `batches` batches, at `now_s`, whether it is over: if so, whether
+    /// the rate is steady.
+    fn over(&mut self, now_s: f64, batches: usize) -> Option<bool> {
+        if batches < self.least_batches || now_s < self.least_s {
+            return None;
+        }
+        let Some(window_s) = self.window_s else { return Some(true) };
+        let (began_s, before) = *self.began.get_or_insert((now_s, batches));
+        if now_s - began_s < window_s || batches == before {
+            return None;
+        }
+        self.rates.push((batches - before) as f64 / (now_s - began_s));
+        self.began = Some((now_s, batches));
+        if let [.., a, b, c] = self.rates[..] {
+            let trend = (a < b && b < c) || (a > b && b > c);
+            if !trend || (c / a - 1.0).abs() < STEADY {
+                return Some(true);
+            }
+        }
+        (now_s > self.most_s).then_some(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The batch at which the warm-up is over, and whether the rate is steady; `rate` is that at a
+    /// time.
+    fn over(measure_s: f64, rate: impl Fn(f64) -> f64) -> (usize, bool) {
+        let measure = Measure {
+            warmup_batches: 5,
+            warmup_s: 0.1,
+            until_steady: true,
+            consumer: false,
+            least_batches: 3,
+            measure_s,
+        };
+        let (mut warmup, mut now_s) = (WarmUp::new(&measure), 0.0);
+        for batches in 0.. {
+            if let Some(steady) = warmup.over(now_s, batches) {
+                return (batches, steady);
+            }
+            now_s += 1.0 / rate(now_s);
+        }
+        unreachable!("it ends")
+    }
+
+    #[test]
+    fn a_steady_rate_takes_three_windows_after_the_least() {
+        let (batches, steady) = over(1.0, |_| 100.0);
+        assert!(steady && (40..=46).contains(&batches), "{batches}");
+    }
+
+    #[test]
+    fn a_rate_that_rises_is_waited_for() {
+        // Until 0.7 s; the batches before are left out.
+        let (batches, steady) = over(1.0, |now_s| 100.0 * (1.0 + now_s.min(0.7)));
+        assert!(steady && batches > 90, "{batches}");
+    }
+
+    #[test]
+    fn one_that_never_ends_to_fall_is_given_up() {
+        let (_, steady) = over(1.0, |now_s| 1000.0 * (-now_s).exp());
+        assert!(!steady);
+    }
+
+    #[test]
+    fn slow_batches_are_not_waited_for_longer_than_they_are_measured() {
+        assert_eq!(over(1.0, |_| 0.5), (6, false));
+    }
 }

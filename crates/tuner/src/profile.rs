@@ -13,7 +13,9 @@ use profiler::rules::DataLoadingBottleneck;
 use profiler::session::ProfilingSession;
 use serde::{Deserialize, Serialize};
 
-use crate::measure::{Figures, LEAST_BATCHES, Measure, Moment, SAMPLING, warmup_batches};
+use crate::measure::{
+    Figures, LEAST_BATCHES, Measure, Moment, SAMPLING, rss_bytes, warmup_batches,
+};
 use crate::sweep::fingerprint::DataTable;
 use crate::sweep::grid::Cell;
 use crate::sweep::score::{ScoreTerms, bottlenecks};
@@ -75,11 +77,14 @@ pub fn profile_loader(
     let measure = Measure {
         warmup_batches: warmup_batches(&settings),
         warmup_s: 0.0,
+        until_steady: false,
+        consumer: false,
         least_batches: num_batches.max(1),
         measure_s: 0.0,
     };
     let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
-    let figures = measure.run(loader, Instant::now(), &monitor, |_| Ok(()))?;
+    let built = (Instant::now(), rss_bytes(&monitor)?);
+    let figures = measure.run(loader, built, &monitor, |_| Ok(()))?;
     Ok(DataLoadingProfile::new(&settings, figures))
 }
 
@@ -131,13 +136,15 @@ pub fn run(
     let profiler =
         BottleneckProfiler::new(ProfilerConfig::at_level(ProfilingLevel::Comprehensive))?;
     let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
-    let built = Instant::now();
+    let built = (Instant::now(), rss_bytes(&monitor)?);
     let mut loader = data.builder.settings(settings).build()?;
     let settings = loader.settings().clone();
     let pipeline = loader.pipeline();
     let measure = Measure {
         warmup_batches: warmup_batches(&settings),
         warmup_s: 1.0,
+        until_steady: false,
+        consumer: !options.step.is_zero(),
         least_batches: LEAST_BATCHES,
         measure_s: options.measure_s,
     };
@@ -156,8 +163,9 @@ pub fn run(
                 drop(asked.take());
                 asked = Some(profiler.operation("data loading", BottleneckType::DataLoading));
             }
-            Moment::Batch => {
+            Moment::Batch(batch) => {
                 asked = None;
+                drop(batch);
                 // Not an operation: it stands for work that is not there to be made faster.
                 std::thread::sleep(options.step);
                 on_batch();

@@ -41,6 +41,6 @@ pub use labelled::ImageWorker;
 pub use map::{Map, MapWorker};
 pub use parquet::ParquetImages;
 pub use subset::Subset;
-pub use synthetic::Synthetic;
+pub use synthetic::{Synthetic, compute_for};
 pub use tar::TarShards;
 pub use tokens::{TokenWidth, Tokens};

@@ -111,7 +111,7 @@ fn unit(byte: u8) -> f32 {
 }
 
 /// Computes until this thread has taken so much processor time.
-fn compute_for(time: Duration) {
+pub fn compute_for(time: Duration) {
     let start = thread_time();
     let mut number = 1_u64;
     while thread_time() - start < time {

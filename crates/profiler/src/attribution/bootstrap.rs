@@ -8,13 +8,12 @@ use rand_chacha::ChaCha8Rng;
 
 use super::model::{Change, Model, StageId};
 use super::window;
+use crate::bootstrap;
 use crate::pipeline::PipelineSnapshot;
 
 /// Fewer stretches say nothing about how much they scatter.
 const LEAST: usize = 8;
 const REPLICATES: usize = 1000;
-/// What is left out at each end of the interval.
-const TAIL: f64 = 0.025;
 /// Fixed: the same snapshots give the same interval.
 const SEED: u64 = 0;
 
@@ -40,7 +39,7 @@ impl Bootstrap {
         Self { whole, replicates }
     }
 
-    /// The 95% percentile interval (Efron and Tibshirani 1993, chapter 13) of a stage's potential.
+    /// The 95% interval of a stage's potential.
     pub(super) fn interval(&self, stage: StageId, potential: f64) -> Option<[f64; 2]> {
         if self.replicates.is_empty() {
             return None;
@@ -48,13 +47,7 @@ impl Bootstrap {
         let ratio = |model: &Model| model.bound_if(Change::Demand(stage, 0.0)).1 / model.interval_s;
         // What is left of the time, over what the bounds leave of it.
         let beyond = (1.0 - potential) / ratio(self.whole.as_ref()?).max(f64::MIN_POSITIVE);
-        let mut potentials: Vec<f64> = self
-            .replicates
-            .iter()
-            .map(|model| (1.0 - beyond * ratio(model)).clamp(0.0, 1.0))
-            .collect();
-        potentials.sort_by(f64::total_cmp);
-        let at = |share: f64| potentials[(share * (potentials.len() - 1) as f64).round() as usize];
-        Some([at(TAIL), at(1.0 - TAIL)])
+        let potential = |model| (1.0 - beyond * ratio(model)).clamp(0.0, 1.0);
+        bootstrap::interval(&self.replicates.iter().map(potential).collect::<Vec<_>>())
     }
 }

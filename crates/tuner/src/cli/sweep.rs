@@ -7,8 +7,11 @@ use crossbeam::channel::{Receiver, bounded};
 use profiler::machine::usable_cores;
 
 use super::{SourceArgs, command_line, count, print, print_json, utf8};
+use crate::consumer::Consumer;
 use crate::preprocessing::ceiling::ComposeCeiling;
-use crate::sweep::summary::CellSummary;
+use crate::sweep::cell::CellSummary;
+use crate::sweep::objective::Objective;
+use crate::sweep::strategy::Strategy;
 use crate::{TunerError, sweep};
 
 /// The arguments of `tuner sweep`.
@@ -25,9 +28,33 @@ pub(super) struct SweepArgs {
     /// Prefetch depths to try.
     #[arg(long, value_delimiter = ',', value_name = "N,N")]
     prefetch_depth: Option<Vec<usize>>,
-    /// Processes for each setting.
+    /// Processes for each setting; with `--max-repeats`, at least.
     #[arg(long, value_name = "N")]
     repeats: Option<usize>,
+    /// Processes for a setting that could still be the best, at most.
+    #[arg(long, value_name = "N")]
+    max_repeats: Option<usize>,
+    /// Pairs of processes that hold the best setting against the default, at most.
+    #[arg(long, value_name = "N")]
+    confirm: Option<usize>,
+    /// Which settings are run how often.
+    #[arg(long)]
+    strategy: Option<Strategy>,
+    /// What the best setting is chosen for.
+    #[arg(long)]
+    objective: Option<Objective>,
+    /// What stands in for the training loop: it sleeps so long for each batch, as one with a GPU.
+    #[arg(long, value_name = "MS", group = "consumer")]
+    step_ms: Option<f64>,
+    /// It computes so long for each batch.
+    #[arg(long, value_name = "MS", group = "consumer")]
+    step_cpu_ms: Option<f64>,
+    /// It trains this model, such as `resnet18`.
+    #[arg(long, value_name = "NAME", group = "consumer")]
+    model: Option<String>,
+    /// What the sweep may take, such as `2m`.
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    time_budget: Option<f64>,
     /// Seconds before a measurement, at least.
     #[arg(long, value_name = "S")]
     warmup_s: Option<f64>,
@@ -55,6 +82,22 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
     set(&mut sweep.num_workers, args.num_workers);
     set(&mut sweep.prefetch_depth, args.prefetch_depth);
     set(&mut sweep.repeats, args.repeats);
+    set(&mut sweep.max_repeats, args.max_repeats);
+    match (args.repeats, args.max_repeats) {
+        (Some(repeats), None) => sweep.max_repeats = repeats,
+        (None, Some(most)) => sweep.repeats = sweep.repeats.min(most),
+        _ => {}
+    }
+    set(&mut sweep.confirm, args.confirm);
+    set(&mut sweep.strategy, args.strategy);
+    sweep.objective = args.objective.or(sweep.objective);
+    let consumer = match (args.step_ms, args.step_cpu_ms, args.model) {
+        (Some(ms), ..) => Some(Consumer::StepMs(ms)),
+        (_, Some(ms), _) => Some(Consumer::StepCpuMs(ms)),
+        (.., model) => model.map(Consumer::Model),
+    };
+    set(&mut sweep.consumer, consumer);
+    sweep.time_budget_s = args.time_budget.or(sweep.time_budget_s);
     set(&mut sweep.warmup_s, args.warmup_s);
     set(&mut sweep.measure_s, args.measure_s);
     set(&mut sweep.timeout_s, args.timeout_s);
@@ -105,6 +148,14 @@ fn beside(ceiling: &ComposeCeiling, winner: &CellSummary) -> String {
         count(workers, "worker"),
         100.0 * reached / most
     )
+}
+
+/// A time such as `2m`, in seconds.
+fn duration(text: &str) -> Result<f64, String> {
+    match text.parse::<jiff::SignedDuration>() {
+        Ok(time) if time.is_positive() => Ok(time.as_secs_f64()),
+        _ => Err("a time, such as `90s`, `2m` or `1h 30m`".to_owned()),
+    }
 }
 
 /// A flag that was given wins over the configuration.

@@ -8,7 +8,7 @@ use plotters::element::Rectangle;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::summary::CellSummary;
+use super::cell::CellSummary;
 use crate::TunerError;
 use crate::picture::{self, Picture};
 
@@ -31,7 +31,7 @@ impl Heat {
         value: impl Fn(&CellSummary) -> f64,
     ) -> Self {
         let list = |axis: &dyn Fn(&CellSummary) -> usize| {
-            let mut list: Vec<usize> = cells.iter().map(axis).collect();
+            let mut list: Vec<usize> = cells.iter().filter(|cell| cell.in_grid).map(axis).collect();
             list.sort_unstable();
             list.dedup();
             list
@@ -39,7 +39,7 @@ impl Heat {
         let batch_sizes = list(&|cell| cell.cell.batch_size);
         let num_workers = list(&|cell| cell.cell.num_workers);
         let mut values = BTreeMap::new();
-        for cell in cells {
+        for cell in cells.iter().filter(|cell| cell.in_grid) {
             let across = batch_sizes.binary_search(&cell.cell.batch_size);
             let up = num_workers.binary_search(&cell.cell.num_workers);
             if let (Ok(across), Ok(up)) = (across, up) {
@@ -138,7 +138,7 @@ fn panel<DB: DrawingBackend>(area: &DrawingArea<DB, Shift>, heat: &Heat) -> Resu
 mod tests {
     use image::RgbImage;
 
-    use super::super::summary::tests::cell;
+    use super::super::cell::tests::cell;
     use super::*;
 
     fn is_dark(image: &RgbImage, across: std::ops::Range<u32>, up: std::ops::Range<u32>) -> bool {

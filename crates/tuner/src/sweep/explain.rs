@@ -1,8 +1,10 @@
 //! What was measured, in words: what limits a setting, and why it is preferred to another.
 
+use super::cell::CellSummary;
 use super::grid::Cell;
+use super::objective::{Objective, preferred_for};
 use super::score::ScoreTerms;
-use super::summary::{CellSummary, Summary, equals, preferred_for};
+use super::summary::Summary;
 
 /// CPU use in percent from which the cores count as all busy.
 const BUSY_PERCENT: f64 = 90.0;
@@ -87,18 +89,28 @@ pub fn limit(summary: &CellSummary, usable_cores: f64) -> Limit {
     Limit { stage, share, sentence }
 }
 
-/// Why `winner` is recommended although another setting has a higher score, if one has.
+/// Why `winner` is recommended although another setting is better under the objective, if one is.
 pub fn equal_to_leader(winner: &CellSummary, summary: &Summary) -> Option<String> {
-    let leader = summary.cells.first().filter(|leader| leader.cell != winner.cell)?;
-    Some(format!(
-        "{} scores higher, {:.1}, but by less than its own repeats differ ({:.1} to {:.1}): of \
-         such equals the one with {} is recommended",
-        leader.cell,
-        leader.score.median,
-        leader.score.min,
-        leader.score.max,
-        preferred_for(winner, leader)
-    ))
+    let objective = summary.method.objective;
+    let leader = summary.find(summary.choice(objective)?.leader).ok()?;
+    let value = objective.goodness(leader)?;
+    if leader.cell == winner.cell {
+        return None;
+    }
+    let preferred = preferred_for(winner, leader);
+    let [low, high] = value.interval.unwrap_or([value.median; 2]);
+    Some(match objective {
+        Objective::Documented | Objective::Custom => format!(
+            "{} scores higher, {:.1}, but by less than is certain ({low:.1} to {high:.1}): of such \
+             equals the one with {preferred} is recommended",
+            leader.cell, value.median,
+        ),
+        _ => format!(
+            "{} is better, but by less than is certain: of such equals the one with {preferred} is \
+             recommended",
+            leader.cell
+        ),
+    })
 }
 
 /// Why the setting with the most samples a second is not recommended, if it is not `winner`.
@@ -107,17 +119,24 @@ pub fn why_not_fastest(
     winner: &CellSummary,
     summary: &Summary,
 ) -> Option<String> {
-    let leader = summary.cells.first()?;
-    if fastest.cell == winner.cell || fastest.cell == leader.cell {
+    let objective = summary.method.objective;
+    let choice = summary.choice(objective)?;
+    if fastest.cell == winner.cell || fastest.cell == choice.leader {
         // The leader is spoken of by `equal_to_leader`.
         return None;
     }
-    if equals(fastest, leader) {
+    if choice.equals.contains(&fastest.cell) {
         let preferred = preferred_for(winner, fastest);
-        return Some(format!(
-            "its score, {:.1}, is the equal of the recommended one's, which has {preferred}",
-            fastest.score.median
-        ));
+        return Some(match objective {
+            Objective::Documented => format!(
+                "its score, {:.1}, is the equal of the recommended one's, which has {preferred}",
+                fastest.score.median
+            ),
+            _ => format!("it is the equal of the recommended one, which has {preferred}"),
+        });
+    }
+    if objective != Objective::Documented {
+        return Some(format!("the recommended one is better by the objective `{objective}`"));
     }
     let (a, b) = (&fastest.score_terms, &winner.score_terms);
     let gpu = |terms: &ScoreTerms| terms.gpu_memory.unwrap_or(0.0);
@@ -163,7 +182,8 @@ pub fn rivals_that_failed(summary: &Summary) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::summary::{best, tests::cell};
+    use super::super::cell::tests::cell;
+    use super::super::objective::choose;
     use super::*;
 
     fn with_batches(batch_size: usize, terms: [f64; 2], samples_per_s: f64) -> CellSummary {
@@ -176,13 +196,21 @@ mod tests {
     }
 
     fn summary(cells: Vec<CellSummary>) -> Summary {
+        let choice = choose(Objective::Documented, &cells).unwrap();
         let json = serde_json::json!({
             "schema": "", "started": "", "finished": "", "command": "",
             "machine": {"cpu": "", "usable_cores": 2.0, "memory_bytes": 1, "gpus": [], "libtorch": ""},
             "data": {"root": "", "samples": 1, "classes": 1, "fingerprint": "", "stand_in": false},
-            "repeats": 3, "measure_s": 1.0, "failed": [], "could_have_won": [],
-            "recommended": best(&cells).map(|cell| cell.cell),
+            "method": {
+                "strategy": "grid", "objective": "documented", "consumer": "none",
+                "cache": {"asked": "hot", "state": "hot"}, "repeats": 3, "max_repeats": 3,
+                "measure_s": 1.0, "memory_limit_bytes": 1, "blocks": 3, "trials": 9,
+                "trials_s": 9.0, "out_of_time": false,
+            },
+            "ceilings": [], "failed": [], "could_have_won": [], "by_batch_size": [], "pareto": [],
+            "recommended": choice.winner,
             "fastest": cells[0].cell,
+            "objectives": [choice],
             "cells": cells,
         });
         serde_json::from_value(json).unwrap_or_else(|error| panic!("{error}"))
@@ -190,14 +218,14 @@ mod tests {
 
     #[test]
     fn an_equal_that_scores_higher_is_told_with_what_decided() {
-        let summary = summary(vec![cell(1, 1, 103.0), cell(0, 1, 100.0)]);
+        let summary = summary(vec![cell(1, 1, 103.0), cell(0, 1, 100.5)]);
         let winner = &summary.cells[1];
         assert_eq!(winner.cell, summary.recommended);
         let reason = equal_to_leader(winner, &summary).unwrap_or_default();
         assert_eq!(
             reason,
-            "batch size 32, 1 worker, prefetch depth 1 scores higher, 103.0, but by less than its \
-             own repeats differ (98.0 to 108.0): of such equals the one with fewer workers is \
+            "batch size 32, 1 worker, prefetch depth 1 scores higher, 103.0, but by less than is \
+             certain (98.0 to 108.0): of such equals the one with fewer workers is \
              recommended"
         );
         // The same setting is the fastest: that is said once.

@@ -1,11 +1,13 @@
 //! Which settings are tried, and in which order.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use preproc::SampleRng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
+use super::journal::Phase;
 use crate::config::SweepConfig;
 
 /// One setting to try.
@@ -50,24 +52,67 @@ pub fn cells(config: &SweepConfig) -> Vec<Cell> {
     cells
 }
 
-/// One process to run: a setting, by its place in [`cells`], and which repeat of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Planned {
-    /// Place of the setting in the list of cells.
-    pub cell: usize,
-    /// From 0.
-    pub repeat: usize,
+/// The settings that a sweep runs: the grid, then those that are run for comparison alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cells {
+    /// The settings; trials name them by their place here.
+    pub cells: Vec<Cell>,
+    /// So many of them, the first, are the grid.
+    pub grid: usize,
+    /// The place of the default setting, with the batch size of the configuration if that is in
+    /// the grid: it is run in every block.
+    pub sentinel: usize,
 }
 
-/// The order of the trials: blocks of one repeat of every cell, each in an order of its own.
-pub fn order(cells: usize, repeats: usize, seed: u64) -> Vec<Planned> {
-    let mut order = Vec::with_capacity(cells * repeats);
-    for repeat in 0..repeats {
-        let mut block: Vec<Planned> = (0..cells).map(|cell| Planned { cell, repeat }).collect();
-        block.shuffle(&mut SampleRng::of_order(seed, repeat as u64));
-        order.extend(block);
+impl Cells {
+    /// Of the configuration; `default` is what the loader takes without settings, with the
+    /// configuration's batch size.
+    pub fn new(config: &SweepConfig, default: Cell) -> Self {
+        let mut cells = cells(config);
+        let grid = cells.len();
+        let sizes: BTreeSet<usize> = cells.iter().map(|cell| cell.batch_size).collect();
+        for &batch_size in &sizes {
+            let default = Cell { batch_size, ..default };
+            if !cells.contains(&default) {
+                cells.push(default);
+            }
+        }
+        let least = sizes.first().copied().unwrap_or(default.batch_size);
+        let batch_size = sizes.get(&default.batch_size).copied().unwrap_or(least);
+        let sentinel = Cell { batch_size, ..default };
+        let sentinel = cells.iter().position(|cell| *cell == sentinel).unwrap_or(0);
+        Self { cells, grid, sentinel }
     }
-    order
+
+    /// The place of `cell`.
+    pub fn place(&self, cell: Cell) -> Option<usize> {
+        self.cells.iter().position(|it| *it == cell)
+    }
+
+    /// The place of the default setting with this batch size.
+    pub fn default_of(&self, batch_size: usize) -> Option<usize> {
+        self.place(Cell { batch_size, ..*self.cells.get(self.sentinel)? })
+    }
+}
+
+/// One process to run: a setting, by its place in [`Cells`], and which repeat of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Planned {
+    /// What for.
+    pub phase: Phase,
+    /// The block, from 0.
+    pub repeat: usize,
+    /// Place of the setting in the list of cells.
+    pub cell: usize,
+}
+
+/// The runs of a block, in an order of its own, so that whatever drifts hits all alike.
+pub fn block(phase: Phase, cells: &[usize], repeat: usize, seed: u64) -> Vec<Planned> {
+    let mut block: Vec<Planned> =
+        cells.iter().map(|&cell| Planned { phase, repeat, cell }).collect();
+    let number = repeat as u64 + if phase == Phase::Confirm { 1 << 32 } else { 0 };
+    block.shuffle(&mut SampleRng::of_order(seed, number));
+    block
 }
 
 #[cfg(test)]
@@ -93,17 +138,30 @@ mod tests {
     }
 
     #[test]
-    fn every_block_holds_every_cell_in_an_order_of_its_own() {
-        let order = order(14, 3, 7);
-        let blocks: Vec<_> = order.chunks(14).collect();
-        for (repeat, block) in blocks.iter().enumerate() {
-            let mut sorted = block.to_vec();
-            sorted.sort_unstable();
-            let expected: Vec<_> = (0..14).map(|cell| Planned { cell, repeat }).collect();
-            assert_eq!(sorted, expected);
-        }
-        let cells = |block: &[Planned]| block.iter().map(|p| p.cell).collect::<Vec<_>>();
-        assert_ne!(cells(blocks[0]), cells(blocks[1]));
-        assert_eq!(order, super::order(14, 3, 7));
+    fn every_block_has_an_order_of_its_own() {
+        let all: Vec<usize> = (0..14).collect();
+        let order = |repeat| -> Vec<usize> {
+            block(Phase::Sweep, &all, repeat, 7).iter().map(|planned| planned.cell).collect()
+        };
+        let mut sorted = order(2);
+        sorted.sort_unstable();
+        assert_eq!(sorted, all);
+        assert_ne!(order(0), order(1));
+        assert_eq!(order(1), order(1));
+    }
+
+    #[test]
+    fn the_default_is_run_whether_it_is_in_the_grid_or_not() {
+        let default = Cell { batch_size: 64, num_workers: 2, prefetch_depth: 2 };
+        let inside = Cells::new(&config(), default);
+        assert_eq!((inside.cells.len(), inside.grid), (14, 14));
+        assert_eq!(inside.cells[inside.sentinel], default);
+
+        let other = Cell { batch_size: 100, num_workers: 8, prefetch_depth: 2 };
+        let outside = Cells::new(&config(), other);
+        assert_eq!((outside.cells.len(), outside.grid), (16, 14));
+        assert_eq!(outside.cells[outside.sentinel], Cell { batch_size: 32, ..other });
+        let of_64 = outside.default_of(64).unwrap();
+        assert_eq!(outside.cells[of_64], Cell { batch_size: 64, ..other });
     }
 }

@@ -9,6 +9,7 @@ use profiler::rules::DataLoadingBottleneck;
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
 
+use super::cell::LimitingStage;
 use super::grid::{Cell, Planned};
 use super::score::{self, ScoreTerms};
 use super::trial::TrialFailure;
@@ -27,13 +28,28 @@ pub enum Status {
     Skipped,
 }
 
+/// What a trial is run for.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// To find the best setting.
+    #[default]
+    Sweep,
+    /// To hold the best setting against the default, on fresh runs.
+    Confirm,
+}
+
 /// One line of the journal. Figures are absent unless the status is `ok`; so are GPU figures
 /// without a GPU.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialRecord {
+    /// What it was run for.
+    pub phase: Phase,
     /// Place of the setting in the sweep's list.
     pub cell: usize,
-    /// Which repeat of it, from 0.
+    /// In which block, from 0.
     pub repeat: usize,
     /// Whether there are figures.
     pub status: Status,
@@ -58,6 +74,18 @@ pub struct TrialRecord {
     /// See [`Figures`].
     pub first_batch_s: Option<f64>,
     /// See [`Figures`].
+    pub wait_share: Option<f64>,
+    /// See [`Figures`].
+    pub warmup_s: Option<f64>,
+    /// See [`Figures`].
+    pub warmup_batches: Option<usize>,
+    /// See [`Figures`].
+    pub steady: Option<bool>,
+    /// See [`Figures`].
+    pub rss_base_bytes: Option<u64>,
+    /// What was predicted for the peak above the base, before it was run.
+    pub predicted_above_base_bytes: Option<u64>,
+    /// See [`Figures`].
     pub rss_mean_bytes: Option<u64>,
     /// See [`Figures`].
     pub rss_peak_bytes: Option<u64>,
@@ -77,6 +105,10 @@ pub struct TrialRecord {
     pub batches: Option<usize>,
     /// See [`Figures`].
     pub stages: Option<StageTimes>,
+    /// See [`Figures`].
+    pub limit: Option<LimitingStage>,
+    /// From the start of the process to its end.
+    pub duration_s: Option<f64>,
 }
 
 impl TrialRecord {
@@ -101,6 +133,11 @@ impl TrialRecord {
             samples_per_s: Some(figures.samples_per_s),
             batches_per_s: Some(figures.batches_per_s),
             first_batch_s: Some(figures.first_batch_s),
+            wait_share: figures.wait_share,
+            warmup_s: Some(figures.warmup_s),
+            warmup_batches: Some(figures.warmup_batches),
+            steady: Some(figures.steady),
+            rss_base_bytes: Some(figures.rss_base_bytes),
             rss_mean_bytes: Some(figures.rss_mean_bytes),
             rss_peak_bytes: Some(figures.rss_peak_bytes),
             gpu_mean_bytes: figures.gpu_mean_bytes,
@@ -111,6 +148,7 @@ impl TrialRecord {
             wall_s: Some(figures.wall_s),
             batches: Some(figures.batches),
             stages: Some(figures.stages),
+            limit: figures.limit.clone(),
             error: None,
             ..Self::without_figures(planned, cell, Status::Ok, String::new())
         }
@@ -119,6 +157,7 @@ impl TrialRecord {
     /// The record of a trial that gave no figures.
     pub fn without_figures(planned: Planned, cell: Cell, status: Status, error: String) -> Self {
         Self {
+            phase: planned.phase,
             cell: planned.cell,
             repeat: planned.repeat,
             status,
@@ -131,6 +170,12 @@ impl TrialRecord {
             samples_per_s: None,
             batches_per_s: None,
             first_batch_s: None,
+            wait_share: None,
+            warmup_s: None,
+            warmup_batches: None,
+            steady: None,
+            rss_base_bytes: None,
+            predicted_above_base_bytes: None,
             rss_mean_bytes: None,
             rss_peak_bytes: None,
             gpu_mean_bytes: None,
@@ -141,6 +186,8 @@ impl TrialRecord {
             wall_s: None,
             batches: None,
             stages: None,
+            limit: None,
+            duration_s: None,
         }
     }
 
@@ -152,7 +199,7 @@ impl TrialRecord {
 
     /// Which trial this was.
     pub fn planned(&self) -> Planned {
-        Planned { cell: self.cell, repeat: self.repeat }
+        Planned { phase: self.phase, repeat: self.repeat, cell: self.cell }
     }
 }
 

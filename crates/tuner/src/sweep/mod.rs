@@ -1,22 +1,33 @@
 //! The sweep.
 //!
 //! Its way: [`grid`] lists the settings to try; [`output`] opens the folder; [`fingerprint`] tells
-//! the data from other data; each [`trial`] is a
-//! process of its own, in random order within a block of one repeat each, so that whatever drifts
-//! hits all settings alike; its figures are scored by [`score`] and appended to the [`journal`]
-//! at once; [`summary`] takes medians and ranks; [`recommend`] writes the settings file,
+//! the data from other data; [`ceiling`] says what the parts of the data's way give on their own. A
+//! [`strategy`] decides from what is on record which settings are run in the next block. Each
+//! [`trial`] is a process of its own, in random order within its block, so that whatever drifts hits
+//! all settings alike; its figures are scored by [`score`] and appended to the [`journal`] at once.
+//! [`cell`] takes the runs of a setting together, with intervals ([`estimate`]); [`objective`] says
+//! which is best; [`summary`] holds all that was found; [`recommend`] writes the settings file,
 //! [`report`] and [`charts`] say it to people.
 
+pub mod cache;
+pub mod ceiling;
+pub mod cell;
 pub mod charts;
+pub mod estimate;
 pub mod explain;
 pub mod fingerprint;
 pub mod grid;
 pub mod journal;
+mod measure;
+pub mod memory;
+pub mod objective;
 pub mod output;
+mod progress;
 pub mod recommend;
 pub mod report;
 mod run;
 pub mod score;
+pub mod strategy;
 pub mod summary;
 pub mod trial;
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::DataTable;
-use super::grid::Cell;
+use super::grid::Cells;
+use super::objective::Objective;
+use super::strategy::Task;
 use crate::{Config, TunerError, files};
 
 /// A sweep's folder, locked for this process as long as it is held.
@@ -21,14 +23,30 @@ pub struct Output {
 pub struct Plan {
     /// The configuration with all flags applied.
     pub config: Config,
-    /// The settings to try; trials name them by their place here.
-    pub cells: Vec<Cell>,
+    /// The settings to try.
+    #[serde(flatten)]
+    pub cells: Cells,
     /// When it was set out, in UTC.
     pub started: String,
     /// The configuration's file, as [`config_id`] names it.
     pub config_id: String,
     /// The data.
     pub data: DataTable,
+}
+
+impl Plan {
+    /// What the strategy decides for.
+    pub fn task(&self) -> Task<'_> {
+        let sweep = &self.config.sweep;
+        let objective = sweep.objective();
+        Task {
+            cells: &self.cells,
+            objective,
+            weights: (objective == Objective::Custom).then_some(&sweep.weights),
+            repeats: sweep.repeats,
+            max_repeats: sweep.max_repeats,
+        }
+    }
 }
 
 impl Output {

@@ -4,27 +4,20 @@ use loader::Settings;
 use loader::settings::{BatchSizeSettings, SCHEMA, SettingsFile};
 use toml::{Table, Value};
 
+use super::cell::CellSummary;
 use super::explain;
 use super::grid::Cell;
-use super::summary::{self, CellSummary, Summary};
+use super::summary::Summary;
 use crate::{Config, TunerError};
-
-/// The best cell of each batch size, by score, in the order of batch sizes.
-pub fn by_batch_size(cells: &[CellSummary]) -> Vec<&CellSummary> {
-    let mut sizes: Vec<usize> = cells.iter().map(|cell| cell.cell.batch_size).collect();
-    sizes.sort_unstable();
-    sizes.dedup();
-    let of_size = |size| cells.iter().filter(move |cell| cell.cell.batch_size == size);
-    sizes.into_iter().filter_map(|size| summary::best(of_size(size))).collect()
-}
 
 /// The file's text.
 ///
 /// # Errors
 /// If the summary does not hold the recommended setting.
 pub fn settings_file(config: &Config, summary: &Summary) -> Result<String, TunerError> {
-    let winner = summary.winner()?;
-    let rows = by_batch_size(&summary.cells).into_iter().map(|best| BatchSizeSettings {
+    let (winner, method) = (summary.winner()?, &summary.method);
+    let best = summary.by_batch_size.iter().map(|choice| summary.find(choice.winner));
+    let rows = best.collect::<Result<Vec<_>, _>>()?.into_iter().map(|best| BatchSizeSettings {
         batch_size: best.cell.batch_size,
         num_workers: best.cell.num_workers,
         prefetch_depth: best.cell.prefetch_depth,
@@ -47,11 +40,13 @@ pub fn settings_file(config: &Config, summary: &Summary) -> Result<String, Tuner
         data: Table::try_from(&summary.data).map_err(|e| TunerError::Bug(e.to_string()))?,
         sweep: Table::from_iter([
             ("command".to_owned(), Value::from(summary.command.as_str())),
-            ("trials".to_owned(), Value::from(trials(summary))),
+            ("trials".to_owned(), Value::from(method.trials as i64)),
             ("failed".to_owned(), Value::from(summary.failed.len() as i64)),
-            ("repeats".to_owned(), Value::from(summary.repeats as i64)),
-            ("measure_s".to_owned(), Value::from(summary.measure_s)),
-            ("cache_state".to_owned(), Value::from("as-is")),
+            ("strategy".to_owned(), Value::from(method.strategy.name())),
+            ("repeats".to_owned(), Value::from(method.repeats as i64)),
+            ("measure_s".to_owned(), Value::from(method.measure_s)),
+            ("cache_state".to_owned(), Value::from(method.cache.state.to_string())),
+            ("consumer".to_owned(), Value::from(method.consumer.to_string())),
             ("started".to_owned(), Value::from(summary.started.as_str())),
             ("finished".to_owned(), Value::from(summary.finished.as_str())),
         ]),
@@ -67,20 +62,13 @@ pub fn settings_file(config: &Config, summary: &Summary) -> Result<String, Tuner
     ))
 }
 
-fn trials(summary: &Summary) -> i64 {
-    summary.cells.iter().map(|cell| cell.trials as i64).sum()
-}
-
 fn evidence(winner: &CellSummary, summary: &Summary) -> Table {
     let limit = explain::limit(winner, summary.machine.usable_cores);
-    let range =
-        |spread: &summary::Spread| Value::from(vec![rounded(spread.min), rounded(spread.max)]);
+    let pair = |pair: [f64; 2]| Value::from(pair.map(rounded).to_vec());
     let mut table = Table::from_iter([
-        ("objective".to_owned(), Value::from("documented")),
+        ("objective".to_owned(), Value::from(summary.method.objective.name())),
         ("score".to_owned(), Value::from(rounded(winner.score.median))),
-        ("score_range".to_owned(), range(&winner.score)),
         ("samples_per_s".to_owned(), Value::from(rounded(winner.samples_per_s.median))),
-        ("samples_per_s_range".to_owned(), range(&winner.samples_per_s)),
         ("first_batch_s".to_owned(), Value::from(rounded(winner.first_batch_s.median))),
         ("rss_mean_bytes".to_owned(), Value::from(winner.rss_mean_bytes.median as i64)),
         ("cpu_percent".to_owned(), Value::from(rounded(winner.cpu_percent.median))),
@@ -89,10 +77,31 @@ fn evidence(winner: &CellSummary, summary: &Summary) -> Table {
         ("bottleneck_share".to_owned(), Value::from(rounded(limit.share))),
         ("limit".to_owned(), Value::from(limit.sentence)),
     ]);
+    for (key, estimate) in
+        [("score_interval", winner.score), ("samples_per_s_interval", winner.samples_per_s)]
+    {
+        if let Some(interval) = estimate.interval {
+            table.insert(key.to_owned(), pair(interval));
+        }
+    }
+    if let Some(headline) = &summary.headline {
+        let Cell { batch_size, num_workers, prefetch_depth } = headline.default;
+        let mut against = Table::from_iter([
+            ("batch_size".to_owned(), Value::from(batch_size as i64)),
+            ("num_workers".to_owned(), Value::from(num_workers as i64)),
+            ("prefetch_depth".to_owned(), Value::from(prefetch_depth as i64)),
+            ("ratio".to_owned(), Value::from(rounded(headline.ratio))),
+            ("pairs".to_owned(), Value::from(headline.winner_samples_per_s.len() as i64)),
+        ]);
+        if let Some(interval) = headline.interval {
+            against.insert("ratio_interval".to_owned(), pair(interval));
+        }
+        table.insert("against_default".to_owned(), against.into());
+    }
     if let Some(reason) = explain::equal_to_leader(winner, summary) {
         table.insert("equal".to_owned(), Value::from(reason));
     }
-    if let Some(runner_up) = summary.cells.iter().find(|cell| cell.cell != winner.cell) {
+    if let Some(runner_up) = summary.cells.iter().find(|it| it.in_grid && it.cell != winner.cell) {
         let Cell { batch_size, num_workers, prefetch_depth } = runner_up.cell;
         let cell = Table::from_iter([
             ("batch_size".to_owned(), Value::from(batch_size as i64)),

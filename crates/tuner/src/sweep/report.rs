@@ -5,9 +5,10 @@ use std::fmt::Write;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
+use super::cell::CellSummary;
+use super::estimate::Estimate;
 use super::explain;
-use super::recommend::by_batch_size;
-use super::summary::{CellSummary, Spread, Summary};
+use super::summary::{Headline, Summary};
 use crate::TunerError;
 
 /// Settings as a table, in Markdown, which reads well on a terminal too. The recommended one has
@@ -19,7 +20,7 @@ fn table<'a>(summary: &Summary, cells: impl IntoIterator<Item = &'a CellSummary>
         "workers",
         "depth",
         "score",
-        "samples/s (range)",
+        "samples/s (95%)",
         "first batch",
         "memory",
         "CPU",
@@ -52,7 +53,7 @@ fn row(rank: String, summary: &CellSummary) -> [String; 9] {
         cell.num_workers.to_string(),
         depth(summary),
         format!("{:.1}", summary.score.median),
-        with_range(&summary.samples_per_s),
+        with_interval(&summary.samples_per_s),
         format!("{:.0} ms", 1e3 * summary.first_batch_s.median),
         mebibytes(summary.rss_mean_bytes.median),
         format!("{:.0}%", summary.cpu_percent.median),
@@ -66,8 +67,11 @@ fn depth(summary: &CellSummary) -> String {
     }
 }
 
-fn with_range(spread: &Spread) -> String {
-    format!("{:.0} ({:.0} to {:.0})", spread.median, spread.min, spread.max)
+fn with_interval(estimate: &Estimate) -> String {
+    match estimate.interval {
+        Some([low, high]) => format!("{:.0} ({low:.0} to {high:.0})", estimate.median),
+        None => format!("{:.0} (one run)", estimate.median),
+    }
 }
 
 fn mebibytes(bytes: f64) -> String {
@@ -106,11 +110,8 @@ pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
         "Use {}: score {:.1}, {:.0} samples/s",
         winner.cell, winner.score.median, winner.samples_per_s.median
     );
-    let same_size = |cell: &&CellSummary| cell.cell.batch_size == winner.cell.batch_size;
-    let alone = summary.cells.iter().filter(same_size).find(|cell| cell.cell.num_workers == 0);
-    if let Some(alone) = alone.filter(|alone| alone.cell != winner.cell) {
-        let ratio = winner.samples_per_s.median / alone.samples_per_s.median;
-        let _ = write!(text, ", {ratio:.2} times what it is without workers");
+    if let Some(headline) = &summary.headline {
+        let _ = write!(text, ", {}", against_default(headline));
     }
     let _ = writeln!(text, ".");
     if let Some(rivals) = explain::rivals_that_failed(summary) {
@@ -142,6 +143,16 @@ pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
     Ok(text)
 }
 
+/// How much better than the default it is, in words.
+fn against_default(headline: &Headline) -> String {
+    let Headline { default, winner, ratio, interval, .. } = headline;
+    if winner == default {
+        return "which is the default".to_owned();
+    }
+    let sure = interval.map(|[low, high]| format!(" ({low:.2} to {high:.2})"));
+    format!("{ratio:.2}{} times the default, {default}", sure.unwrap_or_default())
+}
+
 fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().to_string() + chars.as_str())
@@ -166,16 +177,18 @@ fn line(text: &str) -> String {
 /// # Errors
 /// If the summary does not hold the recommended setting.
 pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
-    let Summary { data, machine, .. } = summary;
+    let Summary { data, machine, method, .. } = summary;
     let mut text = format!("# Sweep of `{}`\n\n{}\n", line(&data.root), verdict(summary)?);
     text += "![Samples per second and score by batch size and workers](heatmap.png)\n\n";
 
+    let best = summary.by_batch_size.iter().map(|choice| summary.find(choice.winner));
+    let best = best.collect::<Result<Vec<_>, _>>()?;
     text += "## Best for each batch size\n\n";
     text += "Batch size changes the training; workers and depth do not. The recommended setting \
              has a star.\n\n";
-    let _ = writeln!(text, "{}", table(summary, by_batch_size(&summary.cells)));
+    let _ = writeln!(text, "{}", table(summary, best));
 
-    text += "\n## All settings, by score\n\n";
+    text += "\n## All settings, by rank\n\n";
     let _ = writeln!(text, "{}", table(summary, &summary.cells));
 
     text += "\n## Where the score comes from\n\n";
@@ -197,11 +210,14 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
     let _ = writeln!(
         text,
         "`{}`\n\n- {} to {}\n- {}, {} usable cores, {}{}\n- libtorch {}\n- {} samples{}{}\n\
-         - repeats of each setting: {}, each in a process of its own, in random order \
-         within blocks of one repeat each; at least {} s after warming up; page cache as it was\n\
-         - ranges are of the repeats; settings whose score lies within the range of the leader's, \
-         and at most 5% below it, are its equals: of these fewer workers win, then less memory, \
-         then smaller depth; settings of which a trial failed rank below all others",
+         - strategy `{}`, objective `{}`, consumer: {}, page cache {}\n\
+         - {} processes, one for each run, in {} blocks in random order; {} runs of each setting, \
+         those that could still be the best up to {}; at least {} s each, after warming up until the \
+         rate is steady\n\
+         - 95% intervals are from a bootstrap of the runs; settings whose figure lies within the \
+         interval of the leader's, and at most 3% below it, are its equals: of these fewer workers \
+         win, then less memory, then smaller depth; settings of which a run failed rank below all \
+         others",
         line(&summary.command),
         summary.started,
         summary.finished,
@@ -220,8 +236,15 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
             classes => format!(" in {classes} classes"),
         },
         if data.stand_in { " (a stand-in for real data)" } else { "" },
-        summary.repeats,
-        summary.measure_s,
+        method.strategy.name(),
+        method.objective,
+        method.consumer,
+        method.cache.state,
+        method.trials,
+        method.blocks,
+        method.repeats,
+        method.max_repeats,
+        method.measure_s,
     );
     Ok(text)
 }

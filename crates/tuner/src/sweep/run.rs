@@ -1,24 +1,22 @@
 //! Runs a sweep from its plan to its report.
 
-use std::collections::BTreeSet;
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crossbeam::channel::Receiver;
-use indicatif::ProgressBar;
-use loader::LoaderError;
 use loader::settings::MachineTable;
-use profiler::machine;
+use loader::{LoaderError, Settings};
 use serde::Serialize;
 
+use super::cache::CacheState;
 use super::fingerprint::DataTable;
-use super::grid::{self, Cell, Planned};
-use super::journal::{Journal, Status, TrialRecord};
+use super::grid::{Cell, Cells};
+use super::journal::{Journal, Phase, Status, TrialRecord};
+use super::measure::Measuring;
+use super::objective::{Choice, Objective, by_batch_size, choose, pareto};
 use super::output::{self, Output, Plan};
-use super::summary::{self, Summary};
-use super::trial::{self, TrialFailure, TrialSpec};
-use super::{charts, recommend, report};
-use crate::dataset::Opened;
+use super::progress::Progress;
+use super::summary::{self, Drift, Headline, Method, Summary};
+use super::{ceiling, cell, charts, memory, recommend, report};
 use crate::{Config, TunerError, dataset, files};
 
 /// What the command line adds to the configuration.
@@ -60,8 +58,8 @@ pub fn run(
 ) -> Result<Finished, TunerError> {
     config.validate()?;
     let data = dataset::open(config)?;
-    let cells = grid::cells(&config.sweep);
-    check_batch_sizes(config, &cells, data.samples)?;
+    let cells = Cells::new(&config.sweep, default_cell(config));
+    check_batch_sizes(config, &cells.cells, data.samples)?;
 
     let path = match &options.out {
         Some(path) => path.clone(),
@@ -70,7 +68,7 @@ pub fn run(
     let output = Output::open(&path, options.resume)?;
     let data_table = DataTable::new(config, &data)?;
     let mut journal = Journal::open(&output.file("trials.jsonl"))?;
-    let mut trials = summary::latest(journal.records()).into_iter();
+    let mut trials = cell::latest(journal.records()).into_iter();
     let mended = trials.any(|trial| trial.bad_sample.is_some());
     let plan = Plan {
         config: config.clone(),
@@ -80,14 +78,33 @@ pub fn run(
         data: data_table,
     };
     let plan = output.settle(plan, mended)?;
-    measure(&plan, &data, &mut journal, &path, options, interrupt)?;
+    let memory_limit_bytes = memory::limit_bytes(config.sweep.memory_limit_bytes);
+    let progress = Progress::new(cell::latest(journal.records()).len(), options.quiet);
+    let mut measuring = Measuring {
+        plan: &plan,
+        data: &data,
+        journal: &mut journal,
+        path: &path,
+        options,
+        interrupt,
+        memory_limit_bytes,
+        progress,
+    };
+    let out_of_time = measuring.run()?;
+    drop(measuring);
 
-    let summary = summarize(&plan, journal.records(), options)?;
+    let summary = summarize(&plan, journal.records(), options, memory_limit_bytes, out_of_time)?;
     write(&output, &plan.config, &summary)?;
     if options.out.is_none() {
         output::link_latest(&path)?;
     }
     Ok(Finished { path, summary })
+}
+
+/// What the loader takes without settings, with the configuration's batch size.
+fn default_cell(config: &Config) -> Cell {
+    let Settings { num_workers, prefetch_depth, .. } = Settings::default();
+    Cell { batch_size: config.loader.batch_size, num_workers, prefetch_depth }
 }
 
 /// What would fail in every trial is said before the first.
@@ -99,106 +116,35 @@ fn check_batch_sizes(config: &Config, cells: &[Cell], samples: usize) -> Result<
     Ok(())
 }
 
-/// Runs the trials that have no figures yet.
-fn measure(
-    plan: &Plan,
-    data: &Opened,
-    journal: &mut Journal,
-    path: &Path,
-    options: &Options,
-    interrupt: &Receiver<()>,
-) -> Result<(), TunerError> {
-    let sweep = &plan.config.sweep;
-    let order = grid::order(plan.cells.len(), sweep.repeats, sweep.seed);
-    let done: Vec<Planned> = summary::latest(journal.records())
-        .into_iter()
-        .filter(|record| record.status == Status::Ok)
-        .map(TrialRecord::planned)
-        .collect();
-    let resume = || resume_command(options, path);
-    let mut progress = Progress::new(order.len(), done.len(), options.quiet);
-    for planned in order.iter().filter(|planned| !done.contains(planned)) {
-        let cell = plan.cells[planned.cell];
-        let record = match over_memory(cell, data) {
-            Some(reason) => TrialRecord::without_figures(*planned, cell, Status::Skipped, reason),
-            None => {
-                let parent = rustix::process::getpid().as_raw_pid();
-                let spec = TrialSpec { config: plan.config.clone(), cell, parent };
-                let outcome = trial::run(&spec, interrupt);
-                if let Err(TrialFailure::Interrupted) = outcome {
-                    let done = summary::latest(journal.records()).len();
-                    let (planned, path) = (order.len(), path.to_owned());
-                    return Err(TunerError::Interrupted { done, planned, path, resume: resume() });
-                }
-                if let Ok(measured) = &outcome {
-                    progress.warn(&measured.warnings);
-                }
-                let figures = outcome.as_ref().map(|measured| &measured.figures);
-                TrialRecord::new(*planned, cell, figures)
-            }
-        };
-        journal.append(record.clone())?;
-        if record.bad_sample.is_some() {
-            let records = summary::latest(journal.records());
-            let done = records.iter().filter(|record| record.status == Status::Ok).count();
-            let error = record.error.unwrap_or_default();
-            let planned = order.len();
-            return Err(TunerError::BadSample { error, done, planned, resume: resume() });
-        }
-        progress.trial(&record, journal.records());
-    }
-    Ok(())
-}
-
-/// The command that goes on with the sweep in `path`.
-fn resume_command(options: &Options, path: &Path) -> String {
-    let mut command = options.command.clone();
-    if options.out.is_none() {
-        let path = path.display().to_string().replace('\'', r"'\''");
-        command += &format!(" --out '{path}'");
-    }
-    if !options.resume {
-        command += " --resume";
-    }
-    command
-}
-
-/// Resident memory of a process with libtorch before it loads anything, about.
-const BASE_BYTES: u64 = 300 << 20;
-
-/// Why a setting cannot be tried on this machine, if its batches do not fit in memory.
-fn over_memory(cell: Cell, data: &Opened) -> Option<String> {
-    let sample: usize = data.fields.iter().map(loader::Field::bytes).sum();
-    let batches = if cell.num_workers == 0 { 1 } else { cell.prefetch_depth + 1 };
-    let batches =
-        (cell.batch_size as u64).saturating_mul(sample as u64).saturating_mul(batches as u64);
-    let (needed, available) = (batches.saturating_add(BASE_BYTES), machine::available_memory());
-    (needed > available).then(|| {
-        format!(
-            "needs about {} MiB of memory, of which {} MiB are free",
-            needed >> 20,
-            available >> 20
-        )
-    })
-}
-
 fn summarize(
     plan: &Plan,
     records: &[TrialRecord],
     options: &Options,
+    memory_limit_bytes: u64,
+    out_of_time: bool,
 ) -> Result<Summary, TunerError> {
-    let cells = summary::cells(records);
-    let failed: Vec<TrialRecord> = summary::latest(records)
-        .into_iter()
-        .filter(|record| record.status != Status::Ok)
-        .cloned()
-        .collect();
-    let recommended = summary::best(&cells);
-    let fastest = summary::fastest(&cells);
-    let (Some(recommended), Some(fastest)) = (recommended, fastest) else {
+    let sweep = &plan.config.sweep;
+    let (objective, task, ceilings) = (sweep.objective(), plan.task(), Vec::new());
+    let ceiling = ceiling::lowest(&ceilings);
+    let mut cells = cell::cells(records, plan.cells.grid, task.weights, ceiling);
+    summary::rank(&mut cells, objective);
+    let records = cell::latest(records);
+    let failed = records.iter().filter(|record| record.status != Status::Ok);
+    let failed: Vec<TrialRecord> = failed.map(|record| (*record).clone()).collect();
+    let choices = Objective::ALL.into_iter().filter_map(|objective| choose(objective, &cells));
+    let choices: Vec<Choice> = choices.collect();
+    let find = |objective| choices.iter().find(|choice| choice.objective == objective);
+    let (Some(recommended), Some(fastest)) = (find(objective), find(Objective::SamplesPerSecond))
+    else {
         let last = failed.last().and_then(|record| record.error.clone());
         return Err(TunerError::AllFailed { last: last.unwrap_or_default() });
     };
+    let (recommended, fastest) = (recommended.winner, fastest.leader);
+    let winner = cells.iter().find(|cell| cell.cell == recommended);
+    let records: Vec<TrialRecord> = records.into_iter().cloned().collect();
+    let default = plan.cells.default_of(recommended.batch_size);
+    let default = default.map(|place| plan.cells.cells[place]);
+    let sentinel = plan.cells.sentinel;
     Ok(Summary {
         schema: summary::SCHEMA.to_owned(),
         started: plan.started.clone(),
@@ -206,11 +152,38 @@ fn summarize(
         command: options.command.clone(),
         machine: MachineTable::here(),
         data: plan.data.clone(),
-        repeats: plan.config.sweep.repeats,
-        measure_s: plan.config.sweep.measure_s,
-        recommended: recommended.cell,
-        fastest: fastest.cell,
-        could_have_won: summary::could_have_won(recommended, &cells, &failed),
+        method: Method {
+            strategy: sweep.strategy,
+            objective,
+            weights: task.weights.copied(),
+            consumer: sweep.consumer.clone(),
+            cache: CacheState::as_is(sweep.cache, None),
+            repeats: sweep.repeats,
+            max_repeats: sweep.max_repeats,
+            measure_s: sweep.measure_s,
+            time_budget_s: sweep.time_budget_s,
+            memory_limit_bytes,
+            blocks: records
+                .iter()
+                .filter(|it| it.phase == Phase::Sweep)
+                .map(|it| it.repeat + 1)
+                .max()
+                .unwrap_or(0),
+            trials: records.iter().filter(|it| it.status != Status::Skipped).count(),
+            trials_s: records.iter().filter_map(|record| record.duration_s).sum(),
+            out_of_time,
+        },
+        ceilings,
+        recommended,
+        fastest,
+        by_batch_size: by_batch_size(objective, &cells),
+        pareto: pareto(&cells),
+        headline: default.and_then(|default| Headline::of(recommended, default, &records)),
+        drift: Drift::of(plan.cells.cells[sentinel], sentinel, &records),
+        could_have_won: winner
+            .map(|winner| cell::could_have_won(objective, winner, &cells, &failed))
+            .unwrap_or_default(),
+        objectives: choices,
         cells,
         failed,
     })
@@ -227,60 +200,4 @@ fn write(output: &Output, config: &Config, summary: &Summary) -> Result<(), Tune
 
 fn now() -> String {
     jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-/// What is shown while trials run: a bar on a terminal, else a line for each trial.
-struct Progress {
-    bar: ProgressBar,
-    lines: bool,
-    /// Warnings that were shown: the next trial has the same.
-    warned: BTreeSet<String>,
-}
-
-impl Progress {
-    fn new(planned: usize, done: usize, quiet: bool) -> Self {
-        let bar = dataset::progress_bar(planned as u64, quiet);
-        bar.set_style(dataset::style("{bar:30} {pos}/{len} trials, {eta} left; {wide_msg}"));
-        bar.set_position(done as u64);
-        bar.reset_eta();
-        bar.enable_steady_tick(std::time::Duration::from_millis(500));
-        let lines = !quiet && !std::io::stderr().is_terminal();
-        Self { bar, lines, warned: BTreeSet::new() }
-    }
-
-    fn warn(&mut self, warnings: &[String]) {
-        for warning in warnings {
-            if self.warned.insert(warning.clone()) {
-                self.bar.suspend(|| tracing::warn!("{warning}"));
-            }
-        }
-    }
-
-    fn trial(&self, record: &TrialRecord, records: &[TrialRecord]) {
-        self.bar.inc(1);
-        let setting = record.setting();
-        let outcome = match (record.score, &record.error) {
-            (Some(score), _) => {
-                format!("score {score:.1}, {:.0} samples/s", record.samples_per_s.unwrap_or(0.0))
-            }
-            (None, error) => error.clone().unwrap_or_default(),
-        };
-        if self.lines {
-            let (at, of) = (self.bar.position(), self.bar.length().unwrap_or(0));
-            // Nobody may be left to read it.
-            let _ = writeln!(std::io::stderr(), "{at}/{of}: {setting}: {outcome}");
-        } else if record.status != Status::Ok {
-            self.bar.println(format!("{setting}: {outcome}"));
-        }
-        if let Some(best) = summary::best(&summary::cells(records)) {
-            self.bar
-                .set_message(format!("best so far: {}, score {:.1}", best.cell, best.score.median));
-        }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.bar.finish_and_clear();
-    }
 }

@@ -51,6 +51,19 @@ impl ScoreTerms {
         }
     }
 
+    /// Each 1: for looking at weights.
+    pub(crate) fn ones() -> Self {
+        Self {
+            batches: 1.0,
+            memory: 1.0,
+            gpu_memory: Some(1.0),
+            cpu: 1.0,
+            bottlenecks: 1.0,
+            workers: 1.0,
+            pin_memory: 1.0,
+        }
+    }
+
     /// The score.
     pub fn total(&self) -> f64 {
         self.batches
@@ -81,16 +94,10 @@ mod tests {
     fn figures() -> Figures {
         Figures {
             pin_memory: true,
-            samples_per_s: 640.0,
-            batches_per_s: 20.0,
-            first_batch_s: 0.1,
             rss_mean_bytes: 500 * MB,
-            rss_peak_bytes: 600 * MB,
             gpu_mean_bytes: Some(200 * MB),
             cpu_percent: 80.0,
-            wall_s: 2.0,
-            batches: 40,
-            stages: Default::default(),
+            ..super::super::cell::tests::figures(640.0, 32)
         }
     }
 

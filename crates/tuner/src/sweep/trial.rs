@@ -19,7 +19,9 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::grid::Cell;
-use crate::measure::{Figures, LEAST_BATCHES, Measure, SAMPLING, warmup_batches};
+use crate::measure::{
+    Figures, LEAST_BATCHES, Measure, Moment, SAMPLING, rss_bytes, warmup_batches,
+};
 use crate::{Config, TunerError, dataset};
 
 /// What a trial process is to measure.
@@ -38,7 +40,7 @@ pub struct TrialSpec {
 #[serde(rename_all = "snake_case")]
 enum Told {
     /// It measured.
-    Figures(Figures),
+    Figures(Box<Figures>),
     /// It could not.
     Error {
         /// Why.
@@ -140,7 +142,9 @@ pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Measured, Trial
         return Err(TrialFailure::Died { status, stderr });
     }
     match serde_json::from_str(&stdout) {
-        Ok(Told::Figures(figures)) => Ok(Measured { figures, warnings: warnings(&stderr) }),
+        Ok(Told::Figures(figures)) => {
+            Ok(Measured { figures: *figures, warnings: warnings(&stderr) })
+        }
         Ok(Told::Error { message, bad_sample: None }) => Err(TrialFailure::Refused { message }),
         Ok(Told::Error { message, bad_sample: Some(sample) }) => {
             Err(TrialFailure::BadSample { sample, message })
@@ -202,7 +206,7 @@ pub fn child_main() -> Result<(), TunerError> {
         .map_err(|error| TunerError::Bug(format!("a trial without a task: {error}")))?;
     die_with(spec.parent);
     let told = match measure(&spec) {
-        Ok(figures) => Told::Figures(figures),
+        Ok(figures) => Told::Figures(Box::new(figures)),
         Err(error) => {
             Told::Error { message: Report(&error).to_string(), bad_sample: bad_sample(&error) }
         }
@@ -251,17 +255,27 @@ fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
         ..config.loader.clone()
     };
     let data = dataset::open(config)?;
+    let consumer = &config.sweep.consumer;
+    let mut step = consumer.start(data.classes.len().max(LEAST_CLASSES))?;
     let measure = Measure {
         warmup_batches: warmup_batches(&settings),
         warmup_s: config.sweep.warmup_s,
+        until_steady: true,
+        consumer: consumer.is_some(),
         least_batches: LEAST_BATCHES,
         measure_s: config.sweep.measure_s,
     };
     let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
-    let built = Instant::now();
+    let built = (Instant::now(), rss_bytes(&monitor)?);
     let mut loader = data.builder.settings(settings).build()?;
-    measure.run(&mut loader, built, &monitor, |_| Ok(()))
+    measure.run(&mut loader, built, &monitor, |moment| match moment {
+        Moment::Batch(batch) => step.take(batch),
+        Moment::Begin | Moment::Ask => Ok(()),
+    })
 }
+
+/// Where the data does not name its classes, a model is told to expect as many as ImageNet has.
+const LEAST_CLASSES: usize = 1000;
 
 #[cfg(test)]
 mod tests {

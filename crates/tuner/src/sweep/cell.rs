@@ -1,0 +1,335 @@
+//! From the runs of a setting to its figures.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use profiler::bootstrap::{Scatter, median};
+use profiler::rules::DataLoadingBottleneck;
+use profiler::stage::StageTimes;
+use serde::{Deserialize, Serialize};
+
+use super::estimate::Estimate;
+use super::grid::Cell;
+use super::journal::{Phase, Status, TrialRecord};
+use super::objective::{Objective, Weights};
+use super::score::ScoreTerms;
+
+/// One setting's runs taken together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct CellSummary {
+    /// The setting.
+    #[serde(flatten)]
+    pub cell: Cell,
+    /// Whether it is a setting to choose from; else it was run for comparison, as the default.
+    pub in_grid: bool,
+    /// Whether memory was pinned in effect.
+    pub pin_memory: bool,
+    /// Runs with figures.
+    pub trials: usize,
+    /// Runs without.
+    pub failed: usize,
+    /// Samples a second.
+    pub samples_per_s: Estimate,
+    /// Samples a second of each run, in the order of the blocks.
+    pub trial_rates: Vec<f64>,
+    /// Batches a second.
+    pub batches_per_s: Estimate,
+    /// The documented score.
+    pub score: Estimate,
+    /// The score with the weights of `[sweep.weights]`, where the objective is `custom`.
+    pub custom_score: Option<Estimate>,
+    /// Seconds to the first batch.
+    pub first_batch_s: Estimate,
+    /// Share of the consumer's time that it waited for data, 0 to 1; absent without a consumer.
+    pub wait_share: Option<Estimate>,
+    /// Mean resident memory in bytes.
+    pub rss_mean_bytes: Estimate,
+    /// Peak resident memory in bytes.
+    pub rss_peak_bytes: Estimate,
+    /// Peak memory above what the process held before the loader was built, in bytes.
+    pub above_base_bytes: Estimate,
+    /// What that was predicted to be.
+    pub predicted_above_base_bytes: Option<u64>,
+    /// GPU memory in bytes; absent without a GPU.
+    pub gpu_mean_bytes: Option<Estimate>,
+    /// CPU use in percent of the usable cores.
+    pub cpu_percent: Estimate,
+    /// Samples a second by the lowest ceiling; absent without ceilings.
+    pub ceiling_share: Option<f64>,
+    /// What limits it, by attribution: of its runs the one with the median rate.
+    pub limit: Option<LimitingStage>,
+    /// Documented bottlenecks, each with the number of runs in which it was found.
+    pub bottlenecks: BTreeMap<DataLoadingBottleneck, usize>,
+    /// Terms of the documented score, each the median of the runs'.
+    pub score_terms: ScoreTerms,
+    /// Thread-seconds by stage, summed over the runs.
+    pub stages: StageTimes,
+    /// Length of the measurements, summed over the runs.
+    pub wall_s: f64,
+}
+
+/// What limits a run, by [`profiler::attribution`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitingStage {
+    /// Such as `decode`.
+    pub stage: String,
+    /// Share of the program's time that would be gained if it were free.
+    pub potential: f64,
+    /// 95% bootstrap interval of that; absent with too few batches.
+    pub interval: Option<[f64; 2]>,
+    /// What would limit then.
+    pub next_limiter: String,
+    /// All of it in words.
+    pub sentence: String,
+}
+
+/// The runs of the sweep itself, those to confirm it left out; of each the latest record.
+fn of_sweep(records: &[TrialRecord]) -> Vec<&TrialRecord> {
+    latest(records).into_iter().filter(|record| record.phase == Phase::Sweep).collect()
+}
+
+/// Of each run the record that counts: the last one written.
+pub fn latest(records: &[TrialRecord]) -> Vec<&TrialRecord> {
+    let latest: BTreeMap<_, _> = records.iter().map(|record| (record.planned(), record)).collect();
+    latest.into_values().collect()
+}
+
+/// Takes the runs of each setting together, in the order of settings; the first `grid` ones are
+/// those to choose from. `ceiling` is the lowest one, in samples a second.
+pub fn cells(
+    records: &[TrialRecord],
+    grid: usize,
+    weights: Option<&Weights>,
+    ceiling: Option<f64>,
+) -> Vec<CellSummary> {
+    let mut by_cell: BTreeMap<usize, Vec<&TrialRecord>> = BTreeMap::new();
+    for record in of_sweep(records) {
+        by_cell.entry(record.cell).or_default().push(record);
+    }
+    let by_cell: Vec<(usize, Vec<&TrialRecord>)> = by_cell.into_iter().collect();
+    // For each figure, how much it differs from run to run, whatever the setting.
+    let estimates = |figure: &dyn Fn(&TrialRecord) -> Option<f64>| -> Vec<Option<Estimate>> {
+        let runs: Vec<Vec<f64>> = by_cell
+            .iter()
+            .map(|(_, records)| records.iter().filter_map(|record| figure(record)).collect())
+            .collect();
+        let scatter = Scatter::of(runs.iter().map(Vec::as_slice));
+        runs.iter().map(|runs| Estimate::of(runs, &scatter)).collect()
+    };
+    let bytes = |value: Option<u64>| value.map(|bytes| bytes as f64);
+    let samples_per_s = estimates(&|run| run.samples_per_s);
+    let batches_per_s = estimates(&|run| run.batches_per_s);
+    let score = estimates(&|run| run.score);
+    let custom = estimates(&|run| Some(weights?.of(run.score_terms.as_ref()?, run.samples_per_s?)));
+    let first_batch_s = estimates(&|run| run.first_batch_s);
+    let wait_share = estimates(&|run| run.wait_share);
+    let rss_mean_bytes = estimates(&|run| bytes(run.rss_mean_bytes));
+    let rss_peak_bytes = estimates(&|run| bytes(run.rss_peak_bytes));
+    let above_base_bytes =
+        estimates(&|run| Some(run.rss_peak_bytes?.saturating_sub(run.rss_base_bytes?) as f64));
+    let gpu_mean_bytes = estimates(&|run| bytes(run.gpu_mean_bytes));
+    let cpu_percent = estimates(&|run| run.cpu_percent);
+    let summary = |(place, (cell, records)): (usize, &(usize, Vec<&TrialRecord>))| {
+        let runs: Vec<&TrialRecord> =
+            records.iter().copied().filter(|record| record.status == Status::Ok).collect();
+        let first = runs.first()?;
+        let term = |term: &dyn Fn(&ScoreTerms) -> Option<f64>| {
+            let terms = runs.iter().filter_map(|run| run.score_terms.as_ref());
+            median(&terms.filter_map(term).collect::<Vec<_>>())
+        };
+        let mut bottlenecks = BTreeMap::new();
+        for bottleneck in runs.iter().flat_map(|run| &run.bottlenecks) {
+            *bottlenecks.entry(*bottleneck).or_default() += 1;
+        }
+        let mut stages = StageTimes::default();
+        runs.iter().filter_map(|run| run.stages).for_each(|times| stages += times);
+        let rate = samples_per_s[place]?;
+        let nearest =
+            |run: &&&TrialRecord| (run.samples_per_s.unwrap_or(f64::INFINITY) - rate.median).abs();
+        let middle = runs.iter().min_by(|a, b| nearest(a).total_cmp(&nearest(b)));
+        Some(CellSummary {
+            cell: first.setting(),
+            in_grid: *cell < grid,
+            pin_memory: first.pin_memory.unwrap_or(false),
+            trials: runs.len(),
+            failed: records.len() - runs.len(),
+            samples_per_s: rate,
+            trial_rates: runs.iter().filter_map(|run| run.samples_per_s).collect(),
+            batches_per_s: batches_per_s[place]?,
+            score: score[place]?,
+            custom_score: custom[place],
+            first_batch_s: first_batch_s[place]?,
+            wait_share: wait_share[place],
+            rss_mean_bytes: rss_mean_bytes[place]?,
+            rss_peak_bytes: rss_peak_bytes[place]?,
+            above_base_bytes: above_base_bytes[place]?,
+            predicted_above_base_bytes: first.predicted_above_base_bytes,
+            gpu_mean_bytes: gpu_mean_bytes[place],
+            cpu_percent: cpu_percent[place]?,
+            ceiling_share: ceiling.map(|ceiling| rate.median / ceiling),
+            limit: middle.and_then(|run| run.limit.clone()),
+            score_terms: ScoreTerms {
+                batches: term(&|terms| Some(terms.batches))?,
+                memory: term(&|terms| Some(terms.memory))?,
+                gpu_memory: term(&|terms| terms.gpu_memory),
+                cpu: term(&|terms| Some(terms.cpu))?,
+                bottlenecks: term(&|terms| Some(terms.bottlenecks))?,
+                workers: term(&|terms| Some(terms.workers))?,
+                pin_memory: term(&|terms| Some(terms.pin_memory))?,
+            },
+            bottlenecks,
+            stages,
+            wall_s: runs.iter().filter_map(|run| run.wall_s).sum(),
+        })
+    };
+    by_cell.iter().enumerate().filter_map(summary).collect()
+}
+
+/// The settings of which runs failed that could have won against `winner`: nothing is known of them,
+/// or one of their runs is as good. What does not fit in memory could not.
+pub fn could_have_won(
+    objective: Objective,
+    winner: &CellSummary,
+    cells: &[CellSummary],
+    failed: &[TrialRecord],
+) -> Vec<Cell> {
+    let failed = failed.iter().filter(|trial| trial.status == Status::Failed);
+    let settings: BTreeSet<Cell> = failed.map(TrialRecord::setting).collect();
+    let best = |cell: &CellSummary| objective.goodness(cell).map_or(f64::INFINITY, |it| it.max);
+    let to_beat = objective.goodness(winner).map_or(f64::NEG_INFINITY, |it| it.median);
+    let rivals = settings.into_iter().filter(|cell| *cell != winner.cell).filter(|cell| {
+        let known = cells.iter().find(|summary| summary.cell == *cell);
+        known.is_none_or(|known| best(known) >= to_beat)
+    });
+    rivals.collect()
+}
+
+#[cfg(test)]
+pub(in crate::sweep) mod tests {
+    use super::super::grid::Planned;
+    use super::super::objective::choose;
+    use super::super::summary::rank;
+    use super::*;
+    use crate::measure::Figures;
+
+    /// With batch size 32, and intervals of 5 either way.
+    pub(in crate::sweep) fn cell(
+        num_workers: usize,
+        prefetch_depth: usize,
+        middle: f64,
+    ) -> CellSummary {
+        let estimate = |median: f64| Estimate {
+            median,
+            min: median - 5.0,
+            max: median + 5.0,
+            interval: Some([median - 5.0, median + 5.0]),
+        };
+        CellSummary {
+            cell: Cell { batch_size: 32, num_workers, prefetch_depth },
+            in_grid: true,
+            pin_memory: false,
+            trials: 3,
+            failed: 0,
+            samples_per_s: estimate(middle),
+            trial_rates: vec![middle - 5.0, middle, middle + 5.0],
+            batches_per_s: estimate(middle / 32.0),
+            score: estimate(middle),
+            custom_score: None,
+            first_batch_s: estimate(0.1),
+            wait_share: None,
+            rss_mean_bytes: estimate(1e8 + 1e8 * prefetch_depth as f64),
+            rss_peak_bytes: estimate(1e8),
+            above_base_bytes: estimate(1e8),
+            predicted_above_base_bytes: None,
+            gpu_mean_bytes: None,
+            cpu_percent: estimate(100.0),
+            ceiling_share: None,
+            limit: None,
+            bottlenecks: BTreeMap::new(),
+            score_terms: ScoreTerms {
+                batches: middle,
+                memory: 0.0,
+                gpu_memory: None,
+                cpu: 0.0,
+                bottlenecks: 0.0,
+                workers: 0.0,
+                pin_memory: 0.0,
+            },
+            stages: StageTimes::default(),
+            wall_s: 1.0,
+        }
+    }
+
+    pub(in crate::sweep) fn figures(samples_per_s: f64, batch_size: usize) -> Figures {
+        Figures {
+            pin_memory: false,
+            samples_per_s,
+            batches_per_s: samples_per_s / batch_size as f64,
+            first_batch_s: 0.1,
+            wait_share: None,
+            warmup_s: 0.5,
+            warmup_batches: 5,
+            steady: true,
+            rss_base_bytes: 1 << 19,
+            rss_mean_bytes: 1 << 20,
+            rss_peak_bytes: 1 << 20,
+            gpu_mean_bytes: None,
+            cpu_percent: 50.0,
+            wall_s: 1.0,
+            batches: 10,
+            stages: StageTimes::default(),
+            limit: None,
+        }
+    }
+
+    fn record(cell: usize, repeat: usize, rate: Option<f64>) -> TrialRecord {
+        let setting = Cell { batch_size: 8, num_workers: cell, prefetch_depth: 1 };
+        let planned = Planned { phase: Phase::Sweep, repeat, cell };
+        match rate {
+            None => {
+                let error = "killed".to_owned();
+                TrialRecord::without_figures(planned, setting, Status::Failed, error)
+            }
+            Some(rate) => TrialRecord::new(planned, setting, Ok(&figures(rate, 8))),
+        }
+    }
+
+    #[test]
+    fn a_setting_of_which_a_trial_failed_ranks_last_and_is_named_if_it_could_have_won() {
+        let records = [
+            record(0, 0, Some(100.0)),
+            record(0, 1, Some(101.0)),
+            // The fastest, but it crashed once.
+            record(1, 0, Some(500.0)),
+            record(1, 1, None),
+            // It crashed too, and would have been slow.
+            record(2, 0, Some(50.0)),
+            record(2, 1, None),
+            // Nothing is known of it.
+            record(3, 0, None),
+            record(3, 1, None),
+        ];
+        let mut cells = cells(&records, 4, None, None);
+        rank(&mut cells, Objective::Documented);
+        let order: Vec<usize> = cells.iter().map(|cell| cell.cell.num_workers).collect();
+        assert_eq!(order, [0, 1, 2]);
+        let failed: Vec<usize> = cells.iter().map(|cell| cell.failed).collect();
+        assert_eq!(failed, [0, 1, 1]);
+        let winner = choose(Objective::Documented, &cells).unwrap().winner;
+        assert_eq!(winner.num_workers, 0);
+        let failures = records.iter().filter(|record| record.status == Status::Failed);
+        let failures: Vec<TrialRecord> = failures.cloned().collect();
+        let rivals = could_have_won(Objective::Documented, &cells[0], &cells, &failures);
+        let rivals: Vec<usize> = rivals.iter().map(|cell| cell.num_workers).collect();
+        assert_eq!(rivals, [1, 3]);
+    }
+
+    #[test]
+    fn the_latest_record_of_a_run_counts_and_runs_to_confirm_do_not() {
+        let mut confirming = record(0, 0, Some(900.0));
+        confirming.phase = Phase::Confirm;
+        let records = [record(0, 0, None), record(0, 0, Some(100.0)), confirming];
+        let cells = cells(&records, 1, None, None);
+        assert_eq!(cells[0].trial_rates, [100.0]);
+        assert_eq!(cells[0].failed, 0);
+    }
+}

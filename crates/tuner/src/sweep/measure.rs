@@ -1,0 +1,194 @@
+//! Runs the processes of a sweep: blocks until enough is known, then pairs to confirm the winner.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::time::Instant;
+
+use crossbeam::channel::Receiver;
+
+use super::cell::{self, CellSummary, latest};
+use super::grid::{self, Planned};
+use super::journal::{Journal, Phase, Status, TrialRecord};
+use super::memory;
+use super::objective::choose;
+use super::output::Plan;
+use super::progress::Progress;
+use super::run::Options;
+use super::strategy::Task;
+use super::summary::Headline;
+use super::trial::{self, TrialFailure, TrialSpec};
+use crate::TunerError;
+use crate::dataset::Opened;
+
+/// A sweep under way.
+pub(super) struct Measuring<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) data: &'a Opened,
+    pub(super) journal: &'a mut Journal,
+    /// The folder.
+    pub(super) path: &'a Path,
+    pub(super) options: &'a Options,
+    pub(super) interrupt: &'a Receiver<()>,
+    /// What a run may take of memory.
+    pub(super) memory_limit_bytes: u64,
+    pub(super) progress: Progress,
+}
+
+/// Confirmed to this half-width, or by all the pairs that the configuration allows.
+const CONFIRMED: f64 = 0.02;
+/// Fewer pairs have no interval.
+const LEAST_PAIRS: usize = 3;
+
+impl Measuring<'_> {
+    /// Runs all that has no figures yet. Whether time was up before enough was known.
+    pub(super) fn run(&mut self) -> Result<bool, TunerError> {
+        let sweep = &self.plan.config.sweep;
+        let task = self.plan.task();
+        let confirming = if sweep.confirm > 0 { 2 * LEAST_PAIRS.min(sweep.confirm) } else { 0 };
+        let mut out_of_time = false;
+        for number in 0.. {
+            let cells = sweep.strategy.block(&task, self.journal.records(), number);
+            if cells.is_empty() {
+                break;
+            }
+            // Blocks that are certain, or this one.
+            let ahead = sweep.repeats.saturating_sub(number).max(1) * cells.len();
+            let before = latest(self.journal.records());
+            let before = before.iter().filter(|record| record.repeat < number).count();
+            self.progress.expect(before + ahead + confirming);
+            let block = grid::block(Phase::Sweep, &cells, number, sweep.seed);
+            out_of_time = !self.block(&block, confirming)?;
+            if out_of_time {
+                break;
+            }
+        }
+        self.confirm(&task)?;
+        Ok(out_of_time)
+    }
+
+    /// Runs what of a block has no figures yet; false if time was up before its end. The time for
+    /// `reserved` more runs is left over.
+    fn block(&mut self, block: &[Planned], reserved: usize) -> Result<bool, TunerError> {
+        for &planned in block {
+            let records = latest(self.journal.records());
+            let on_record = records.iter().any(|record| match record.status {
+                Status::Ok => record.planned() == planned,
+                // It would not fit now either.
+                Status::Skipped => record.cell == planned.cell,
+                Status::Failed => false,
+            });
+            if on_record {
+                continue;
+            }
+            if let Some(budget_s) = self.plan.config.sweep.time_budget_s {
+                let times: Vec<f64> = records.iter().filter_map(|it| it.duration_s).collect();
+                let spent_s: f64 = times.iter().sum();
+                let each_s = spent_s / times.len().max(1) as f64;
+                if spent_s + each_s * (1 + reserved) as f64 > budget_s && !times.is_empty() {
+                    return Ok(false);
+                }
+            }
+            self.trial(planned)?;
+        }
+        Ok(true)
+    }
+
+    fn trial(&mut self, planned: Planned) -> Result<(), TunerError> {
+        let plan = self.plan;
+        let cell = plan.cells.cells[planned.cell];
+        let predicted = memory::above_base_bytes(cell, self.data);
+        let mut record = match memory::over(predicted, self.memory_limit_bytes) {
+            Some(reason) => TrialRecord::without_figures(planned, cell, Status::Skipped, reason),
+            None => {
+                let parent = rustix::process::getpid().as_raw_pid();
+                let spec = TrialSpec { config: plan.config.clone(), cell, parent };
+                let started = Instant::now();
+                let outcome = trial::run(&spec, self.interrupt);
+                if let Err(TrialFailure::Interrupted) = outcome {
+                    return Err(TunerError::Interrupted {
+                        done: latest(self.journal.records()).len(),
+                        planned: self.progress.expected(),
+                        path: self.path.to_owned(),
+                        resume: self.resume_command(),
+                    });
+                }
+                if let Ok(measured) = &outcome {
+                    self.progress.warn(&measured.warnings);
+                }
+                let figures = outcome.as_ref().map(|measured| &measured.figures);
+                let record = TrialRecord::new(planned, cell, figures);
+                TrialRecord { duration_s: Some(started.elapsed().as_secs_f64()), ..record }
+            }
+        };
+        record.predicted_above_base_bytes = Some(predicted);
+        self.journal.append(record.clone())?;
+        if record.bad_sample.is_some() {
+            let records = latest(self.journal.records());
+            return Err(TunerError::BadSample {
+                error: record.error.unwrap_or_default(),
+                done: records.iter().filter(|record| record.status == Status::Ok).count(),
+                planned: self.progress.expected(),
+                resume: self.resume_command(),
+            });
+        }
+        let best = self
+            .best()
+            .map(|best| format!("{}, {:.0} samples/s", best.cell, best.samples_per_s.median));
+        self.progress.trial(&record, best);
+        Ok(())
+    }
+
+    /// The winner by what is on record.
+    fn best(&self) -> Option<CellSummary> {
+        let Plan { config, cells, .. } = self.plan;
+        let task = self.plan.task();
+        let found = cell::cells(self.journal.records(), cells.grid, task.weights, None);
+        let winner = choose(config.sweep.objective(), &found)?.winner;
+        found.into_iter().find(|summary| summary.cell == winner)
+    }
+
+    /// Runs the winner and the default in turn, each pair in random order.
+    fn confirm(&mut self, task: &Task<'_>) -> Result<(), TunerError> {
+        let Some(winner) = self.best().map(|best| best.cell) else { return Ok(()) };
+        let (winner_place, default) =
+            (task.cells.place(winner), task.cells.default_of(winner.batch_size));
+        let (Some(winner_place), Some(default)) = (winner_place, default) else { return Ok(()) };
+        if winner_place == default {
+            return Ok(());
+        }
+        let sweep = &self.plan.config.sweep;
+        let places = BTreeSet::from([winner_place, default]);
+        let places: Vec<usize> = places.into_iter().collect();
+        for pair in 0..sweep.confirm {
+            let so_far = Headline::of(winner, task.cells.cells[default], self.journal.records());
+            let known = so_far.and_then(|headline| {
+                let [low, high] = headline.interval?;
+                Some((high - low) / 2.0 / headline.ratio <= CONFIRMED)
+            });
+            if pair >= LEAST_PAIRS && known == Some(true) {
+                break;
+            }
+            let of_sweep = |it: &&&TrialRecord| it.phase == Phase::Sweep;
+            let before = latest(self.journal.records()).iter().filter(of_sweep).count();
+            self.progress.expect(before + 2 * LEAST_PAIRS.max(pair + 1).min(sweep.confirm));
+            let block = grid::block(Phase::Confirm, &places, pair, sweep.seed);
+            if !self.block(&block, 0)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The command that goes on with this sweep.
+    fn resume_command(&self) -> String {
+        let mut command = self.options.command.clone();
+        if self.options.out.is_none() {
+            let path = self.path.display().to_string().replace('\'', r"'\''");
+            command += &format!(" --out '{path}'");
+        }
+        if !self.options.resume {
+            command += " --resume";
+        }
+        command
+    }
+}

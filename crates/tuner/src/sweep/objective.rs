@@ -1,0 +1,311 @@
+//! What is best: the objectives, and the setting that wins under each.
+
+use std::cmp::{Ordering, Reverse};
+use std::fmt;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use super::cell::CellSummary;
+use super::estimate::Estimate;
+use super::grid::Cell;
+use super::score::ScoreTerms;
+
+/// What a setting is chosen for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// The documented score.
+    Documented,
+    /// The most samples a second.
+    SamplesPerSecond,
+    /// The fewest workers, then the least memory, with which the consumer waits for data under
+    /// [`FED`] of its time. Needs a consumer.
+    CheapestThatFeeds,
+    /// The shortest time to the first batch.
+    FirstBatch,
+    /// The least memory.
+    Memory,
+    /// The score with the weights of `[sweep.weights]`.
+    Custom,
+}
+
+/// A consumer that waits a smaller share of its time is fed.
+pub const FED: f64 = 0.05;
+
+impl Objective {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Documented,
+        Self::SamplesPerSecond,
+        Self::CheapestThatFeeds,
+        Self::FirstBatch,
+        Self::Memory,
+        Self::Custom,
+    ];
+
+    /// The name in files and flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Documented => "documented",
+            Self::SamplesPerSecond => "samples-per-second",
+            Self::CheapestThatFeeds => "cheapest-that-feeds",
+            Self::FirstBatch => "first-batch",
+            Self::Memory => "memory",
+            Self::Custom => "custom",
+        }
+    }
+
+    /// How good a setting is, more being better; `None` where it was not asked for. That a setting
+    /// feeds the consumer is as good as it gets.
+    pub fn goodness(self, cell: &CellSummary) -> Option<Estimate> {
+        Some(match self {
+            Self::Documented => cell.score,
+            Self::SamplesPerSecond => cell.samples_per_s,
+            Self::CheapestThatFeeds => {
+                let wait = cell.wait_share?.negated();
+                let capped = |share: f64| if share > -FED { 0.0 } else { share };
+                Estimate { median: capped(wait.median), max: capped(wait.max), ..wait }
+            }
+            Self::FirstBatch => cell.first_batch_s.negated(),
+            Self::Memory => cell.rss_mean_bytes.negated(),
+            Self::Custom => cell.custom_score?,
+        })
+    }
+}
+
+impl fmt::Display for Objective {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The weights of a score: `[sweep.weights]`, for the objective `custom`. What is not given has the
+/// weight of the documented score.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Weights {
+    /// For a batch per second.
+    pub batches_per_s: f64,
+    /// For a sample per second; the documented score has none.
+    pub samples_per_s: f64,
+    /// For 100 MB (2^20 bytes) of resident memory.
+    pub memory_100_mb: f64,
+    /// For 100 MB of GPU memory.
+    pub gpu_memory_100_mb: f64,
+    /// For 10 percent of CPU use.
+    pub cpu_10_percent: f64,
+    /// For each bottleneck of the documented rules.
+    pub bottleneck: f64,
+    /// For having workers.
+    pub workers: f64,
+    /// For pinned memory.
+    pub pin_memory: f64,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            batches_per_s: 10.0,
+            samples_per_s: 0.0,
+            memory_100_mb: -1.0,
+            gpu_memory_100_mb: -1.0,
+            cpu_10_percent: -1.0,
+            bottleneck: -5.0,
+            workers: 2.0,
+            pin_memory: 1.0,
+        }
+    }
+}
+
+impl Weights {
+    /// Whether all are finite numbers.
+    pub(crate) fn are_finite(&self) -> bool {
+        self.of(&ScoreTerms::ones(), 1.0).is_finite()
+    }
+
+    /// The score of a trial with these terms of the documented score.
+    pub fn of(&self, terms: &ScoreTerms, samples_per_s: f64) -> f64 {
+        let documented = Self::default();
+        self.samples_per_s * samples_per_s
+            + terms.batches * self.batches_per_s / documented.batches_per_s
+            + terms.memory * self.memory_100_mb / documented.memory_100_mb
+            + terms.gpu_memory.unwrap_or(0.0) * self.gpu_memory_100_mb
+                / documented.gpu_memory_100_mb
+            + terms.cpu * self.cpu_10_percent / documented.cpu_10_percent
+            + terms.bottlenecks * self.bottleneck / documented.bottleneck
+            + terms.workers * self.workers / documented.workers
+            + terms.pin_memory * self.pin_memory / documented.pin_memory
+    }
+}
+
+/// The winner under an objective.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Choice {
+    /// The objective.
+    pub objective: Objective,
+    /// The setting that wins.
+    pub winner: Cell,
+    /// The setting with the best median, which may be an equal of the winner's.
+    pub leader: Cell,
+    /// Settings as good as the leader for all that can be told, the winner among them: of these
+    /// fewer workers win, then less memory, then smaller depth.
+    pub equals: Vec<Cell>,
+}
+
+/// How far below the leader another may lie and still be its equal, however wide the leader's
+/// interval: a tie must not cost more than what counts as the best.
+const TIE_SHARE: f64 = 0.03;
+
+/// Whether a setting is the equal of the leader: its median lies within the leader's interval and
+/// at most 3% below the leader's.
+fn equal(goodness: Estimate, leader: Estimate) -> bool {
+    let low = leader.interval.map_or(leader.median, |[low, _]| low);
+    goodness.median >= low.max(leader.median - TIE_SHARE * leader.median.abs())
+}
+
+/// The winner among `cells` under `objective`; `None` where no cell has a figure for it. Settings of
+/// which a trial failed win only where there are no others, and never one that is not in the grid.
+pub fn choose<'a>(
+    objective: Objective,
+    cells: impl IntoIterator<Item = &'a CellSummary>,
+) -> Option<Choice> {
+    let in_grid = cells.into_iter().filter(|cell| cell.in_grid);
+    let rated = in_grid.filter_map(|cell| Some((cell, objective.goodness(cell)?)));
+    let (sound, shaky): (Vec<_>, Vec<_>) = rated.partition(|(cell, _)| cell.failed == 0);
+    let rated = if sound.is_empty() { shaky } else { sound };
+    let best = rated.iter().max_by(|(_, a), (_, b)| a.median.total_cmp(&b.median))?;
+    let (leader, leads) = *best;
+    let equals: Vec<&CellSummary> =
+        rated.into_iter().filter(|(_, it)| equal(*it, leads)).map(|(cell, _)| cell).collect();
+    let winner = equals.iter().min_by(|a, b| preference(a).cmp(&preference(b)))?.cell;
+    let equals = equals.iter().map(|cell| cell.cell).collect();
+    Some(Choice { objective, winner, leader: leader.cell, equals })
+}
+
+/// The least is preferred among equals.
+fn preference(summary: &CellSummary) -> (usize, u64, usize, Reverse<usize>) {
+    let Cell { num_workers, prefetch_depth, batch_size } = summary.cell;
+    // Less than 16 MiB are no difference.
+    let memory = (summary.rss_mean_bytes.median / f64::from(1 << 24)) as u64;
+    (num_workers, memory, prefetch_depth, Reverse(batch_size))
+}
+
+/// What `cell` has that makes it preferred to `other`, its equal.
+pub fn preferred_for(cell: &CellSummary, other: &CellSummary) -> &'static str {
+    let (a, b) = (preference(cell), preference(other));
+    if a.0 != b.0 {
+        "fewer workers"
+    } else if a.1 != b.1 {
+        "less memory"
+    } else if a.2 != b.2 {
+        "a smaller prefetch depth"
+    } else {
+        "larger batches"
+    }
+}
+
+/// The winner of each batch size under `objective`, in the order of batch sizes.
+pub fn by_batch_size(objective: Objective, cells: &[CellSummary]) -> Vec<Choice> {
+    let mut sizes: Vec<usize> =
+        cells.iter().filter(|cell| cell.in_grid).map(|cell| cell.cell.batch_size).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    let of_size = |size| cells.iter().filter(move |cell| cell.cell.batch_size == size);
+    sizes.into_iter().filter_map(|size| choose(objective, of_size(size))).collect()
+}
+
+/// The settings that no other beats in both samples a second and memory, by rising memory.
+pub fn pareto(cells: &[CellSummary]) -> Vec<Cell> {
+    let mut cells: Vec<&CellSummary> = cells.iter().filter(|cell| cell.in_grid).collect();
+    let key = |cell: &CellSummary| (cell.rss_mean_bytes.median, cell.samples_per_s.median);
+    cells.sort_by(|a, b| {
+        let ((a_memory, a_rate), (b_memory, b_rate)) = (key(a), key(b));
+        a_memory.total_cmp(&b_memory).then(match b_rate.total_cmp(&a_rate) {
+            Ordering::Equal => a.cell.cmp(&b.cell),
+            order => order,
+        })
+    });
+    let mut fastest = f64::NEG_INFINITY;
+    cells.retain(|cell| {
+        let better = cell.samples_per_s.median > fastest;
+        fastest = fastest.max(cell.samples_per_s.median);
+        better
+    });
+    cells.into_iter().map(|cell| cell.cell).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cell::tests::cell;
+    use super::*;
+
+    fn winner(objective: Objective, cells: &[CellSummary]) -> Option<(usize, usize)> {
+        choose(objective, cells).map(|it| (it.winner.num_workers, it.winner.prefetch_depth))
+    }
+
+    #[test]
+    fn ties_go_to_fewer_workers_then_less_memory() {
+        let cells = [cell(4, 2, 102.0), cell(2, 4, 100.0), cell(2, 1, 99.5), cell(1, 1, 60.0)];
+        assert_eq!(winner(Objective::Documented, &cells), Some((2, 1)));
+        let choice = choose(Objective::Documented, &cells).unwrap();
+        assert_eq!((choice.leader, choice.equals.len()), (cells[0].cell, 3));
+    }
+
+    #[test]
+    fn a_wide_interval_makes_no_equals_beyond_three_percent() {
+        let mut leader = cell(4, 2, 104.0);
+        leader.score.interval = Some([10.0, 110.0]);
+        let cells = [leader, cell(2, 4, 100.0)];
+        assert_eq!(winner(Objective::Documented, &cells), Some((4, 2)));
+    }
+
+    #[test]
+    fn without_an_interval_there_are_no_equals() {
+        let mut leader = cell(4, 2, 101.0);
+        leader.score.interval = None;
+        assert_eq!(winner(Objective::Documented, &[leader, cell(2, 4, 100.0)]), Some((4, 2)));
+    }
+
+    #[test]
+    fn what_feeds_the_consumer_with_fewest_workers_wins() {
+        let waiting = |workers, share| {
+            let mut cell = cell(workers, 1, 100.0);
+            let interval = Some([share - 0.01, share + 0.01]);
+            cell.wait_share = Some(Estimate { median: share, min: share, max: share, interval });
+            cell
+        };
+        let cells = [waiting(8, 0.0), waiting(4, 0.04), waiting(2, 0.2)];
+        assert_eq!(winner(Objective::CheapestThatFeeds, &cells), Some((4, 1)));
+        // None does: the one that waits least.
+        let cells = [waiting(8, 0.3), waiting(4, 0.5)];
+        assert_eq!(winner(Objective::CheapestThatFeeds, &cells), Some((8, 1)));
+        assert_eq!(winner(Objective::CheapestThatFeeds, &[cell(1, 1, 1.0)]), None);
+    }
+
+    #[test]
+    fn a_setting_outside_the_grid_or_with_failures_does_not_win() {
+        let mut outside = cell(4, 2, 300.0);
+        outside.in_grid = false;
+        let mut shaky = cell(3, 2, 200.0);
+        shaky.failed = 1;
+        let cells = [outside, shaky, cell(2, 2, 100.0)];
+        assert_eq!(winner(Objective::SamplesPerSecond, &cells), Some((2, 2)));
+        assert_eq!(winner(Objective::SamplesPerSecond, &cells[..2]), Some((3, 2)));
+    }
+
+    #[test]
+    fn the_front_has_no_setting_that_another_beats_in_both() {
+        // Memory grows with depth.
+        let cells = [cell(1, 1, 100.0), cell(2, 2, 90.0), cell(2, 3, 150.0), cell(4, 3, 150.0)];
+        assert_eq!(pareto(&cells), [cells[0].cell, cells[2].cell]);
+    }
+
+    #[test]
+    fn documented_weights_give_the_documented_score() {
+        let terms = ScoreTerms { gpu_memory: Some(-3.0), ..ScoreTerms::ones() };
+        assert_eq!(Weights::default().of(&terms, 1e6), terms.total());
+        let samples = Weights { samples_per_s: 1.0, ..Weights::default() };
+        assert_eq!(samples.of(&terms, 7.0), terms.total() + 7.0);
+    }
+}
