@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use profiler::monitor::process_cpu;
 use profiler::pipeline::{PipelineSnapshot, PipelineSource, Room, StationSnapshot};
@@ -22,6 +22,9 @@ pub(crate) struct Counters {
     consumer: Arc<StageCounters>,
     batches: AtomicU64,
     samples: AtomicU64,
+    /// When the latest batch came out, since `began`.
+    latest_nanos: AtomicU64,
+    began: Instant,
     unready_nanos: AtomicU64,
 }
 
@@ -34,6 +37,8 @@ impl Counters {
             consumer: Arc::default(),
             batches: AtomicU64::new(0),
             samples: AtomicU64::new(0),
+            latest_nanos: AtomicU64::new(0),
+            began: Instant::now(),
             unready_nanos: AtomicU64::new(0),
         }
     }
@@ -51,6 +56,7 @@ impl Counters {
 
     /// Notes that a batch came out.
     pub(crate) fn add_batch(&self, samples: usize) {
+        self.latest_nanos.store(self.began.elapsed().as_nanos() as u64, Relaxed);
         self.batches.fetch_add(1, Relaxed);
         self.samples.fetch_add(samples as u64, Relaxed);
     }
@@ -58,6 +64,11 @@ impl Counters {
     /// Notes that for so long the batch to come out next was not complete.
     pub(crate) fn add_unready(&self, time: Duration) {
         self.unready_nanos.fetch_add(time.as_nanos() as u64, Relaxed);
+    }
+
+    fn since_batch_s(&self) -> f64 {
+        let latest = Duration::from_nanos(self.latest_nanos.load(Relaxed));
+        self.began.elapsed().saturating_sub(latest).as_secs_f64()
     }
 
     pub(crate) fn stats(&self) -> Stats {
@@ -106,6 +117,7 @@ impl PipelineSource for Counters {
         PipelineSnapshot {
             items: self.samples.load(Relaxed),
             batches: self.batches.load(Relaxed),
+            since_batch_s: Some(self.since_batch_s()),
             consumer_wait_s: match self.num_workers {
                 // Its loading is told by the station.
                 0 => consumer.wait_batch_s,

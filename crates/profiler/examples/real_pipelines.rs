@@ -92,8 +92,12 @@ fn main() -> io::Result<()> {
             let (snapshots, seconds) = run(pipeline, None, &file);
             let other_cores = busy().zip(before).map(|(now, before)| (now - before) / seconds);
             with.push(seconds);
-            let surroundings =
-                Surroundings { usable_cores: usable_cores(), storage: None, other_cores };
+            let surroundings = Surroundings {
+                usable_cores: usable_cores(),
+                storage: None,
+                other_cores,
+                pipelines: 1,
+            };
             let Some(attribution) = attribute(&snapshots, &surroundings) else { continue };
             let named = attribution.limiting().1.name.clone();
             let freed = STAGES.iter().position(|stage| stage.name() == named);
@@ -223,6 +227,7 @@ fn run(pipeline: &Pipeline, freed: Option<usize>, file: &File) -> (Vec<PipelineS
                 at_s: start.elapsed().as_secs_f64(),
                 items: items.load(Relaxed),
                 batches: batches.load(Relaxed),
+                since_batch_s: None,
                 consumer_wait_s: times.wait_batch_s,
                 consumer_busy_s: times.consume_s,
                 consumer_cpu_s: kernel.map(|times| times.cpu_s),

@@ -27,9 +27,15 @@ pub enum BottleneckType {
     NetworkLatency,
     /// Threads wait for each other, or for a core.
     Synchronization,
+    /// Not said. An operation of this kind is told from what is measured while it runs, and keeps
+    /// it where too little was.
+    Undeclared,
     /// Anything else, by name.
     Custom(String),
 }
+
+/// In files and reports.
+const UNDECLARED: &str = "undeclared";
 
 impl BottleneckType {
     /// The kinds that have names of their own, in the order of reports.
@@ -55,6 +61,7 @@ impl BottleneckType {
             Self::IoOperation => "i_o_operation",
             Self::NetworkLatency => "network_latency",
             Self::Synchronization => "synchronization",
+            Self::Undeclared => UNDECLARED,
             Self::Custom(name) => name,
         }
     }
@@ -68,7 +75,8 @@ impl fmt::Display for BottleneckType {
 
 impl From<String> for BottleneckType {
     fn from(name: String) -> Self {
-        Self::NAMED.into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Custom(name))
+        let named = Self::NAMED.into_iter().chain([Self::Undeclared]);
+        named.into_iter().find(|kind| kind.name() == name).unwrap_or(Self::Custom(name))
     }
 }
 
@@ -93,7 +101,7 @@ pub struct Bottleneck {
     pub frequency: u64,
     /// How long it lasted or took, over all episodes, in seconds.
     pub total_time_s: f64,
-    /// The share of the program's time that would be gained if this took none, 0 to 1; `None`
+    /// The share of the program's time that would be saved if this took none, 0 to 1; `None`
     /// where that cannot be said (a resource that is short).
     pub optimization_potential: Option<f64>,
     /// Why it is believed, one sentence with figures.

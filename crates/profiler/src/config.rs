@@ -74,7 +74,7 @@ impl ProfilingLevel {
 pub struct ProfilerConfig {
     /// How much is recorded [default: `detailed`].
     pub profiling_level: ProfilingLevel,
-    /// A finding that would gain less of the total time is left out, 0 to 1 [default: 0.05].
+    /// A finding that would save less of the total time is left out, 0 to 1 [default: 0.05].
     pub bottleneck_threshold: f64,
     /// The share of the memory limit that applies, above which use is high, 0 to 1 [default: 0.8].
     pub memory_threshold: f64,

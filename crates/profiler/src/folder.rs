@@ -10,6 +10,7 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::extend::{PluginError, ReportFormat};
+use crate::notes::calmly;
 use crate::session::ProfilingSession;
 
 /// Why a report, or a file of it, was not written.
@@ -35,7 +36,7 @@ pub enum ReportError {
         /// The name.
         file: String,
     },
-    /// A format could not write its file; those of the other formats are in place.
+    /// A format could not write its file, or panicked; those of the other formats are in place.
     #[error("cannot make the report's file `{file}`: {source}")]
     Format {
         /// The name of the file.
@@ -61,18 +62,20 @@ pub fn write(
 ) -> Result<Vec<PathBuf>, ReportError> {
     let folder = |source| ReportError::Folder { dir: dir.to_owned(), source };
     let mut names = BTreeSet::new();
+    let mut files = Vec::new();
     for format in formats {
-        let file = format.file_name(session);
+        let file = calmly(|| format.file_name(session)).unwrap_or_default();
         let mut parts = Path::new(&file).components();
         let plain = matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None));
         if !plain || file.contains(['/', '\0']) || !names.insert(file.clone()) {
             return Err(ReportError::FileName { file });
         }
+        files.push((file, format));
     }
     fs::create_dir_all(dir).map_err(folder)?;
     let mut failed = None;
     let mut complete = Vec::new();
-    for format in formats {
+    for (file, format) in files {
         let beside = tempfile::Builder::new()
             .prefix(".writing-")
             // The rights of a file made as usual, not the private ones of a temporary file.
@@ -80,16 +83,17 @@ pub fn write(
             .tempfile_in(dir)
             .map_err(folder)?;
         let mut out = io::BufWriter::new(&beside);
-        let written = format.write(session, &mut out);
+        // A panic is a failure of that file like any other.
+        let written = calmly(|| format.write(session, &mut out))
+            .unwrap_or_else(|words| Err(PluginError::from(words)));
         let flushed = out.flush();
         drop(out);
         match written {
             Ok(()) => {
                 flushed.and_then(|()| beside.as_file().sync_all()).map_err(folder)?;
-                complete.push((beside, dir.join(format.file_name(session))));
+                complete.push((beside, dir.join(file)));
             }
             Err(source) => {
-                let file = format.file_name(session);
                 failed.get_or_insert(ReportError::Format { file, source });
             }
         }

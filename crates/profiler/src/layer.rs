@@ -18,7 +18,7 @@ use crate::profiler::BottleneckProfiler;
 /// it is left.
 ///
 /// Its kind is what the span's field `kind` says, such as `kind = "preprocessing"`; without one it is
-/// custom, by the span's target (the module, unless the program says otherwise). The future of an
+/// [`Undeclared`](BottleneckType::Undeclared), to be told from what is measured. The future of an
 /// `async fn` enters its span each time it is polled: its calls are polls and its time is that of
 /// polls, without waits. To take some spans only, give the layer a filter
 /// ([`Layer::with_filter`]).
@@ -77,7 +77,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for ProfilerLayer {
         let Some(span) = context.span(id) else { return };
         let kind = || match span.extensions().get() {
             Some(Kind(kind)) => kind.clone(),
-            None => BottleneckType::Custom(span.metadata().target().to_owned()),
+            None => BottleneckType::Undeclared,
         };
         let operation = self.profiler.operation_of(span.metadata().name(), kind);
         // On a thread whose thread-locals are gone, the operation ends at once.

@@ -1,6 +1,7 @@
 //! Notes for a session's reader, as many as anyone reads.
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::thread::panic_message;
 
@@ -27,6 +28,11 @@ impl Notes {
         let more = (self.more > 0).then(|| format!("{} more notes like these", self.more));
         self.lines.iter().cloned().chain(more).collect()
     }
+}
+
+/// Runs code of someone else's; if it panics, says so.
+pub(crate) fn calmly<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| words_of(&*panic))
 }
 
 /// What a panic said.

@@ -116,6 +116,7 @@ impl OpenSession {
 
     fn monitor_options(&self) -> MonitorOptions {
         let (usage, pipelines) = (self.usage.clone(), self.pipelines.clone());
+        let recorder = self.recorder.clone();
         let with_pipelines = self.config.profiling_level > ProfilingLevel::Basic;
         MonitorOptions {
             interval: Duration::from_secs_f64(self.config.sampling_interval),
@@ -124,6 +125,7 @@ impl OpenSession {
             rules: Some(ResourceRules::new(&self.config, self.machine.usable_cores)),
             began: self.began,
             on_tick: Some(Box::new(move |sample| {
+                recorder.look();
                 lock(&usage).add(sample);
                 if with_pipelines {
                     pipelines.ask();

@@ -25,6 +25,9 @@ pub struct PipelineSnapshot {
     pub items: u64,
     /// Batches in which it got them.
     pub batches: u64,
+    /// Seconds since the latest of them came; `None` where that is not known.
+    #[serde(default)]
+    pub since_batch_s: Option<f64>,
     /// Seconds that the consumer waited for items; without what it does for them itself, see
     /// [`input_s`](Self::input_s).
     pub consumer_wait_s: f64,
@@ -48,6 +51,11 @@ pub struct PipelineSnapshot {
 }
 
 impl PipelineSnapshot {
+    /// When the latest of its batches came, as far as it tells: its counters are as they were then.
+    pub fn batch_at_s(&self) -> f64 {
+        self.at_s - self.since_batch_s.unwrap_or(0.0)
+    }
+
     /// Seconds that the consumer waited for items, or made them itself where a station is its own
     /// thread: G.
     pub fn input_s(&self) -> f64 {

@@ -1,11 +1,10 @@
 //! The pipelines of a session: asked for their counters at each tick of the monitor.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::notes::words_of;
+use crate::notes::calmly;
 use crate::pipeline::{PipelineSnapshot, PipelineSource};
 use crate::session::PipelineProfile;
 use crate::thinned::Thinned;
@@ -95,12 +94,12 @@ impl Watched {
         if self.failed.is_some() {
             return;
         }
-        match catch_unwind(AssertUnwindSafe(|| self.source.snapshot())) {
+        match calmly(|| self.source.snapshot()) {
             Ok(snapshot) => {
                 let at_s = began.elapsed().as_secs_f64();
                 self.snapshots.push(PipelineSnapshot { at_s, ..snapshot });
             }
-            Err(panic) => self.failed = Some(words_of(&*panic)),
+            Err(words) => self.failed = Some(words),
         }
     }
 }

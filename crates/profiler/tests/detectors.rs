@@ -11,7 +11,8 @@ use profiler::machine::Machine;
 use profiler::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot, Visits};
 use profiler::resources::{CpuSample, IoSample, ResourceSample};
 use profiler::session::{
-    OperationStats, PerformanceMetrics, PipelineProfile, ProfilingSession, SCHEMA,
+    Looks, OperationEvidence, OperationStats, PerformanceMetrics, PipelineProfile,
+    ProfilingSession, SCHEMA,
 };
 
 const DURATION_S: f64 = 20.0;
@@ -149,6 +150,7 @@ fn operation(path: &[&str], kind: BottleneckType, self_s: f64, cpu_share: f64) -
         min_s: self_s / 200.0,
         max_s: self_s / 50.0,
         self_cpu_s: Some(cpu_share * self_s),
+        evidence: None,
         threads: 1,
         resident_bytes: None,
         gpu_bytes: None,
@@ -255,16 +257,79 @@ fn synchronization() {
     assert!(found.suggestions[0].contains("fewer threads"), "{:?}", found.suggestions);
     let barrier = operation(&["epoch", "all_reduce"], kind.clone(), 16.0, 0.1);
     only(&training(barrier), "all_reduce", kind.clone());
-    let mut starved =
-        training(operation(&["epoch", "forward"], BottleneckType::CpuComputation, 16.0, 0.4));
-    let sample = |at_s: f64, run_delay_s: f64| ResourceSample {
+    let starved = OperationEvidence { run_delay_s: Some(2.0), ..seen(Looks::default()) };
+    let forward = operation(&["epoch", "forward"], BottleneckType::CpuComputation, 16.0, 0.4);
+    let mut crowded = with_waits(training(with(starved, forward)), 9.0);
+    let found = only(&crowded, "forward", kind.clone());
+    assert!(found.cause.contains("waits for a core 50%"), "{}", found.cause);
+    // Two threads would have had a core each: other programs have them.
+    crowded = with_waits(crowded, 2.0);
+    let found = only(&crowded, "forward", BottleneckType::CpuComputation);
+    assert!(found.cause.contains("other programs keep it from one 50%"), "{}", found.cause);
+    assert!(found.suggestions[0].contains("40% of the time"), "{:?}", found.suggestions);
+    let held = seen(Looks { threads: 9, running: 1, ..Looks::default() });
+    let guarded = operation(&["epoch", "guarded"], BottleneckType::Undeclared, 16.0, 0.1);
+    only(&training(with(held, guarded)), "guarded", kind);
+}
+
+/// So many threads of the process had no core all the time.
+fn with_waits(mut session: ProfilingSession, threads: f64) -> ProfilingSession {
+    let sample = |at_s: f64| ResourceSample {
         at_s,
-        cpu: Some(CpuSample { run_delay_s: Some(run_delay_s), ..CpuSample::default() }),
+        cpu: Some(CpuSample { run_delay_s: Some(threads * at_s), ..CpuSample::default() }),
         ..ResourceSample::default()
     };
-    starved.resources = vec![sample(0.0, 1.0), sample(DURATION_S, 10.0)];
-    let found = only(&starved, "forward", kind);
-    assert!(found.cause.contains("waits for a core"), "{}", found.cause);
+    session.resources = vec![sample(0.0), sample(DURATION_S)];
+    session
+}
+
+/// Of 4 thread-seconds that were looked into.
+fn seen(looks: Looks) -> OperationEvidence {
+    let run_delay_s = Some(0.0);
+    OperationEvidence { wall_s: 4.0, cpu_s: 0.4, run_delay_s, looks, ..Default::default() }
+}
+
+fn with(evidence: OperationEvidence, operation: OperationStats) -> OperationStats {
+    OperationStats { evidence: Some(evidence), ..operation }
+}
+
+#[test]
+fn an_operation_that_sleeps_is_not_starved_by_threads_that_are() {
+    let asleep = seen(Looks { sleep: 20, ..Looks::default() });
+    let pause = operation(&["epoch", "pause"], BottleneckType::CpuComputation, 16.0, 0.1);
+    // Other threads of the process waited longer for a core than all operations took.
+    let session = with_waits(training(with(asleep, pause)), 10.0);
+    let found = only(&session, "pause", BottleneckType::Synchronization);
+    assert!(found.cause.contains("asleep"), "{}", found.cause);
+    assert!(!found.cause.contains("core"), "{}", found.cause);
+}
+
+#[test]
+fn what_was_not_declared_is_told_from_its_threads() {
+    use BottleneckType::*;
+    let work = |cpu_share| operation(&["epoch", "work"], Undeclared, 16.0, cpu_share);
+    let named = |evidence: OperationEvidence, cpu_share: f64, kind: BottleneckType| {
+        only(&training(with(evidence, work(cpu_share))), "work", kind);
+    };
+    named(seen(Looks { network: 20, ..Looks::default() }), 0.1, NetworkLatency);
+    named(seen(Looks { storage: 20, ..Looks::default() }), 0.1, IoOperation);
+    named(seen(Looks { gpu: 15, other: 5, ..Looks::default() }), 0.1, GpuTransfer);
+    named(seen(Looks { running: 20, ..Looks::default() }), 0.9, CpuComputation);
+    // A million page faults take half a second.
+    let fresh = OperationEvidence {
+        cpu_s: 2.0,
+        kernel_cpu_s: 1.5,
+        minor_faults: 1_000_000,
+        ..seen(Looks::default())
+    };
+    named(fresh, 0.9, MemoryAllocation);
+    // As many in a program whose kernel time is another's.
+    named(OperationEvidence { kernel_cpu_s: 0.2, ..fresh }, 0.9, CpuComputation);
+    // Files that do not come from storage come from elsewhere.
+    let files = with(seen(Looks { storage: 20, ..Looks::default() }), work(0.1));
+    only(&with_io(training(files), 1 << 20, None), "work", NetworkLatency);
+    // A few looks say nothing, and nothing is made up.
+    named(seen(Looks { network: 2, ..Looks::default() }), 0.1, Undeclared);
 }
 
 #[test]

@@ -8,7 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use profiler::bottleneck::BottleneckType;
+use profiler::config::ProfilerConfig;
 use profiler::extend::{Chart, PluginError, ReportFormat};
+use profiler::profiler::BottleneckProfiler;
 use profiler::report::session_json::{self, SessionFileError};
 use profiler::report::{
     self, Html, Markdown, ReportError, SessionJson, TensorBoard, Trace, charts,
@@ -293,6 +295,48 @@ fn a_chart_of_ones_own_is_a_file_and_on_the_page() {
     assert_eq!((image.width(), image.get_pixel(8, 8).0), (16, [255, 0, 0]));
     let page = fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert!(page.contains("A &#60;square&#62;") && page.contains("data:image/png;base64,"));
+}
+
+#[test]
+fn what_panics_in_a_report_takes_nothing_else_with_it() {
+    struct Breaks;
+    impl Chart for Breaks {
+        fn name(&self, _: &ProfilingSession) -> String {
+            "breaks".to_owned()
+        }
+        fn title(&self) -> &str {
+            "never seen"
+        }
+        fn svg(&self, _: &ProfilingSession) -> Result<String, PluginError> {
+            panic!("out of ink")
+        }
+    }
+    impl ReportFormat for Breaks {
+        fn file_name(&self, _: &ProfilingSession) -> String {
+            "breaks.txt".to_owned()
+        }
+        fn write(&self, _: &ProfilingSession, _: &mut dyn io::Write) -> Result<(), PluginError> {
+            panic!("out of paper")
+        }
+    }
+    let config = ProfilerConfig::default().with_real_time_monitoring(false);
+    let profiler = BottleneckProfiler::new(config).unwrap();
+    profiler.register_chart(Arc::new(Breaks));
+    profiler.start_session("breaks").unwrap();
+    profiler.stop_session().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    profiler.write_report(folder.path()).unwrap();
+    for file in ["report.md", "report.html", "session.json"] {
+        let text = fs::read_to_string(folder.path().join(file)).unwrap();
+        assert!(text.contains("not in this report: it panicked: out of ink"), "{file}");
+    }
+    assert!(!folder.path().join("breaks.svg").exists());
+
+    profiler.register_report_format(Arc::new(Breaks));
+    let folder = tempfile::tempdir().unwrap();
+    let error = profiler.write_report(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("`breaks.txt`") && error.contains("out of paper"), "{error}");
+    assert!(folder.path().join("report.html").exists());
 }
 
 #[test]

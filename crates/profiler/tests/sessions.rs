@@ -504,7 +504,7 @@ fn spans_of_tracing_become_operations() {
     let session = profiler.stop_session().unwrap();
     let epoch = operation(&session, &["epoch"]);
     assert_eq!(epoch.calls, 1);
-    assert_eq!(epoch.kind, BottleneckType::Custom("program::train".to_owned()));
+    assert_eq!(epoch.kind, BottleneckType::Undeclared);
     let step = operation(&session, &["epoch", "step"]);
     assert_eq!((step.calls, &step.kind), (2, &BottleneckType::Preprocessing));
     assert_eq!(operation(&session, &["epoch", "step", "decode"]).calls, 2);

@@ -41,8 +41,12 @@ impl Case {
         // Rates settle over a thousand batches.
         let items = items.max(1000 * pipeline.batch);
         let snapshots = pipeline.run(items, 100, number);
-        let surroundings =
-            Surroundings { usable_cores: pipeline.cores, storage: None, other_cores: None };
+        let surroundings = Surroundings {
+            usable_cores: pipeline.cores,
+            storage: None,
+            other_cores: None,
+            pipelines: 1,
+        };
         let attribution = attribute(&snapshots, &surroundings)?;
         let before_s = seconds_per_item(&snapshots);
         let gains: Vec<_> = pipeline

@@ -14,6 +14,10 @@ use crate::pipeline::PipelineSnapshot;
 /// Fewer stretches say nothing about how much they scatter.
 const LEAST: usize = 8;
 const REPLICATES: usize = 1000;
+/// What the model itself may be off by, of which resampling knows nothing: with this much at each end
+/// the interval holds the truth in 96% of the pipelines of the example `simulated_pipelines`, without
+/// it in 87%.
+const MODEL_ERROR: f64 = 0.01;
 /// Fixed: the same snapshots give the same interval.
 const SEED: u64 = 0;
 
@@ -39,7 +43,7 @@ impl Bootstrap {
         Self { whole, replicates }
     }
 
-    /// The 95% interval of a stage's potential.
+    /// The 95% interval of a stage's potential, widened by [`MODEL_ERROR`].
     pub(super) fn interval(&self, stage: StageId, potential: f64) -> Option<[f64; 2]> {
         if self.replicates.is_empty() {
             return None;
@@ -48,6 +52,8 @@ impl Bootstrap {
         // What is left of the time, over what the bounds leave of it.
         let beyond = (1.0 - potential) / ratio(self.whole.as_ref()?).max(f64::MIN_POSITIVE);
         let potential = |model| (1.0 - beyond * ratio(model)).clamp(0.0, 1.0);
-        bootstrap::interval(&self.replicates.iter().map(potential).collect::<Vec<_>>())
+        let [low, high] =
+            bootstrap::interval(&self.replicates.iter().map(potential).collect::<Vec<_>>())?;
+        Some([(low - MODEL_ERROR).max(0.0), (high + MODEL_ERROR).min(1.0)])
     }
 }

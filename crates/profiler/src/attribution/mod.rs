@@ -1,4 +1,4 @@
-//! What limits a pipeline, and what would be gained if a stage of it were free.
+//! What limits a pipeline, and what time would be saved if a stage of it were free.
 //!
 //! [`attribute`] takes a pipeline's snapshots. Over the whole stretch of time they give each
 //! stage's demand D (busy thread-seconds for an item), each station's utilization `X D / m`, and
@@ -29,13 +29,13 @@ mod window;
 use serde::{Deserialize, Serialize};
 
 use self::bootstrap::Bootstrap;
-pub(crate) use self::model::{Change, Limit, StageId};
+pub(crate) use self::model::{Change, Effort, Limit, StageId};
 use self::model::{Model, cpu_share, items_of};
 use crate::bottleneck::BottleneckType;
 use crate::detect::evidence::{Evidence, Storage};
 use crate::machine::Machine;
 use crate::pipeline::PipelineSnapshot;
-use crate::session::ProfilingSession;
+use crate::session::{Looks, ProfilingSession};
 
 /// From this share of waiting on a consumer is input-bound.
 const MODERATE: f64 = 0.05;
@@ -80,8 +80,8 @@ pub struct Attribution {
     pub queue_readiness: Option<f64>,
     /// The station of the limiting stage, by its place in `stations`.
     pub limiting_station: usize,
-    /// The stage whose removal would gain most, by its place in its station; where none gains
-    /// anything, the largest one of the busiest station.
+    /// The stage whose removal would save most time, by its place in its station; where none saves
+    /// any, the largest one of the busiest station.
     pub limiting_stage: usize,
     /// In the order of the data's way.
     pub stations: Vec<StationAttribution>,
@@ -113,7 +113,8 @@ pub struct StageAttribution {
     pub demand_s: f64,
     /// Share of that in which its thread computed, 0 to 1; `None` where it was not timed.
     pub cpu_share: Option<f64>,
-    /// Share of the program's time that would be gained if this stage were free.
+    /// Share of the program's time that would be saved if this stage were free: 0.5 is half the time,
+    /// twice the rate.
     pub optimization_potential: f64,
     /// 95% bootstrap interval of that, lower and upper end; `None` with too few samples.
     pub interval: Option<[f64; 2]>,
@@ -130,6 +131,8 @@ pub struct Surroundings {
     pub storage: Option<Storage>,
     /// Cores that other programs kept busy meanwhile, on the average, where that is known.
     pub other_cores: Option<f64>,
+    /// Pipelines of the session, this one included: the more, the less time is taken for each.
+    pub pipelines: usize,
 }
 
 impl Surroundings {
@@ -145,6 +148,7 @@ impl Surroundings {
             usable_cores,
             storage: Storage::between(&session.resources),
             other_cores: (count > 0).then(|| sum / f64::from(count)),
+            pipelines: session.performance_metrics.pipelines.len(),
         }
     }
 }
@@ -153,8 +157,9 @@ impl Surroundings {
 /// recorded: fewer than two snapshots, no stage, or no item.
 ///
 /// The sum of the stretches between snapshots gives the figures; intervals need at least 8 of them.
-/// The pipeline is replayed without each stage in turn, which takes tens of milliseconds for two
-/// stages and may take a second for many or for unequal items: ask for it once, not at each tick.
+/// The pipeline is replayed without each stage in turn. The steps of each replay are bounded, so that
+/// all of them take some tens of milliseconds, however many threads there are and however large a
+/// batch is: ask for it once, not at each tick.
 ///
 /// # Example
 ///
@@ -186,7 +191,7 @@ impl Surroundings {
 ///         ..PipelineSnapshot::default()
 ///     })
 ///     .collect();
-/// let surroundings = Surroundings { usable_cores: 8.0, storage: None, other_cores: None };
+/// let surroundings = Surroundings { usable_cores: 8.0, storage: None, other_cores: None, pipelines: 1 };
 /// let attribution = attribute(&snapshots, &surroundings).unwrap();
 /// assert_eq!(attribution.verdict, Verdict::HighlyInputBound);
 /// let stage = &attribution.stations[0].stages[0];
@@ -197,7 +202,7 @@ pub fn attribute(
     snapshots: &[PipelineSnapshot],
     surroundings: &Surroundings,
 ) -> Option<Attribution> {
-    let analysis = Analysis::of(snapshots, surroundings)?;
+    let analysis = Analysis::of(snapshots, surroundings, Effort::FULL)?;
     let Analysis { total, model, .. } = &analysis;
     let bootstrap = Bootstrap::of(&analysis.stretches, surroundings.usable_cores);
     let stage = |i: usize, j: usize| {
@@ -288,12 +293,17 @@ pub(crate) struct Analysis {
 }
 
 impl Analysis {
-    pub(crate) fn of(snapshots: &[PipelineSnapshot], surroundings: &Surroundings) -> Option<Self> {
+    pub(crate) fn of(
+        snapshots: &[PipelineSnapshot],
+        surroundings: &Surroundings,
+        effort: Effort,
+    ) -> Option<Self> {
         let cores = surroundings.usable_cores;
         let mut stretches = window::stretches(snapshots, STRETCHES);
         let model = |stretches: &[PipelineSnapshot]| {
             let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
             let model = Model::of(&total, cores)?.with_rows(stretches);
+            let model = model.with_effort(effort, surroundings.pipelines);
             Some((total, model))
         };
         let (total, crowded) = model(&stretches)?;
@@ -321,7 +331,7 @@ impl Analysis {
         (self.total.input_s() / self.total.at_s).clamp(0.0, 1.0)
     }
 
-    /// What would be gained if a stage were free: as the model says, but never more than the time in
+    /// What time would be saved if a stage were free: as the model says, but never more than the time in
     /// which the consumer waited for data or for a core.
     fn potential(&self, stage: StageId) -> f64 {
         let delay_s = self.total.consumer_run_delay_s.unwrap_or(0.0).max(0.0);
@@ -345,7 +355,10 @@ impl Analysis {
             wall_s: it.busy_s,
             cpu_share: cpu_share(it),
             run_delay_share: all.run_delay_s.map(|_| 1.0 - load.demand_s * items / busy_s),
+            crowded_by_others: false,
             storage: self.surroundings.storage.filter(|_| !others_read),
+            fault_share: None,
+            looks: Looks::default(),
         }
     }
 
@@ -400,8 +413,8 @@ impl Attribution {
                 });
                 format!(
                     "The consumer waits for data {waits} of its time, at {rate} items/s. `{}` in \
-                     `{}` ({}) limits: if it took no time the loop would gain {}{between}, and \
-                     `{}` would limit.",
+                     `{}` ({}) limits: if it took none the loop would take {}{between} less time, \
+                     and `{}` would limit.",
                     stage.name,
                     station.name,
                     busy(station),

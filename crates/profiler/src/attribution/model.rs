@@ -9,16 +9,40 @@
 //! the room and the cores that were measured, as it is and as it would be; the ratio of the two
 //! is what is gained.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 
 use super::replay::{Law, Pipeline, Stage, Station};
 use super::scatter::{self, Scatter, Shape};
 use crate::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot};
 
-/// Steps of a replay, about: a few milliseconds.
-const STEPS: usize = 1_000_000;
-/// Batches of a replay at least, whatever it takes.
+/// How much of a pipeline is replayed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Effort {
+    /// Steps of a replay, about: a million takes some 30 ms.
+    steps: usize,
+    /// At most.
+    most_steps: usize,
+}
+
+impl Effort {
+    /// For potentials.
+    pub(crate) const FULL: Self = Self { steps: 250_000, most_steps: 500_000 };
+    /// For advice, which takes several replays for each finding.
+    pub(crate) const ROUGH: Self = Self { steps: 60_000, most_steps: 60_000 };
+
+    /// For one of so many pipelines, all of which get as much as one would.
+    fn shared(self, pipelines: usize) -> Self {
+        let of = |steps: usize| steps / pipelines.max(1);
+        Self { steps: of(self.steps), most_steps: of(self.most_steps) }
+    }
+}
+
+/// Batches of a replay, at least.
 const BATCHES: usize = 60;
+/// Of a replay that would take too many steps.
+const FEW_BATCHES: usize = 20;
+/// Such a replay takes several items for one, but leaves as many in a batch for each thread.
+const LEAST_LUMPS: usize = 4;
 /// So many rows of alike items, but for more items than so many.
 const ROWS: usize = 200;
 const MOST_ITEMS: usize = 60_000;
@@ -50,7 +74,7 @@ pub(crate) enum Limit {
 }
 
 /// What might be changed about a pipeline.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Change {
     /// A stage takes this part of what it takes.
     Demand(StageId, f64),
@@ -70,7 +94,10 @@ pub(crate) struct Model {
     consumer: Work,
     batch: usize,
     cores: f64,
+    effort: Effort,
     replayed: OnceCell<Replayed>,
+    /// What was asked already: each is a replay.
+    gains: RefCell<Vec<(Change, f64)>>,
 }
 
 /// What the replay of a pipeline as it is gave.
@@ -156,8 +183,16 @@ impl Model {
             },
             batch: (stretch.items / stretch.batches.max(1)).max(1) as usize,
             cores: if cores > 0.0 { cores } else { f64::INFINITY },
+            effort: Effort::FULL,
             replayed: OnceCell::new(),
+            gains: RefCell::default(),
         })
+    }
+
+    /// Replayed with so much effort, shared among so many pipelines.
+    pub(super) fn with_effort(mut self, effort: Effort, pipelines: usize) -> Self {
+        self.effort = effort.shared(pipelines);
+        self
     }
 
     /// Has visits come in the rows that these stretches show.
@@ -179,6 +214,15 @@ impl Model {
     /// now is measured. Of the replay is taken by how much it would exceed them then: as much more
     /// or less than now as in the replay.
     pub(crate) fn gain(&self, change: Change) -> f64 {
+        let known = self.gains.borrow().iter().find(|(asked, _)| *asked == change).map(|it| it.1);
+        known.unwrap_or_else(|| {
+            let gain = self.replayed_gain(change);
+            self.gains.borrow_mut().push((change, gain));
+            gain
+        })
+    }
+
+    fn replayed_gain(&self, change: Change) -> f64 {
         let measured = self.interval_s / self.bound().1.max(f64::MIN_POSITIVE);
         let now = self.replayed.get_or_init(|| {
             let both = [Shape::TwoLengths, Shape::Lognormal]
@@ -191,8 +235,12 @@ impl Model {
         // Of two small losses the ratio says nothing.
         let known = (lost(measured) + SMALL) / (lost(now.excess) + SMALL);
         let known = known.clamp(1.0 / SCALED, SCALED);
-        // What the replay knows nothing of stays.
-        let rest = measured / (1.0 + known * lost(now.excess));
+        // What the replay knows nothing of, such as the time to wake a thread, is lost where the
+        // stations are as busy as the consumer: it stays as far as they stay busy.
+        let unknown = measured / (1.0 + known * lost(now.excess)) - 1.0;
+        let busy_s = self.stations_s();
+        let stay = if busy_s > 0.0 { (changed.stations_s() / busy_s).min(1.0) } else { 1.0 };
+        let rest = 1.0 + if unknown > 0.0 { unknown * stay } else { unknown };
         let excess = (1.0 + known * lost(changed.replay(now.shape))) * rest;
         1.0 - changed.bound().1 * excess / self.interval_s
     }
@@ -218,6 +266,12 @@ impl Model {
         bounds.push((Limit::Cores, self.cpu_s() / self.cores));
         let consumer = (Limit::Consumer, consumer_s);
         bounds.into_iter().fold(consumer, |most, bound| if bound.1 > most.1 { bound } else { most })
+    }
+
+    /// Seconds from item to item that the busiest station allows.
+    fn stations_s(&self) -> f64 {
+        let pools = self.stations.iter().filter(|pool| !pool.on_consumer);
+        pools.map(|pool| pool.load().demand_s / pool.active(self.batch) as f64).fold(0.0, f64::max)
     }
 
     /// The same after `change`.
@@ -247,7 +301,8 @@ impl Model {
     }
 
     fn changed(&self, change: Change) -> Self {
-        let mut changed = Self { replayed: OnceCell::new(), ..self.clone() };
+        let (replayed, gains) = (OnceCell::new(), RefCell::default());
+        let mut changed = Self { replayed, gains, ..self.clone() };
         match change {
             Change::Demand((station, stage), part) => {
                 let load = &mut changed.stations[station].stages[stage].load;
@@ -283,20 +338,29 @@ impl Model {
     /// Thread-seconds for an item without a core that the pipeline's own threads account for.
     pub(super) fn own_delay_s(&self) -> f64 {
         let run = self.run(Shape::TwoLengths);
-        delay_s(&run) / run.items.max(1) as f64
+        delay_s(&run) / (run.batches.max(1) as usize * self.batch) as f64
     }
 
     /// The counters at the end of a replay.
     fn run(&self, shape: Shape) -> PipelineSnapshot {
-        let pipeline = self.pipeline(shape);
+        let mut pipeline = self.pipeline(shape);
         let threads: usize = 1 + pipeline.stations.iter().map(|it| it.threads).sum::<usize>();
         let stages = pipeline.stages().count() + pipeline.stations.len() + 1;
         let works = self.stations.iter().flat_map(|pool| &pool.stages);
         let row = works.map(|work| work.scatter.row as usize).max().unwrap_or(1);
         let rows = ROWS * row.max(self.consumer.scatter.row as usize * self.batch);
-        let items = (STEPS / threads / stages).max(rows.min(MOST_ITEMS));
-        let batches = (items / self.batch).max(BATCHES);
-        pipeline.run(batches * self.batch, 1, SEED).pop().unwrap_or_default()
+        let Effort { steps, most_steps } = self.effort;
+        let items = (steps / threads / stages).max(rows.min(MOST_ITEMS));
+        let mut batches = (items / self.batch).max(BATCHES);
+        let most = most_steps / threads / stages;
+        if batches * self.batch > most {
+            batches = (most / self.batch).max(FEW_BATCHES);
+            let active = pipeline.stations.iter().map(|it| it.threads).max().unwrap_or(1);
+            let lumps = (most / batches).max(LEAST_LUMPS * active);
+            pipeline = pipeline.in_lumps(lumps);
+        }
+        let items = batches * pipeline.batch;
+        pipeline.run(items, 1, SEED).pop().unwrap_or_default()
     }
 
     fn pipeline(&self, shape: Shape) -> Pipeline {

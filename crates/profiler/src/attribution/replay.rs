@@ -48,6 +48,24 @@ impl Law {
     }
 }
 
+impl Law {
+    /// That of the mean of so many draws, about.
+    fn of_mean(self, draws: f64) -> Self {
+        if draws <= 1.0 {
+            return self;
+        }
+        let variation = match self {
+            Law::Fixed => return Law::Fixed,
+            Law::Exponential => 1.0,
+            Law::Lognormal(variation) => variation,
+            Law::Either(share, times) => {
+                (times - 1.0) * (share * (1.0 - share)).sqrt() / (1.0 + (times - 1.0) * share)
+            }
+        };
+        Law::Lognormal(variation / draws.sqrt())
+    }
+}
+
 /// The finalizer of SplitMix64: every bit of the key tells on every bit of the hash.
 fn mix(key: u64) -> u64 {
     let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -123,6 +141,35 @@ impl Pipeline {
         let mut other = self.clone();
         other.stage_mut(stage).mean_s = 0.0;
         other
+    }
+
+    /// About the same pipeline with so many items in a batch, each of which stands for several.
+    pub(super) fn in_lumps(mut self, batch: usize) -> Self {
+        let batch = batch.clamp(1, self.batch);
+        let lump = self.batch as f64 / batch as f64;
+        let stage = |stage: &mut Stage| {
+            stage.mean_s *= lump;
+            // Those that draw the same stay together, as far as they lie in one lump.
+            let rows = (lump / stage.row as f64).max(1.0);
+            stage.law = stage.law.of_mean(rows);
+            stage.row = (stage.row as f64 / lump).round().max(1.0) as u64;
+        };
+        for station in &mut self.stations {
+            station.stages.iter_mut().for_each(stage);
+            station.sizes = station.sizes.of_mean(lump);
+            if let Room::Items(items) = &mut station.room {
+                *items = (*items as f64 / lump).round().max(1.0) as usize;
+            }
+        }
+        // The consumer could never have its batch from less.
+        if let Some(Room::Items(items)) = self.stations.last_mut().map(|last| &mut last.room) {
+            *items = (*items).max(batch);
+        }
+        self.own_stages.iter_mut().for_each(stage);
+        // One draw for a batch.
+        self.consumer.mean_s *= lump;
+        self.batch = batch;
+        self
     }
 
     /// Runs until the consumer has used `items` items. Its counters, about `snapshots` times at

@@ -57,11 +57,13 @@ fn of_pipeline(session: &ProfilingSession, pipeline: &PipelineProfile, metrics: 
     let mut working = Vec::new();
     let mut cpu = Vec::new();
     for (before, now) in sub_windows(&pipeline.snapshots) {
-        let seconds = now.at_s - before.at_s;
+        // From batch to batch: what is cut where time is cut has one batch more or less.
+        let (from_s, to_s) = (before.batch_at_s(), now.batch_at_s());
+        let seconds = to_s - from_s;
         let items = now.items.saturating_sub(before.items) as f64;
         rates.push(items / seconds);
         working.push(1.0 - (now.input_s() - before.input_s()) / seconds);
-        let cpu_s = cpu_between(&session.resources, before.at_s, now.at_s);
+        let cpu_s = cpu_between(&session.resources, from_s, to_s);
         cpu.extend(cpu_s.filter(|_| items > 0.0).map(|cpu_s| cpu_s * 1e3 / items));
     }
     let mut add = |what: &str, unit: &str, higher_is_better, values: Vec<f64>| {
@@ -76,7 +78,8 @@ fn of_pipeline(session: &ProfilingSession, pipeline: &PipelineProfile, metrics: 
     add("CPU time a sample", "ms", false, cpu);
 }
 
-/// Pairs of snapshots, each the end of the one before, of about the same length.
+/// Pairs of snapshots, each the end of the one before, of about the same length; without those
+/// between which no batch came.
 fn sub_windows(
     snapshots: &[PipelineSnapshot],
 ) -> impl Iterator<Item = (&PipelineSnapshot, &PipelineSnapshot)> {
@@ -95,22 +98,27 @@ fn sub_windows(
     cuts.dedup();
     let pairs: Vec<_> = cuts.windows(2).map(|pair| (pair[0], pair[1])).collect();
     let pairs = pairs.into_iter().map(|(a, b)| (&snapshots[a], &snapshots[b]));
-    pairs.filter(|(before, now)| now.at_s > before.at_s)
+    pairs.filter(|(before, now)| now.batch_at_s() > before.batch_at_s())
 }
 
-/// CPU time of the process between two moments, from the samples next to them; `None` where there
-/// are none near.
+/// CPU time of the process between two moments, evenly between samples; `None` where there are no
+/// samples for half of it.
 fn cpu_between(samples: &[ResourceSample], from_s: f64, to_s: f64) -> Option<f64> {
-    let near = |at: f64| {
-        let known =
-            samples.iter().filter_map(|sample| Some((sample.at_s, sample.cpu?.process_cpu_s)));
-        known.min_by(|a, b| (a.0 - at).abs().total_cmp(&(b.0 - at).abs()))
+    let known: Vec<(f64, f64)> = samples
+        .iter()
+        .filter_map(|sample| Some((sample.at_s, sample.cpu?.process_cpu_s)))
+        .collect();
+    let (first, last) = (known.first()?, known.last()?);
+    let cpu_at = |at_s: f64| {
+        let after = known.partition_point(|(sample_s, _)| *sample_s < at_s);
+        let (before, after) = (known[after.max(1) - 1], known[after.min(known.len() - 1)]);
+        let share = (at_s - before.0) / (after.0 - before.0).max(f64::MIN_POSITIVE);
+        before.1 + share.clamp(0.0, 1.0) * (after.1 - before.1)
     };
-    let ((start_s, before), (end_s, now)) = (near(from_s)?, near(to_s)?);
-    // What lies between the samples stands for what lies between the moments.
+    let (start_s, end_s) = (from_s.clamp(first.0, last.0), to_s.clamp(first.0, last.0));
     let covered = end_s - start_s;
     let enough = covered > 0.0 && covered >= 0.5 * (to_s - from_s);
-    enough.then(|| (now - before) * (to_s - from_s) / covered)
+    enough.then(|| (cpu_at(end_s) - cpu_at(start_s)) * (to_s - from_s) / covered)
 }
 
 fn operations(session: &ProfilingSession, metrics: &mut Vec<Metric>) {

@@ -32,8 +32,18 @@ fn of_threads(analysis: &Analysis, (i, j): StageId) -> Option<String> {
     let most = if share >= 0.5 { cores.max(before) } else { MOST_THREADS };
     let with = |threads| model.interval_if(Change::Threads(i, threads));
     let best_s = with(most);
-    // As many as reach what many would, by and large.
-    let threads = thread_counts(before, most).find(|threads| with(*threads) <= 1.02 * best_s)?;
+    // As many as reach what many would, by and large. More threads never take longer.
+    let (mut threads, mut fewer) = (most, before);
+    while threads > fewer + 1 {
+        let middle = fewer + (threads - fewer) / 2;
+        match with(middle) <= 1.02 * best_s {
+            true => threads = middle,
+            false => fewer = middle,
+        }
+    }
+    if threads <= before {
+        return None;
+    }
     let reached_s = with(threads);
     if reached_s > 0.98 * model.interval_s {
         return None;
@@ -55,15 +65,6 @@ fn of_threads(analysis: &Analysis, (i, j): StageId) -> Option<String> {
         per_second(1.0 / reached_s),
         per_second(1.0 / model.interval_s),
     ))
-}
-
-/// Of more threads than `now`, up to `most`: each number while they are few, then in steps of a
-/// quarter, since each is a replay.
-fn thread_counts(now: usize, most: usize) -> impl Iterator<Item = usize> {
-    std::iter::successors(Some(now + 1), move |threads| {
-        (*threads < most).then(|| (threads + (threads / 4).max(1)).min(most))
-    })
-    .filter(move |threads| *threads <= most)
 }
 
 /// What waiting for a core, for a lock or for another thread asks for.
@@ -121,7 +122,7 @@ fn of_less_work(analysis: &Analysis, (i, j): StageId, kind: &BottleneckType) -> 
             "keep a local copy, or ask for more at once and for several things at a time"
         }
         BottleneckType::Synchronization => "make what the threads share smaller",
-        BottleneckType::Custom(_) => "make it cheaper",
+        BottleneckType::Undeclared | BottleneckType::Custom(_) => "make it cheaper",
     };
     let half_s = model.interval_if(Change::Demand((i, j), 0.5));
     let bound = match model.bound().0 {

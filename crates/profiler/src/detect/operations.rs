@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::evidence::{CROWDED, Evidence, Storage};
+use super::evidence::{CROWDED, Evidence, Storage, fault_share};
 use super::{duration, percent};
 use crate::attribution::Verdict;
 use crate::bottleneck::{Bottleneck, BottleneckType};
@@ -61,6 +61,14 @@ fn found(name: String, operation: &OperationStats, session: &ProfilingSession) -
     let evidence = evidence(operation, session);
     let (kind, reason) = evidence.judge();
     let calls = operation.calls.max(1);
+    let lost = evidence.run_delay_share.filter(|_| evidence.crowded_by_others).unwrap_or(0.0);
+    let others = (lost >= CROWDED).then(|| {
+        format!(
+            "end other programs that compute, or give this one cores of its own: {} of the time \
+             would be saved",
+            percent(lost * share)
+        )
+    });
     let cause = format!(
         "`{name}` itself takes {} of the session: {} in {} calls, {} each; {reason}.",
         percent(share),
@@ -69,12 +77,15 @@ fn found(name: String, operation: &OperationStats, session: &ProfilingSession) -
         duration(operation.self_s / calls as f64),
     );
     Bottleneck {
-        suggestions: vec![suggestion(
-            &name,
-            operation,
-            (&kind, &evidence),
-            (share, session.machine.usable_cores),
-        )],
+        suggestions: others
+            .into_iter()
+            .chain([suggestion(
+                &name,
+                operation,
+                (&kind, &evidence),
+                (share, session.machine.usable_cores),
+            )])
+            .collect(),
         name,
         kind,
         // It was timed in full, not sampled: there is nothing to be unsure of.
@@ -87,43 +98,36 @@ fn found(name: String, operation: &OperationStats, session: &ProfilingSession) -
 }
 
 fn evidence(operation: &OperationStats, session: &ProfilingSession) -> Evidence {
-    let waiting_s = |operation: &OperationStats| {
-        operation.self_cpu_s.map_or(0.0, |cpu_s| (operation.self_s - cpu_s).max(0.0))
-    };
-    let all = &session.performance_metrics.operations;
-    // The process was ready to run and had no core for so long: that falls on those operations
-    // that mean to compute, in parts as they did not.
-    let means_to_compute = |operation: &OperationStats| {
-        use BottleneckType::*;
-        let waits = [IoOperation, NetworkLatency, GpuTransfer, Synchronization, DataLoading];
-        !waits.contains(&operation.kind)
-    };
-    let delay_s = run_delay_s(session).filter(|_| means_to_compute(operation));
-    let waiting_all_s: f64 = all.iter().filter(|it| means_to_compute(it)).map(waiting_s).sum();
-    let wall_s = operation.self_s.max(f64::MIN_POSITIVE);
-    let delay_share = delay_s.map(|delay_s| {
-        let part = waiting_s(operation) / waiting_all_s.max(f64::MIN_POSITIVE);
-        (delay_s * part).min(waiting_s(operation)) / wall_s
-    });
-    let others_read = all.iter().any(|other| {
+    let others_read = session.performance_metrics.operations.iter().any(|other| {
         other.path != operation.path
             && other.kind == BottleneckType::IoOperation
             && other.self_s > 0.0
     });
+    let seen = operation.evidence.unwrap_or_default();
+    let measured = Some(seen).filter(|seen| seen.wall_s > 0.0);
+    let wall_s = operation.self_s.max(f64::MIN_POSITIVE);
     Evidence {
         declared: operation.kind.clone(),
         wall_s: operation.self_s,
         cpu_share: operation.self_cpu_s.map(|cpu_s| cpu_s / wall_s),
-        run_delay_share: delay_share,
+        run_delay_share: measured.and_then(|seen| Some(seen.run_delay_s? / seen.wall_s)),
+        crowded_by_others: threads_wanted(session)
+            .is_some_and(|wanted| wanted <= session.machine.usable_cores),
         storage: Storage::between(&session.resources).filter(|_| !others_read),
+        fault_share: measured
+            .map(|seen| fault_share(seen.minor_faults, seen.kernel_cpu_s, seen.cpu_s)),
+        looks: seen.looks,
     }
 }
 
-/// Of all threads of the process, over the session.
-fn run_delay_s(session: &ProfilingSession) -> Option<f64> {
-    let mut samples = session.resources.iter().filter_map(|sample| sample.cpu?.run_delay_s);
-    let first = samples.next()?;
-    Some((samples.next_back()? - first).max(0.0))
+/// Threads of the process that computed or were ready to, on the average.
+fn threads_wanted(session: &ProfilingSession) -> Option<f64> {
+    let mut known = session.resources.iter().filter_map(|sample| {
+        let cpu = sample.cpu?;
+        Some((sample.at_s, cpu.process_cpu_s + cpu.run_delay_s?))
+    });
+    let (first, last) = (known.next()?, known.next_back()?);
+    Some((last.1 - first.1).max(0.0) / (last.0 - first.0).max(f64::MIN_POSITIVE))
 }
 
 fn suggestion(
@@ -135,8 +139,8 @@ fn suggestion(
     let calls = operation.calls.max(1) as f64;
     let each = duration(operation.self_s / calls);
     let delay = evidence.run_delay_share.unwrap_or(0.0);
-    let all = format!("up to {} of the time would be gained", percent(share));
-    let half = format!("at half of it {} of the time would be gained", percent(0.5 * share));
+    let all = format!("up to {} of the time would be saved", percent(share));
+    let half = format!("at half of it {} of the time would be saved", percent(0.5 * share));
     match kind {
         BottleneckType::DataLoading => format!(
             "make batches while the program computes (workers, a prefetch queue), so that no call \
@@ -163,18 +167,20 @@ fn suggestion(
         ),
         BottleneckType::NetworkLatency => format!(
             "ask for several things at once: with 4 requests in flight `{name}` would take {} a \
-             call, and {} of the time would be gained",
+             call, and {} of the time would be saved",
             duration(operation.self_s / calls / 4.0),
             percent(0.75 * share)
         ),
         BottleneckType::Synchronization if delay >= CROWDED => format!(
             "run no more threads that compute than the {cores:.1} cores that the process may use: \
-             {} of the time would be gained",
+             {} of the time would be saved",
             percent(delay * share)
         ),
         BottleneckType::Synchronization => {
             format!("hold what `{name}` waits for, {each} a call, for less, or share less: {all}")
         }
-        BottleneckType::Custom(_) => format!("make `{name}`, {each} a call, cheaper: {half}"),
+        BottleneckType::Undeclared | BottleneckType::Custom(_) => {
+            format!("make `{name}`, {each} a call, cheaper: {half}")
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{advice, duration, percent};
 use crate::attribution::{
-    Analysis, Attribution, Change, Surroundings, Verdict, attribute, per_second, plural,
+    Analysis, Attribution, Change, Effort, Surroundings, Verdict, attribute, per_second, plural,
 };
 use crate::bottleneck::{Bottleneck, BottleneckType};
 use crate::extend::Detector;
@@ -39,11 +39,11 @@ impl Finder {
     fn new(profile: &PipelineProfile, surroundings: &Surroundings) -> Option<Self> {
         let attributed = || attribute(&profile.snapshots, surroundings);
         let attribution = profile.attribution.clone().or_else(attributed)?;
-        let analysis = Analysis::of(&profile.snapshots, surroundings)?;
+        let analysis = Analysis::of(&profile.snapshots, surroundings, Effort::ROUGH)?;
         Some(Self { attribution, analysis })
     }
 
-    /// Those that would gain `threshold` or more: advice on others would only take time.
+    /// Those that would save `threshold` or more: advice on others would only take time.
     fn find(&self, threshold: f64) -> Vec<Bottleneck> {
         if self.attribution.verdict == Verdict::Ambiguous {
             return vec![self.late()];
@@ -68,7 +68,7 @@ impl Finder {
         };
         let cause = format!(
             "`{}` takes {} of {} for each item in `{}` ({}, {} busy), and the consumer waits {} of \
-             its time; {reason}. Without it the loop would gain {} ({sure}), and then `{}` would \
+             its time; {reason}. Without it the loop would take {} less time ({sure}), and then `{}` would \
              limit.",
             stage.name,
             duration(stage.demand_s),
@@ -92,7 +92,7 @@ impl Finder {
         }
     }
 
-    /// What more room between the stations would gain, where items take unequal time and too few
+    /// What more room between the stations would save, where items take unequal time and too few
     /// are ready to bridge the long ones.
     fn short_queue(&self) -> Option<Bottleneck> {
         let Analysis { total, model, .. } = &self.analysis;
@@ -151,7 +151,7 @@ impl Finder {
             ),
             suggestions: vec![format!(
                 "run fewer threads than the {:.1} cores that the process may use, or give the \
-                 consumer's thread a core of its own: up to {} of the time is there to gain",
+                 consumer's thread a core of its own: up to {} of the time is there to save",
                 self.analysis.surroundings.usable_cores,
                 percent(potential)
             )],

@@ -380,8 +380,8 @@ impl Clocks {
         let (gap_s, slept_s) = (at_s - before_s, asleep_s - asleep_before_s);
         if slept_s > SHORT_SLEEP_S {
             return Some(format!(
-                "the machine was suspended for {slept_s:.1} s after {before_s:.1} s; no time of \
-                 the session counts that"
+                "the machine was suspended for {slept_s:.1} s after {before_s:.1} s: the session's \
+                 length leaves that out, an operation that was open then may not"
             ));
         }
         (gap_s > self.longest_gap_s).then(|| {

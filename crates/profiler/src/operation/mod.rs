@@ -9,9 +9,13 @@
 //! The list of a thread holds the recorder weakly: a session ends when its recorder is dropped, and
 //! a guard that outlives it writes to a table that no one reads any more.
 
+mod clocks;
 mod counter;
+mod stretches;
 mod table;
 mod tree;
+mod used;
+mod waits;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,10 +25,11 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
-use rustix::time::{ClockId, clock_gettime};
-
-use self::table::{CallId, CallSpan, Moment, Published, Spans, Table};
+use self::clocks::Clocks;
+use self::stretches::Used;
+use self::table::{CallId, CallSpan, Published, Spans, Table};
 use self::tree::Tree;
+use self::used::used_by_this_thread;
 use crate::bottleneck::BottleneckType;
 use crate::config::ProfilingLevel;
 use crate::notes::Notes;
@@ -38,6 +43,8 @@ pub type SyncHook = Arc<dyn Fn() + Send + Sync>;
 pub(crate) const MAX_SPANS: usize = 1 << 16;
 /// At level production one short call in so many is timed.
 pub(crate) const PRODUCTION_ONE_IN: u32 = 16;
+/// Threads that are looked at in one tick of the monitor: some microseconds each.
+const MAX_LOOKS: usize = 16;
 /// Open operations that a session's end names.
 const MAX_NAMED: usize = 8;
 
@@ -104,52 +111,14 @@ pub(crate) struct Recorder {
     /// Room for spans that no thread has taken, at level comprehensive.
     spans_left: Option<Arc<AtomicUsize>>,
     threads: Mutex<Threads>,
+    /// Times that threads were looked at.
+    looks: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct Threads {
     running: Vec<Arc<Published>>,
     ended: Totals,
-}
-
-/// What an operation is timed with.
-#[derive(Clone, Copy, Debug)]
-struct Clocks {
-    /// By the monotonic clock, which `Instant` reads too; here one subtraction is all it takes.
-    began_ns: u64,
-    with_cpu: bool,
-}
-
-impl Clocks {
-    fn new(began: Instant, with_cpu: bool) -> Self {
-        let began_ns = nanos(ClockId::Monotonic) - began.elapsed().as_nanos() as u64;
-        Self { began_ns, with_cpu }
-    }
-
-    fn wall_ns(&self) -> u64 {
-        nanos(ClockId::Monotonic) - self.began_ns
-    }
-
-    fn cpu_ns(&self) -> u64 {
-        if self.with_cpu { nanos(ClockId::ThreadCPUTime) } else { 0 }
-    }
-
-    /// The wall clock last, so that the other one's reading is not in the call's time.
-    fn at_begin(&self) -> Moment {
-        let cpu_ns = self.cpu_ns();
-        Moment { cpu_ns, wall_ns: self.wall_ns() }
-    }
-
-    /// The wall clock first.
-    fn at_end(&self) -> Moment {
-        let wall_ns = self.wall_ns();
-        Moment { wall_ns, cpu_ns: self.cpu_ns() }
-    }
-}
-
-fn nanos(clock: ClockId) -> u64 {
-    let time = clock_gettime(clock);
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// A session's table on this thread.
@@ -226,14 +195,19 @@ impl Recorder {
             one_in: if level == ProfilingLevel::Production { PRODUCTION_ONE_IN } else { 1 },
             spans_left: with_spans.then(|| Arc::new(AtomicUsize::new(MAX_SPANS))),
             threads: Mutex::default(),
+            looks: AtomicUsize::new(0),
         })
     }
 
     /// Gives the calling thread a table.
     fn join(self: Arc<Self>) -> Entry {
-        let table = Table::new(current_tid(), self.one_in, self.spans_left.clone().map(Spans::new));
+        let spans = self.spans_left.clone().map(Spans::new);
+        // Where calls are not all timed, stretches are not known.
+        let with_stretches = self.clocks.with_cpu && self.one_in == 1;
+        let used: Option<fn() -> Option<Used>> = with_stretches.then_some(used_by_this_thread);
+        let table = Table::new(current_tid(), self.one_in, spans, used);
         self.lock().running.push(table.published.clone());
-        let (session, clocks) = (self.key, self.clocks);
+        let (session, clocks) = (self.key, self.clocks.clone());
         Entry { session, recorder: Arc::downgrade(&self), clocks, table: RefCell::new(table) }
     }
 
@@ -242,6 +216,29 @@ impl Recorder {
         let mut threads = self.lock();
         threads.running.retain(|running| !Arc::ptr_eq(running, thread));
         threads.ended.add(thread);
+    }
+
+    /// Looks what threads that are in an operation are doing, at most [`MAX_LOOKS`] of them. Only one
+    /// thread may look.
+    pub(crate) fn look(&self) {
+        if !self.clocks.with_cpu {
+            return;
+        }
+        let in_operation = |thread: &&Arc<Published>| thread.innermost() != Tree::ROOT;
+        let threads: Vec<_> = self.lock().running.iter().filter(in_operation).cloned().collect();
+        // Each in its turn, where they are many.
+        let first = self.looks.fetch_add(1, Relaxed) * MAX_LOOKS % threads.len().max(1);
+        let in_turn = threads.iter().cycle().skip(first).take(threads.len().min(MAX_LOOKS));
+        for thread in in_turn {
+            let node = thread.innermost();
+            let doing = waits::doing(thread.tid);
+            // Else it may have been seen on its way from one to the next.
+            if let Some(doing) = doing.filter(|_| node == thread.innermost())
+                && let Some(node) = thread.nodes().get(node as usize).filter(|_| node != Tree::ROOT)
+            {
+                node.sums.looks.add(doing);
+            }
+        }
     }
 
     /// What all threads did so far.

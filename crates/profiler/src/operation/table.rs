@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::counter::Counter;
+use super::stretches::{Stretches, Used};
 use super::tree::{Node, NodeId, Tree};
 use crate::bottleneck::BottleneckType;
 
@@ -23,6 +24,16 @@ pub(super) struct Moment {
     pub(super) wall_ns: u64,
     /// CPU time of the thread; always 0 where it is not recorded.
     pub(super) cpu_ns: u64,
+}
+
+impl Moment {
+    /// What passed since `earlier`.
+    pub(super) fn since(self, earlier: Self) -> Self {
+        Self {
+            wall_ns: self.wall_ns.saturating_sub(earlier.wall_ns),
+            cpu_ns: self.cpu_ns.saturating_sub(earlier.cpu_ns),
+        }
+    }
 }
 
 /// Names a call among all of its table's, so that its end finds it.
@@ -70,6 +81,7 @@ pub(super) struct Table {
     stack: Vec<Frame>,
     calls: u64,
     sampling: Sampling,
+    stretches: Stretches,
     pub(super) published: Arc<Published>,
 }
 
@@ -93,9 +105,15 @@ struct Timed {
 }
 
 impl Table {
-    /// A table of the thread `tid` that times one short call in `one_in`, and keeps spans if there
-    /// is room for some.
-    pub(super) fn new(tid: i32, one_in: u32, spans: Option<Spans>) -> Self {
+    /// A table of the thread `tid` that times one short call in `one_in`, keeps spans if there is
+    /// room for some, and reads what the thread used if it is told how; only where every call is
+    /// timed.
+    pub(super) fn new(
+        tid: i32,
+        one_in: u32,
+        spans: Option<Spans>,
+        used: Option<fn() -> Option<Used>>,
+    ) -> Self {
         let tree = Tree::default();
         let published = Published {
             tid,
@@ -106,7 +124,8 @@ impl Table {
             spans: spans.map(Mutex::new),
         };
         let sampling = Sampling::new(one_in);
-        Self { tree, stack: Vec::new(), calls: 0, sampling, published: Arc::new(published) }
+        let (stack, stretches) = (Vec::new(), Stretches::new(used));
+        Self { tree, stack, calls: 0, sampling, stretches, published: Arc::new(published) }
     }
 
     /// Begins a call inside the one that was begun last. `None` if it is not recorded: its time
@@ -117,22 +136,29 @@ impl Table {
         kind: impl FnOnce() -> BottleneckType,
         now: impl FnOnce() -> Moment,
     ) -> Option<CallId> {
+        let around = self.innermost();
         let deep = self.stack.len() >= MAX_DEPTH;
-        let node = if deep { None } else { self.tree.child(self.innermost(), name, kind) };
+        let node = if deep { None } else { self.tree.child(around, name, kind) };
         let Some(node) = node else {
             self.published.unrecorded.add(1);
             return None;
         };
         if node as usize >= self.sampling.waits.len() {
             self.sampling.waits.push(Wait::default());
+            self.stretches.push();
             self.published.nodes().push(self.tree.node(node).clone());
         }
         self.published.innermost.store(node, Relaxed);
         self.calls += 1;
         let id = CallId(self.calls);
         let weight = self.sampling.next_call(node);
+        let used = self.stretches.read(node);
         // Read last: what came before is time of the call around.
         let timed = weight.map(|weight| Timed { weight, inside: Moment::default(), start: now() });
+        if let Some(timed) = &timed {
+            let sums = &self.tree.node(around).sums;
+            self.stretches.turn((around, sums), node, timed.start, used);
+        }
         self.stack.push(Frame { id, node, timed });
         Some(id)
     }
@@ -141,6 +167,7 @@ impl Table {
     /// itself is not there any more.
     pub(super) fn exit(&mut self, id: CallId, now: impl FnOnce() -> Moment) {
         let Some(at) = self.stack.iter().rposition(|frame| frame.id == id) else { return };
+        let innermost = self.innermost();
         let inside = self.stack.len() - at - 1;
         if inside > 0 {
             self.published.given_up.add(inside as u64);
@@ -148,19 +175,21 @@ impl Table {
         }
         let Some(Frame { node, timed, .. }) = self.stack.pop() else { return };
         self.tree.node(node).sums.calls.add(1);
+        let around = self.innermost();
         if let Some(timed) = timed {
-            self.add(node, timed, now());
+            let end = now();
+            let used = self.stretches.read(around);
+            let sums = &self.tree.node(innermost).sums;
+            self.stretches.turn((innermost, sums), around, end, used);
+            self.add(node, timed, end);
         }
-        self.published.innermost.store(self.innermost(), Relaxed);
+        self.published.innermost.store(around, Relaxed);
     }
 
     /// Adds a timed call that ended.
     fn add(&mut self, node: NodeId, call: Timed, end: Moment) {
         let Timed { start, weight, inside } = call;
-        let took = Moment {
-            wall_ns: end.wall_ns.saturating_sub(start.wall_ns),
-            cpu_ns: end.cpu_ns.saturating_sub(start.cpu_ns),
-        };
+        let took = end.since(start);
         self.tree.node(node).sums.add(took, inside, weight, end.wall_ns);
         self.sampling.timed(node, took.wall_ns);
         if let Some(around) = self.stack.last_mut().and_then(|frame| frame.timed.as_mut()) {

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::table::Moment;
 use super::*;
 use crate::session::OperationStats;
 
@@ -112,7 +113,7 @@ proptest! {
     #[test]
     fn times_are_those_of_the_model(steps in steps()) {
         prop_assume!(depth(&steps) <= table::MAX_DEPTH);
-        let mut table = Table::new(7, 1, None);
+        let mut table = Table::new(7, 1, None, None);
         run(&mut table, &steps);
         let expected = model(&steps);
         let mut recorded = BTreeMap::new();
@@ -128,7 +129,7 @@ proptest! {
 
     #[test]
     fn threads_add_up_and_parents_come_first(first in steps(), second in steps()) {
-        let (mut one, mut two) = (Table::new(7, 1, None), Table::new(7, 1, None));
+        let (mut one, mut two) = (Table::new(7, 1, None, None), Table::new(7, 1, None, None));
         prop_assume!(depth(&first).max(depth(&second)) <= table::MAX_DEPTH);
         run(&mut one, &first);
         run(&mut two, &second);
@@ -154,7 +155,7 @@ proptest! {
     /// that come after the last timed one.
     #[test]
     fn sampled_times_are_about_right(calls in 2000u64..4000, took in 10u64..1000) {
-        let mut table = Table::new(7, 16, None);
+        let mut table = Table::new(7, 16, None, None);
         let mut now = 0;
         let mut timed = 0;
         for call in 0..calls {
@@ -182,7 +183,7 @@ fn depth(steps: &[(Step, u64)]) -> usize {
 
 #[test]
 fn long_calls_are_timed_every_time() {
-    let mut table = Table::new(7, 16, None);
+    let mut table = Table::new(7, 16, None, None);
     for call in 0..100 {
         let id = table.enter("epoch", KIND, || at(call * 1_000_000)).unwrap();
         table.exit(id, || at(call * 1_000_000 + 500_000));
@@ -195,7 +196,7 @@ fn long_calls_are_timed_every_time() {
 
 #[test]
 fn the_thread_cpu_time_of_an_operation_is_its_own() {
-    let mut table = Table::new(7, 1, None);
+    let mut table = Table::new(7, 1, None, None);
     let outer = table.enter("outer", KIND, || at(0)).unwrap();
     let inner = table.enter("inner", KIND, || at(100)).unwrap();
     table.exit(inner, || at(300));
@@ -206,7 +207,7 @@ fn the_thread_cpu_time_of_an_operation_is_its_own() {
 
 #[test]
 fn names_and_depths_beyond_the_room_count_as_their_surroundings() {
-    let mut table = Table::new(7, 1, None);
+    let mut table = Table::new(7, 1, None, None);
     for number in 0..5000u64 {
         if let Some(id) = table.enter(&format!("image {number}"), KIND, || at(number)) {
             table.exit(id, || at(number + 1));
@@ -215,7 +216,7 @@ fn names_and_depths_beyond_the_room_count_as_their_surroundings() {
     assert_eq!(stats(&table).len(), tree::MAX_PATHS);
     assert_eq!(table.published.unrecorded.get(), 5000 - tree::MAX_PATHS as u64);
 
-    let mut table = Table::new(7, 1, None);
+    let mut table = Table::new(7, 1, None, None);
     let ids: Vec<_> = (0..100).filter_map(|n| table.enter("again", KIND, || at(n))).collect();
     assert_eq!(
         (ids.len(), table.published.unrecorded.get()),
@@ -227,7 +228,7 @@ fn names_and_depths_beyond_the_room_count_as_their_surroundings() {
 
 #[test]
 fn a_long_name_is_cut_and_control_characters_are_not_shown() {
-    let mut table = Table::new(7, 1, None);
+    let mut table = Table::new(7, 1, None, None);
     for name in ["é".repeat(1000).as_str(), "red\u{1b}[31m\n"] {
         let id = table.enter(name, KIND, || at(0)).unwrap();
         table.exit(id, || at(1));
@@ -240,7 +241,7 @@ fn a_long_name_is_cut_and_control_characters_are_not_shown() {
 fn the_timeline_has_a_room_that_threads_share() {
     let left = Arc::new(AtomicUsize::new(100));
     let mut tables: Vec<_> =
-        (0..3).map(|_| Table::new(7, 1, Some(Spans::new(left.clone())))).collect();
+        (0..3).map(|_| Table::new(7, 1, Some(Spans::new(left.clone())), None)).collect();
     for round in 0..60 {
         for table in &mut tables {
             let id = table.enter("decode", KIND, || at(round)).unwrap();

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use super::counter::Counter;
+use super::stretches::Used;
 use super::table::Moment;
+use super::waits::LookCounts;
 use crate::bottleneck::BottleneckType;
-use crate::session::OperationStats;
+use crate::session::{OperationEvidence, OperationStats};
 
 /// Paths that one thread, or all threads of a session together, may have.
 pub(crate) const MAX_PATHS: usize = 1000;
@@ -168,6 +170,31 @@ pub(super) struct Sums {
     max_ns: Counter,
     last_end_ns: Counter,
     threads: Counter,
+    stretches: StretchSums,
+    pub(super) looks: LookCounts,
+}
+
+/// Stretches over which the kernel's figures of the thread were read.
+#[derive(Debug, Default)]
+struct StretchSums {
+    wall_ns: Counter,
+    cpu_ns: Counter,
+    kernel_ns: Counter,
+    minor_faults: Counter,
+    run_delay_ns: Counter,
+    /// Stretches for which the kernel told that.
+    delays: Counter,
+}
+
+impl StretchSums {
+    fn absorb(&self, other: &Self) {
+        self.wall_ns.add(other.wall_ns.get());
+        self.cpu_ns.add(other.cpu_ns.get());
+        self.kernel_ns.add(other.kernel_ns.get());
+        self.minor_faults.add(other.minor_faults.get());
+        self.run_delay_ns.add(other.run_delay_ns.get());
+        self.delays.add(other.delays.get());
+    }
 }
 
 impl Default for Sums {
@@ -184,6 +211,8 @@ impl Default for Sums {
             max_ns: zero(),
             last_end_ns: zero(),
             threads: zero(),
+            stretches: StretchSums::default(),
+            looks: LookCounts::default(),
         }
     }
 }
@@ -203,7 +232,35 @@ impl Sums {
         self.threads.set(1);
     }
 
+    /// Adds a stretch that took so long, in which the thread used that.
+    pub(super) fn add_stretch(&self, took: Moment, used: Used) {
+        let sums = &self.stretches;
+        sums.wall_ns.add(took.wall_ns);
+        sums.cpu_ns.add(took.cpu_ns);
+        sums.kernel_ns.add(used.kernel_ns);
+        sums.minor_faults.add(used.minor_faults);
+        if let Some(delay_ns) = used.run_delay_ns {
+            sums.run_delay_ns.add(delay_ns);
+            sums.delays.add(1);
+        }
+    }
+
+    fn evidence(&self) -> OperationEvidence {
+        let sums = &self.stretches;
+        let seconds = |counter: &Counter| counter.get() as f64 * 1e-9;
+        OperationEvidence {
+            wall_s: seconds(&sums.wall_ns),
+            cpu_s: seconds(&sums.cpu_ns),
+            kernel_cpu_s: seconds(&sums.kernel_ns),
+            run_delay_s: (sums.delays.get() > 0).then(|| seconds(&sums.run_delay_ns)),
+            minor_faults: sums.minor_faults.get(),
+            looks: self.looks.looks(),
+        }
+    }
+
     fn absorb(&self, other: &Self) {
+        self.stretches.absorb(&other.stretches);
+        self.looks.absorb(&other.looks);
         self.calls.add(other.calls.get());
         self.timed.add(other.timed.get());
         self.stood_for.add(other.stood_for.get());
@@ -239,6 +296,7 @@ impl Sums {
             min_s: self.min_ns.get().min(self.max_ns.get()) as f64 * 1e-9,
             max_s: self.max_ns.get() as f64 * 1e-9,
             self_cpu_s: with_cpu.then(|| signed(&self.self_cpu_ns)),
+            evidence: with_cpu.then(|| self.evidence()),
             threads: self.threads.get() as usize,
             resident_bytes: None,
             gpu_bytes: None,

@@ -30,6 +30,7 @@ pub(crate) fn kind_label(kind: &BottleneckType) -> &str {
         BottleneckType::IoOperation => "Storage I/O",
         BottleneckType::NetworkLatency => "Network",
         BottleneckType::Synchronization => "Synchronization",
+        BottleneckType::Undeclared => "Undeclared",
         BottleneckType::Custom(name) => name,
     }
 }
@@ -45,6 +46,7 @@ pub(crate) fn kind_meaning(kind: &BottleneckType) -> Option<&'static str> {
         BottleneckType::IoOperation => "files are read or written",
         BottleneckType::NetworkLatency => "a peer on the network is awaited",
         BottleneckType::Synchronization => "threads wait for each other, or for a core",
+        BottleneckType::Undeclared => "too little was measured to tell",
         BottleneckType::Custom(_) => return None,
     })
 }

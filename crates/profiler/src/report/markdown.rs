@@ -120,7 +120,7 @@ fn bottlenecks(page: &mut Page, found: &[Bottleneck], threshold: f64) {
     page.line(&format!("Total bottlenecks: {}", found.len()));
     if found.is_empty() {
         page.line(&format!(
-            "None was found. Findings that would gain less than {} of the time are left out.",
+            "None was found. Findings that would save less than {} of the time are left out.",
             human::percent(threshold)
         ));
     }

@@ -23,8 +23,9 @@ pub use self::markdown::Markdown;
 pub use self::session_json::SessionJson;
 pub use self::tensorboard::TensorBoard;
 pub use self::trace::Trace;
-use crate::extend::{Chart, ReportFormat};
+use crate::extend::{Chart, PluginError, ReportFormat};
 pub use crate::folder::{ReportError, write};
+use crate::notes::calmly;
 use crate::session::ProfilingSession;
 
 /// What every report has: [`formats`] with the [standard charts](charts::standard).
@@ -48,6 +49,50 @@ pub fn formats(more: &[Arc<dyn Chart>]) -> Vec<Arc<dyn ReportFormat>> {
         formats.push(Arc::new(charts::PngFile(chart)));
     }
     formats
+}
+
+/// A chart of someone else's, drawn once for all files that show it.
+struct Drawn {
+    name: String,
+    title: String,
+    svg: String,
+}
+
+impl Chart for Drawn {
+    fn name(&self, _: &ProfilingSession) -> String {
+        self.name.clone()
+    }
+
+    fn title(&self) -> &str {
+        &self.title
+    }
+
+    fn svg(&self, _: &ProfilingSession) -> Result<String, PluginError> {
+        Ok(self.svg.clone())
+    }
+}
+
+/// Those of `charts` that can be drawn, and a note on each of the others.
+pub(crate) fn drawn(
+    charts: &[Arc<dyn Chart>],
+    session: &ProfilingSession,
+) -> (Vec<Arc<dyn Chart>>, Vec<String>) {
+    let (mut drawn, mut notes) = (Vec::<Arc<dyn Chart>>::new(), Vec::new());
+    for chart in charts {
+        let draw = || -> Result<Drawn, PluginError> {
+            let svg = chart.svg(session)?;
+            charts::png(&svg, 1.0)?;
+            Ok(Drawn { name: chart.name(session), title: chart.title().to_owned(), svg })
+        };
+        match calmly(draw).unwrap_or_else(|words| Err(words.into())) {
+            Ok(chart) => drawn.push(Arc::new(chart)),
+            Err(error) => {
+                let name = calmly(|| chart.name(session)).unwrap_or_default();
+                notes.push(format!("the chart `{name}` is not in this report: {error}"));
+            }
+        }
+    }
+    (drawn, notes)
 }
 
 /// Writes the [standard formats](standard_formats) to the folder `dir`, which is made if it is not

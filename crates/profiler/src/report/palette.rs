@@ -42,7 +42,11 @@ pub(crate) const LINES: [Ink; 4] = [KINDS[0], KINDS[3], KINDS[1], KINDS[2]];
 /// Of `kind`.
 pub(crate) fn of(kind: &BottleneckType) -> Ink {
     let place = BottleneckType::NAMED.iter().position(|named| named == kind);
-    place.map_or(OWN[own(kind.name())], |place| KINDS[place])
+    match (place, kind) {
+        (Some(place), _) => KINDS[place],
+        (None, BottleneckType::Custom(name)) => OWN[own(name)],
+        (None, _) => OWN[0],
+    }
 }
 
 /// Which of their colours a kind of the program's own has: always the same.
@@ -61,6 +65,7 @@ pub(crate) fn class(kind: &BottleneckType) -> &'static str {
         BottleneckType::IoOperation => "k-io",
         BottleneckType::NetworkLatency => "k-net",
         BottleneckType::Synchronization => "k-sync",
+        BottleneckType::Undeclared => "k-own0",
         BottleneckType::Custom(name) => ["k-own0", "k-own1", "k-own2"][own(name)],
     }
 }

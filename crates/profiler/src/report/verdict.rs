@@ -85,14 +85,14 @@ impl Verdict {
             bad if bad >= 0.2 => (Tone::Bad, "Bottleneck found"),
             _ => (Tone::Fair, "Small bottleneck found"),
         };
-        let gain = worst.optimization_potential.map(|share| {
+        let saved = worst.optimization_potential.map(|share| {
             format!("Without it, up to {} of the time would be saved.", human::percent(share))
         });
         Self {
             tone,
             label,
             sentence: format!("`{}`: {}", worst.name, worst.cause),
-            meaning: gain.unwrap_or_else(|| "It is a resource that runs short.".to_owned()),
+            meaning: saved.unwrap_or_else(|| "It is a resource that runs short.".to_owned()),
         }
     }
 
@@ -118,7 +118,7 @@ impl Verdict {
                 most.name()
             ),
             meaning: format!(
-                "Findings that would gain less than {} of the time are left out.",
+                "Findings that would save less than {} of the time are left out.",
                 human::percent(session.config.bottleneck_threshold)
             ),
         }

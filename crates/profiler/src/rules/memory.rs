@@ -274,10 +274,15 @@ impl Rule for Growth {
     }
 }
 
+/// CPU time of a page fault that is served from memory, clearing the page included.
+/// `benches/trackers.rs` (`page_fault`) shows 1.3 microseconds and more in a virtual machine on a
+/// Xeon; without one it is less, and too low a figure only finds less.
+pub(crate) const FAULT_S: f64 = 0.5e-6;
+
 /// Memory taken from the kernel and given back all the time.
 ///
-/// What page faults cost is not told by the kernel. It is taken as [`FAULT_S`](Self::FAULT_S) each,
-/// and as no more than the CPU time in the kernel.
+/// What page faults cost is not told by the kernel. It is taken as [`FAULT_S`] each, and as no more
+/// than the CPU time in the kernel.
 #[derive(Debug, Default)]
 pub(super) struct Churn {
     rates: Rates<3>,
@@ -291,10 +296,6 @@ struct Churned {
 }
 
 impl Churn {
-    /// CPU time of a page fault that is served from memory, clearing the page included.
-    /// `benches/trackers.rs` (`page_fault`) shows 1.3 microseconds and more in a virtual machine on a
-    /// Xeon; without one it is less, and too low a figure only finds less.
-    const FAULT_S: f64 = 0.5e-6;
     const SHARE: f64 = 0.2;
     const WORST_SHARE: f64 = 0.6;
     /// A process that hardly runs has nothing to gain.
@@ -323,7 +324,7 @@ impl Rule for Churn {
         if cpu < Self::LEAST_CORES {
             return Some(Seen { span_s, value: 0.0 });
         }
-        let value = (Self::FAULT_S * faults_per_s).min(kernel) / cpu;
+        let value = (FAULT_S * faults_per_s).min(kernel) / cpu;
         self.worst.see(value, Churned { faults_per_s, kernel_share: kernel / cpu });
         Some(Seen { span_s, value })
     }

@@ -15,6 +15,7 @@ pub use data_loading::{
 };
 
 use self::episodes::{Band, Edge, Episodes, Seen};
+pub(crate) use self::memory::FAULT_S;
 use crate::bottleneck::{Bottleneck, BottleneckType};
 use crate::config::ProfilerConfig;
 use crate::resources::ResourceSample;

@@ -104,6 +104,9 @@ impl StageClock {
     /// Reads the clock: the time since the last reading goes to the stage, or to the stages of the
     /// items that were not measured, which ends their row.
     fn read(&mut self) {
+        // The CPU time first: if the thread has used up its turn it loses its core at this reading,
+        // and that is the doing of the stage that ends.
+        let cpu = self.cpu.map(|before| (before, clock_gettime_cpu()));
         let now = Instant::now();
         let time = now - self.since;
         self.since = now;
@@ -115,10 +118,9 @@ impl StageClock {
         if self.item_began.is_some() && self.stage.is_work() {
             self.measured[self.stage as usize] += time;
         }
-        if let Some(before) = &mut self.cpu {
-            let cpu = clock_gettime_cpu();
-            self.counters.add_timed(self.stage, time, cpu.saturating_sub(*before));
-            *before = cpu;
+        if let Some((before, cpu)) = cpu {
+            self.counters.add_timed(self.stage, time, cpu.saturating_sub(before));
+            self.cpu = Some(cpu);
         }
     }
 

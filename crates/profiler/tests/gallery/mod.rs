@@ -149,6 +149,7 @@ fn operation(
         min_s: if calls > 1 { mean_s * 0.82 } else { mean_s },
         max_s: if calls > 1 { mean_s * 2.9 } else { mean_s },
         self_cpu_s: Some(self_s * 0.4),
+        evidence: None,
         threads: 1,
         resident_bytes: Some(2740 * MIB),
         gpu_bytes: Some(30_650 * MIB),

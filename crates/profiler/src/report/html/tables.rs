@@ -123,7 +123,7 @@ fn stages(flows: &[Flow<'_>]) -> Table {
             figure("Thread time", "share of its station's thread time"),
             figure("Computing", "share of its busy time in which the thread computed"),
             figure("Gain if free", "share of the program's time that would be saved"),
-            figure("95% interval", "in which that gain lies"),
+            figure("95% interval", "in which that share lies"),
             name("Then limits", "what would limit next"),
         ],
         rows: rows.collect(),
