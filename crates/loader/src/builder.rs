@@ -278,6 +278,7 @@ impl LoaderBuilder {
             normalize,
             state: None,
             progress: self.progress,
+            autotune: None,
             settings,
         })
     }

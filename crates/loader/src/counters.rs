@@ -1,6 +1,6 @@
 //! What a loader counts: for its own statistics and, as a pipeline, for a profiler.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,9 @@ use crate::Stats;
 /// The counters of one loader; they only grow.
 #[derive(Debug)]
 pub(crate) struct Counters {
-    num_workers: usize,
-    /// What the workers fill.
-    room: Room,
+    num_workers: AtomicUsize,
+    /// How many batches the workers fill.
+    prefetch_depth: AtomicUsize,
     /// Of all workers there ever were.
     workers: Mutex<Vec<Arc<StageCounters>>>,
     /// The consumer's waiting and its own work; without workers, its loading.
@@ -29,10 +29,10 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn new(num_workers: usize, prefetch_depth: usize) -> Self {
+    pub(crate) fn new(prefetch_depth: usize) -> Self {
         Self {
-            num_workers,
-            room: Room::Batches(prefetch_depth),
+            num_workers: AtomicUsize::new(0),
+            prefetch_depth: AtomicUsize::new(prefetch_depth),
             workers: Mutex::default(),
             consumer: Arc::default(),
             batches: AtomicU64::new(0),
@@ -41,6 +41,16 @@ impl Counters {
             began: Instant::now(),
             unready_nanos: AtomicU64::new(0),
         }
+    }
+
+    /// So many workers load from now on.
+    pub(crate) fn set_workers(&self, num_workers: usize) {
+        self.num_workers.store(num_workers, Relaxed);
+    }
+
+    /// So many batches are ready or being filled from now on.
+    pub(crate) fn set_depth(&self, prefetch_depth: usize) {
+        self.prefetch_depth.store(prefetch_depth, Relaxed);
     }
 
     /// Those of one more worker.
@@ -71,6 +81,18 @@ impl Counters {
         self.began.elapsed().saturating_sub(latest).as_secs_f64()
     }
 
+    /// Batches that came out.
+    pub(crate) fn batches(&self) -> u64 {
+        self.batches.load(Relaxed)
+    }
+
+    /// Thread-seconds that workers were busy, and samples that they began.
+    pub(crate) fn worked(&self) -> (f64, u64) {
+        let workers = self.workers();
+        let busy_s = workers.iter().map(|worker| worker.times().busy_s()).sum();
+        (busy_s, workers.iter().map(|worker| worker.items()).sum())
+    }
+
     pub(crate) fn stats(&self) -> Stats {
         let consumer = self.consumer.times();
         let mut stages = consumer;
@@ -91,8 +113,10 @@ impl Counters {
     }
 
     fn station(&self) -> StationSnapshot {
-        if self.num_workers > 0 {
-            return workers_station("workers", self.num_workers, Some(self.room), &self.workers());
+        let num_workers = self.num_workers.load(Relaxed);
+        if num_workers > 0 {
+            let room = Room::Batches(self.prefetch_depth.load(Relaxed));
+            return workers_station("workers", num_workers, Some(room), &self.workers());
         }
         // The thread's CPU time is that of the program's own work too.
         StationSnapshot {
@@ -118,13 +142,13 @@ impl PipelineSource for Counters {
             items: self.samples.load(Relaxed),
             batches: self.batches.load(Relaxed),
             since_batch_s: Some(self.since_batch_s()),
-            consumer_wait_s: match self.num_workers {
+            consumer_wait_s: match station.on_consumer {
                 // Its loading is told by the station.
-                0 => consumer.wait_batch_s,
-                _ => waited_s(&consumer),
+                true => consumer.wait_batch_s,
+                false => waited_s(&consumer),
             },
             consumer_busy_s: consumer.consume_s,
-            queue_empty_s: (self.num_workers > 0)
+            queue_empty_s: (!station.on_consumer)
                 .then(|| self.unready_nanos.load(Relaxed) as f64 * 1e-9),
             // libtorch computes on threads of its own: whatever is not the workers' is the consumer's.
             consumer_cpu_s: station.cpu_s.map(others_cpu_s),

@@ -50,7 +50,7 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue<OpenBatch>,
 }
 
-/// What does not change while an engine lives.
+/// How an engine is set up.
 pub(crate) struct EngineConfig {
     pub(crate) fields: Vec<Field>,
     pub(crate) ordering: Ordering,
@@ -100,7 +100,7 @@ impl Engine {
             on_error: config.on_error,
             queue: Queue::new(slabs),
         });
-        let counters = Arc::new(Counters::new(config.threads.num_workers, config.prefetch_depth));
+        let counters = Arc::new(Counters::new(config.prefetch_depth));
         Ok(Self {
             pools: pools.collect(),
             names: config.fields.iter().map(|field| field.name.clone()).collect(),
@@ -116,6 +116,33 @@ impl Engine {
             config,
             shared,
         })
+    }
+
+    /// Adds the consumer's time since its last batch to the counters.
+    pub(crate) fn count_consumer(&mut self) {
+        self.consumer.enter(Stage::Consume);
+    }
+
+    /// Has `num_workers` threads, at least one, load from now on. What batches hold stays the same.
+    ///
+    /// # Errors
+    /// If a thread cannot be started; those that were started work.
+    pub(crate) fn set_workers(&mut self, num_workers: usize) -> Result<(), LoaderError> {
+        self.threads.set_workers(num_workers, &self.shared)?;
+        self.own_loader = None;
+        self.fill_queue()
+    }
+
+    /// Has `prefetch_depth` batches, at least one, ready or being filled from now on; if there are
+    /// more, as soon as those were taken.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub(crate) fn set_depth(&mut self, prefetch_depth: usize) -> Result<(), LoaderError> {
+        self.config.prefetch_depth = prefetch_depth;
+        self.counters.set_depth(prefetch_depth);
+        self.pools.iter().for_each(|pool| pool.keep(prefetch_depth + 1));
+        self.fill_queue()
     }
 
     /// What has been counted since the start.
@@ -258,8 +285,7 @@ impl Engine {
 
     /// Opens batches until the queue is full.
     fn fill_queue(&mut self) -> Result<(), LoaderError> {
-        let without_workers = self.config.threads.num_workers == 0;
-        let depth = if without_workers { 1 } else { self.config.prefetch_depth };
+        let depth = if self.own_loader.is_some() { 1 } else { self.config.prefetch_depth };
         for _ in self.shared.queue.len()..depth {
             let Some(batch) = self.open_next()? else { break };
             self.shared.queue.push(batch);

@@ -30,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod autotune;
 mod bad_samples;
 mod batch;
 mod builder;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use indicatif::{ProgressBar, ProgressStyle};
 use profiler::pipeline::PipelineSource;
 
+use crate::autotune::{Autotune, AutotuneLimits, Move};
 use crate::bad_samples::BadSample;
 use crate::builder::LoaderBuilder;
 use crate::collate::{Collate, Collated, Fixed, ItemDataset};
@@ -34,6 +35,7 @@ pub struct Loader {
     /// After the last batch.
     pub(crate) state: Option<LoaderState>,
     pub(crate) progress: bool,
+    pub(crate) autotune: Option<Autotune>,
 }
 
 impl fmt::Debug for Loader {
@@ -67,7 +69,7 @@ impl Loader {
         Self::builder(dataset).settings_file(path)
     }
 
-    /// The settings in effect.
+    /// The settings in effect: while it is [tuned](Self::autotune), those come to so far.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -124,6 +126,51 @@ impl Loader {
         Ok(Epoch::new(self, epoch, next, Ok(order)))
     }
 
+    /// From now on, moves number of workers and prefetch depth towards the cheapest that keep the
+    /// training loop fed, as long as it runs: see [`autotune`](crate::autotune). Batches stay the
+    /// same in content and order. A loader without workers gets one.
+    ///
+    /// ```
+    /// # let data = loader::Synthetic::new([loader::Field::new("x", [8], loader::Dtype::Float32)], 64);
+    /// let mut loader = loader::Loader::builder(data).batch_size(8).num_workers(1).build()?;
+    /// loader.autotune()?;
+    /// for batch in loader.epoch(0) {
+    ///     let _ = batch?;
+    /// }
+    /// for made in loader.moves() {
+    ///     println!("{made}");
+    /// }
+    /// println!("for the next run: {:?}", loader.settings());
+    /// # Ok::<(), loader::LoaderError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there are no workers and none can be started.
+    pub fn autotune(&mut self) -> Result<(), LoaderError> {
+        self.autotune_within(AutotuneLimits::default())
+    }
+
+    /// As [`autotune`](Self::autotune), within `limits`; what is over them now is moved there.
+    ///
+    /// # Errors
+    /// If a limit is out of range, or a first worker cannot be started.
+    pub fn autotune_within(&mut self, limits: AutotuneLimits) -> Result<(), LoaderError> {
+        limits.validate()?;
+        let num_workers = self.settings.num_workers.clamp(1, limits.max_workers);
+        let prefetch_depth = self.settings.prefetch_depth.clamp(1, limits.max_depth);
+        self.engine.set_workers(num_workers)?;
+        self.settings.num_workers = num_workers;
+        self.engine.set_depth(prefetch_depth)?;
+        self.settings.prefetch_depth = prefetch_depth;
+        self.autotune = Some(Autotune::new(limits, &self.settings));
+        Ok(())
+    }
+
+    /// What [`autotune`](Self::autotune) has changed, in order.
+    pub fn moves(&self) -> &[Move] {
+        self.autotune.as_ref().map_or(&[], |autotune| &autotune.moves)
+    }
+
     /// The samples of the epoch under way that were skipped or replaced, so far.
     pub fn bad_samples(&self) -> &[BadSample] {
         self.engine.bad_samples()
@@ -163,7 +210,12 @@ impl<'a> Epoch<'a> {
         order: Result<Arc<Order>, LoaderError>,
     ) -> Self {
         let length = order.as_ref().map_or(0, |order| order.batches());
-        let bar = loader.progress.then(|| Bar::new(epoch, next, length, loader.stats()));
+        loader.engine.count_consumer();
+        let stats = loader.stats();
+        if let Some(autotune) = &mut loader.autotune {
+            autotune.begin_epoch(&stats);
+        }
+        let bar = loader.progress.then(|| Bar::new(epoch, next, length, stats));
         let under_way = VecDeque::new();
         let this = Self { loader, epoch, next, order: Some(order), under_way, bar };
         if let Some(Ok(order)) = &this.order
@@ -179,6 +231,20 @@ impl<'a> Epoch<'a> {
     /// See [`Loader::stats`].
     pub fn stats(&self) -> Stats {
         self.loader.stats()
+    }
+
+    /// See [`Loader::settings`].
+    pub fn settings(&self) -> &Settings {
+        &self.loader.settings
+    }
+
+    /// Notes that the program goes on to something else.
+    fn end(&mut self) {
+        let Loader { engine, autotune, .. } = &mut *self.loader;
+        engine.count_consumer();
+        if let Some(autotune) = autotune {
+            autotune.end_epoch(&engine.counters().stats());
+        }
     }
 
     /// Takes the next batch from the engine and begins its transfer.
@@ -214,15 +280,22 @@ impl Iterator for Epoch<'_> {
         while self.under_way.len() <= ahead && self.loader.engine.is_ready(self.epoch, self.next) {
             self.take(&order);
         }
-        let (under_way, state) = self.under_way.pop_front()?;
+        let Some((under_way, state)) = self.under_way.pop_front() else {
+            self.end();
+            return None;
+        };
         let batch = under_way
             .and_then(UnderWay::finish)
             .and_then(|filled| self.loader.normalize.apply(filled))
             .map(|filled| Batch::new(filled, state));
-        self.loader.state = Some(state);
+        let Loader { engine, settings, autotune, .. } = &mut *self.loader;
         if let Ok(batch) = &batch {
-            self.loader.engine.counters().add_batch(batch.len());
+            engine.counters().add_batch(batch.len());
+            if let Some(autotune) = autotune {
+                autotune.after_batch(engine, settings);
+            }
         }
+        self.loader.state = Some(state);
         if let Some(bar) = &self.bar {
             bar.advance(&self.loader.stats());
         }

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use crate::sync::{Arc, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, spin_until};
+use crate::sync::{Arc, AtomicBool, AtomicUsize, Condvar, Mutex, MutexGuard, Ordering, spin_until};
 use crate::tickets::Tickets;
 
 /// Something of which workers claim slots.
@@ -24,8 +24,8 @@ pub(crate) trait Ticketed {
 /// Batches being filled or waiting to be taken, in order. Only the consumer adds and removes.
 pub(crate) struct Queue<B> {
     state: Mutex<State<B>>,
-    /// Batches ever added and, at the end, the stop: a worker sees without the lock that there is
-    /// something new.
+    /// Counts batches added, and calls to leave or stop: a worker sees without the lock that there
+    /// is something new.
     news: AtomicUsize,
     room: Condvar,
     unread: Condvar,
@@ -57,13 +57,17 @@ impl<B: Ticketed> Queue<B> {
     }
 
     /// The first batch with a slot to claim; waits for one, between calls of `idle(true)` and
-    /// `idle(false)`; `None` when it is time to stop.
-    pub(crate) fn next_unclaimed(&self, mut idle: impl FnMut(bool)) -> Option<Arc<B>> {
+    /// `idle(false)`; `None` when it is time to stop, or for this worker to `leave`.
+    pub(crate) fn next_unclaimed(
+        &self,
+        leave: &AtomicBool,
+        mut idle: impl FnMut(bool),
+    ) -> Option<Arc<B>> {
         let mut is_idle = false;
         let mut looked_at = None;
         let mut state = self.lock();
         let found = loop {
-            if state.stop {
+            if state.stop || leave.load(Ordering::Relaxed) {
                 break None;
             }
             if let Some(batch) = state.open.iter().find(|batch| batch.tickets().has_unclaimed()) {
@@ -91,6 +95,15 @@ impl<B: Ticketed> Queue<B> {
             idle(false);
         }
         found
+    }
+
+    /// Has workers that wait see whether they are to leave.
+    pub(crate) fn wake_workers(&self) {
+        // Under the lock, lest one look and fall asleep in between.
+        let state = self.lock();
+        self.news.fetch_add(1, Ordering::Relaxed);
+        drop(state);
+        self.room.notify_all();
     }
 
     /// The first batch with a slot to read ahead; waits for one; `None` when it is time to stop.

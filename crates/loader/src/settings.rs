@@ -63,7 +63,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 /// The cores that this process may use: its affinity and its control group's quota count.
-fn usable_cores() -> usize {
+pub(crate) fn usable_cores() -> usize {
     (machine::usable_cores() as usize).max(1)
 }
 
@@ -102,13 +102,6 @@ impl Settings {
     /// # Errors
     /// [`LoaderError::Setting`] if a value is out of range.
     pub fn validate(&self) -> Result<(), LoaderError> {
-        let check = |ok: bool, name, got: usize, expected| {
-            if ok {
-                Ok(())
-            } else {
-                Err(LoaderError::Setting { name, got: got.to_string(), expected })
-            }
-        };
         let Self { batch_size, num_workers, prefetch_depth, io_threads, .. } = *self;
         check((1..=1 << 24).contains(&batch_size), "batch_size", batch_size, "1 to 16777216")?;
         check(num_workers <= 1024, "num_workers", num_workers, "0 to 1024")?;
@@ -116,6 +109,16 @@ impl Settings {
         check(depth, "prefetch_depth", prefetch_depth, "1 to 1024 when there are workers")?;
         check(io_threads <= 1024, "io_threads", io_threads, "0 to 1024")
     }
+}
+
+/// An error that names the setting unless it is `ok`.
+pub(crate) fn check(
+    ok: bool,
+    name: &'static str,
+    got: usize,
+    expected: &'static str,
+) -> Result<(), LoaderError> {
+    if ok { Ok(()) } else { Err(LoaderError::Setting { name, got: got.to_string(), expected }) }
 }
 
 /// The best workers and depth for one batch size: a row of `[[by_batch_size]]`.

@@ -11,7 +11,7 @@
 
 use std::ffi::c_void;
 use std::ptr::{self, NonNull};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use tch::{TchError, Tensor};
@@ -70,14 +70,30 @@ impl Drop for Slab {
 pub(crate) struct SlabPool {
     bytes: usize,
     pinned: bool,
+    free: Mutex<Free>,
+}
+
+struct Free {
+    slabs: Vec<Slab>,
+    /// How many may lie here.
     keep: usize,
-    free: Mutex<Vec<Slab>>,
 }
 
 impl SlabPool {
     /// A pool of slabs of `bytes`, of which it keeps at most `keep` that nobody uses.
     pub(crate) fn new(bytes: usize, pinned: bool, keep: usize) -> Arc<Self> {
-        Arc::new(Self { bytes, pinned, keep, free: Mutex::new(Vec::with_capacity(keep)) })
+        Arc::new(Self { bytes, pinned, free: Mutex::new(Free { slabs: Vec::new(), keep }) })
+    }
+
+    /// Keeps at most `keep` slabs that nobody uses from now on.
+    pub(crate) fn keep(&self, keep: usize) {
+        let mut free = self.free();
+        free.keep = keep;
+        free.slabs.truncate(keep);
+    }
+
+    fn free(&self) -> MutexGuard<'_, Free> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A slab, its content unspecified but initialised.
@@ -85,7 +101,7 @@ impl SlabPool {
     /// # Errors
     /// If there is no memory of the kind asked for.
     pub(crate) fn lease(self: &Arc<Self>) -> Result<Lease, LoaderError> {
-        let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let free = self.free().slabs.pop();
         let slab = match free {
             Some(slab) => slab,
             None => Slab::new(self.bytes, self.pinned)?,
@@ -139,9 +155,9 @@ fn view_as(memory: &Tensor, shape: &[i64], dtype: Dtype) -> Result<Tensor, TchEr
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(slab @ Slab { owner: Owner::Mapped(_), .. }) = self.slab.take() else { return };
-        let mut free = self.pool.free.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < self.pool.keep {
-            free.push(slab);
+        let mut free = self.pool.free();
+        if free.slabs.len() < free.keep {
+            free.slabs.push(slab);
         }
     }
 }
@@ -156,9 +172,12 @@ mod tests {
         let leases: Vec<_> = (0..3).map(|_| pool.lease().unwrap()).collect();
         let addresses: Vec<_> = leases.iter().map(Lease::data).collect();
         drop(leases);
-        assert_eq!(pool.free.lock().unwrap().len(), 2);
+        assert_eq!(pool.free().slabs.len(), 2);
         let again = pool.lease().unwrap();
         assert!(addresses.contains(&again.data()));
+        drop(again);
+        pool.keep(1);
+        assert_eq!(pool.free().slabs.len(), 1);
     }
 
     #[test]

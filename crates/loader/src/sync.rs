@@ -2,7 +2,7 @@
 //! [`queue`](crate::queue) and [`tickets`](crate::tickets) with other things of these names, to try
 //! every interleaving.
 
-pub(crate) use std::sync::atomic::{AtomicUsize, Ordering};
+pub(crate) use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 pub(crate) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use crossbeam::utils::Backoff;

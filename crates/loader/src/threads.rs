@@ -30,6 +30,8 @@ pub(crate) struct ThreadsConfig {
 pub(crate) struct Threads {
     config: ThreadsConfig,
     workers: Vec<WorkerThread>,
+    /// Workers that end after their sample.
+    leaving: Vec<WorkerThread>,
     readers: Vec<JoinHandle<()>>,
     /// The core of each worker, where they are pinned.
     cores: Vec<usize>,
@@ -49,9 +51,10 @@ impl Threads {
         counters: Arc<Counters>,
     ) -> Result<Self, LoaderError> {
         let cores = if config.pin_workers { cores() } else { Vec::new() };
-        let (workers, readers) = (Vec::new(), Vec::new());
-        let mut threads = Self { config, workers, readers, cores, counters };
-        let started = threads.start_all(shared);
+        let num_workers = config.num_workers;
+        let (workers, leaving, readers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut threads = Self { config, workers, leaving, readers, cores, counters };
+        let started = threads.set_workers(num_workers, shared);
         if let Err(error) = started {
             shared.queue.stop();
             threads.join();
@@ -60,14 +63,29 @@ impl Threads {
         Ok(threads)
     }
 
-    fn start_all(&mut self, shared: &Arc<Shared>) -> Result<(), LoaderError> {
-        for number in 0..self.config.num_workers {
+    /// Has `num_workers` work from now on: starts those that are missing, or has the last ones end,
+    /// each after its sample.
+    pub(crate) fn set_workers(
+        &mut self,
+        num_workers: usize,
+        shared: &Arc<Shared>,
+    ) -> Result<(), LoaderError> {
+        self.leaving.retain(|worker| !worker.handle.is_finished());
+        for number in self.workers.len()..num_workers {
             let worker = self.start_worker(number, shared)?;
             self.workers.push(worker);
+            self.counters.set_workers(self.workers.len());
+        }
+        if num_workers < self.workers.len() {
+            let leaving = self.workers.drain(num_workers..);
+            leaving.as_slice().iter().for_each(|it| it.watch.leave.store(true, Ordering::Relaxed));
+            self.leaving.extend(leaving);
+            shared.queue.wake_workers();
+            self.counters.set_workers(num_workers);
         }
         // Without workers there is nobody to read ahead of.
-        let readers = if self.config.num_workers == 0 { 0 } else { self.config.io_threads };
-        for number in 0..readers {
+        let readers = if num_workers == 0 { 0 } else { self.config.io_threads };
+        for number in self.readers.len()..readers {
             let shared = shared.clone();
             let run = move || worker::read_ahead(&shared);
             self.readers.push(spawn("loader-io", number, run)?);
@@ -94,28 +112,29 @@ impl Threads {
     }
 
     /// Waits for `batch`. The slot of a sample that takes longer than it may, and how long that
-    /// is, if there is one; its worker is given up.
+    /// is, if there is one; its worker is to leave.
     pub(crate) fn wait_until_complete(
         &self,
         queue: &Queue<OpenBatch>,
         batch: &OpenBatch,
     ) -> Option<(usize, Duration)> {
         let timeout = self.config.timeout;
-        let look = || self.workers.iter().map(|worker| worker.watch.get());
+        let workers = || self.workers.iter().chain(&self.leaving);
+        let look = || workers().map(|worker| worker.watch.get());
         // What each worker is at, and since when at least.
         let now = Instant::now();
         let mut seen: Vec<_> = look().map(|ticket| (ticket, now)).collect();
         let mut stuck = None;
         queue.wait_until_complete(batch, timeout.map(|timeout| timeout / 4), || {
             let now = Instant::now();
-            for ((worker, ticket), seen) in self.workers.iter().zip(look()).zip(&mut seen) {
+            for ((worker, ticket), seen) in workers().zip(look()).zip(&mut seen) {
                 if ticket != seen.0 {
                     *seen = (ticket, now);
                 }
                 let Some((serial, slot)) = ticket else { continue };
                 let timeout = timeout.unwrap_or(Duration::MAX);
                 if serial == batch.serial && now - seen.1 >= timeout {
-                    worker.watch.given_up.store(true, Ordering::Relaxed);
+                    worker.watch.leave.store(true, Ordering::Relaxed);
                     stuck = Some((slot, timeout));
                     return true;
                 }
@@ -125,10 +144,10 @@ impl Threads {
         stuck
     }
 
-    /// Starts another worker in the place of each that is given up.
+    /// Starts another worker in the place of each that is to leave for being stuck.
     pub(crate) fn replace_stuck(&mut self, shared: &Arc<Shared>) -> Result<(), LoaderError> {
         for number in 0..self.workers.len() {
-            if self.workers[number].watch.given_up.load(Ordering::Relaxed) {
+            if self.workers[number].watch.leave.load(Ordering::Relaxed) {
                 // It ends when its sample does; nobody waits for that.
                 self.workers[number] = self.start_worker(number, shared)?;
             }
@@ -139,7 +158,7 @@ impl Threads {
     /// Joins all threads, once the queue is stopped. Where samples have a time limit, whoever is
     /// over it is left alone.
     pub(crate) fn join(&mut self) {
-        let workers = self.workers.drain(..).map(|worker| worker.handle);
+        let workers = self.workers.drain(..).chain(self.leaving.drain(..)).map(|it| it.handle);
         let handles: Vec<_> = workers.chain(self.readers.drain(..)).collect();
         if let Some(timeout) = self.config.timeout {
             let start = Instant::now();

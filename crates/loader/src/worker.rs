@@ -49,8 +49,8 @@ const REPLACEMENTS: usize = 16;
 pub(crate) struct Watch {
     /// Batch and slot of the sample being loaded; 0 for none. No sample has the number of another.
     ticket: CachePadded<AtomicU64>,
-    /// Set when nobody waits for this worker any more.
-    pub(crate) given_up: AtomicBool,
+    /// Set when this worker is to end after its sample.
+    pub(crate) leave: AtomicBool,
 }
 
 impl Watch {
@@ -76,14 +76,11 @@ impl Watch {
 /// The life of a worker thread.
 pub(crate) fn run(shared: &Shared, counters: Arc<StageCounters>, watch: Arc<Watch>) {
     let mut clock = StageClock::new(counters, Stage::Other);
-    let mut worker = Worker { watch, load: None };
-    while let Some(batch) = shared.queue.next_unclaimed(|idle| {
+    let mut worker = Worker { watch: watch.clone(), load: None };
+    while let Some(batch) = shared.queue.next_unclaimed(&watch.leave, |idle| {
         clock.enter(if idle { Stage::WaitRoom } else { Stage::Other });
     }) {
         worker.fill(shared, &batch, &mut clock);
-        if worker.watch.given_up.load(Ordering::Relaxed) {
-            return;
-        }
     }
 }
 
@@ -107,9 +104,11 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Claims and fills slots of `batch` until none are left.
+    /// Claims and fills slots of `batch` until none are left, or the worker is to leave.
     pub(crate) fn fill(&mut self, shared: &Shared, batch: &OpenBatch, clock: &mut StageClock) {
-        while let Some(mut claim) = batch.slots.claim() {
+        while !self.watch.leave.load(Ordering::Relaxed)
+            && let Some(mut claim) = batch.slots.claim()
+        {
             let slot = claim.slot();
             self.watch.set(batch, slot);
             clock.item();

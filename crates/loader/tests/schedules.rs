@@ -14,7 +14,7 @@ mod tickets;
 /// What they take from the crate.
 #[cfg(test)]
 mod sync {
-    pub(crate) use shuttle::sync::atomic::{AtomicUsize, Ordering};
+    pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     pub(crate) use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard};
 
     /// Not looking at all is the harder case: whoever looks first sleeps less.
@@ -28,7 +28,7 @@ mod tests {
     use shuttle::thread::{self, JoinHandle};
 
     use crate::queue::{Queue, Ticketed};
-    use crate::sync::{Arc, AtomicUsize, Ordering};
+    use crate::sync::{Arc, AtomicBool, AtomicUsize, Ordering};
     use crate::tickets::Tickets;
 
     struct Batch {
@@ -50,24 +50,29 @@ mod tests {
         }
     }
 
-    fn worker(queue: &Arc<Queue<Batch>>) -> JoinHandle<()> {
-        let queue = queue.clone();
-        thread::spawn(move || {
+    /// A worker, and what has it leave.
+    fn worker(queue: &Arc<Queue<Batch>>) -> (JoinHandle<()>, Arc<AtomicBool>) {
+        let (queue, leave) = (queue.clone(), Arc::new(AtomicBool::new(false)));
+        let leaves = leave.clone();
+        let thread = thread::spawn(move || {
             let mut idle = false;
             let note = |is_idle| {
                 assert_ne!(idle, is_idle);
                 idle = is_idle;
             };
             let mut note = note;
-            while let Some(batch) = queue.next_unclaimed(&mut note) {
-                while let Some(slot) = batch.tickets.claim() {
+            while let Some(batch) = queue.next_unclaimed(&leaves, &mut note) {
+                while !leaves.load(Ordering::Relaxed)
+                    && let Some(slot) = batch.tickets.claim()
+                {
                     batch.loaded[slot].fetch_add(1, Ordering::Relaxed);
                     if batch.tickets.finish() {
                         queue.seal(&batch);
                     }
                 }
             }
-        })
+        });
+        (thread, leave)
     }
 
     fn reader(queue: &Arc<Queue<Batch>>) -> JoinHandle<()> {
@@ -89,16 +94,39 @@ mod tests {
         /// Batches taken before the consumer stops or starts anew.
         take: usize,
         interval: Option<Duration>,
+        /// After so many batches are taken, so many workers load and so many batches are open.
+        moves: &'static [(usize, usize, usize)],
+    }
+
+    /// Has so many work from now on: see `threads.rs`.
+    fn set_workers(queue: &Arc<Queue<Batch>>, workers: &mut Workers, number: usize) {
+        while workers.working.len() < number {
+            let (thread, leave) = worker(queue);
+            workers.threads.push(thread);
+            workers.working.push(leave);
+        }
+        if number < workers.working.len() {
+            let leaving = workers.working.drain(number..);
+            leaving.as_slice().iter().for_each(|leave| leave.store(true, Ordering::Relaxed));
+            drop(leaving);
+            queue.wake_workers();
+        }
+    }
+
+    #[derive(Default)]
+    struct Workers {
+        threads: Vec<JoinHandle<()>>,
+        working: Vec<Arc<AtomicBool>>,
     }
 
     /// What the consumer does: see `engine.rs`.
-    fn run(&Run { workers, readers, depth, batches, take, interval }: &Run) {
+    fn run(&Run { workers, readers, mut depth, batches, take, interval, moves }: &Run) {
         let queue = Arc::new(Queue::new(depth));
-        let threads =
-            (0..workers).map(|_| worker(&queue)).chain((0..readers).map(|_| reader(&queue)));
-        let threads: Vec<_> = threads.collect();
+        let mut pool = Workers::default();
+        set_workers(&queue, &mut pool, workers);
+        let readers: Vec<_> = (0..readers).map(|_| reader(&queue)).collect();
         let mut opened = 0;
-        let mut open = |queue: &Queue<Batch>| {
+        let mut open = |queue: &Queue<Batch>, depth: usize| {
             while queue.len() < depth && opened < batches {
                 // The last one is not full.
                 queue.push(Batch::new(opened, if opened + 1 == batches { 1 } else { 2 }));
@@ -106,13 +134,19 @@ mod tests {
             }
         };
         for number in 0..take {
-            open(&queue);
+            for (after, workers, open_batches) in moves {
+                if *after == number {
+                    set_workers(&queue, &mut pool, *workers);
+                    depth = *open_batches;
+                }
+            }
+            open(&queue, depth);
             let head = queue.head().unwrap();
             assert_eq!(head.number, number);
             assert!(queue.wait_until_complete(&head, interval, || false));
             queue.pop();
             assert!(head.loaded.iter().all(|loaded| loaded.load(Ordering::Relaxed) == 1));
-            open(&queue);
+            open(&queue, depth);
         }
         queue.clear();
         if take < batches {
@@ -123,7 +157,7 @@ mod tests {
             queue.clear();
         }
         queue.stop();
-        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        pool.threads.into_iter().chain(readers).for_each(|thread| thread.join().unwrap());
     }
 
     fn check(run_of: Run) {
@@ -138,26 +172,69 @@ mod tests {
     #[test]
     fn every_batch_comes_out_in_order() {
         for (workers, depth) in [(1, 1), (2, 1), (2, 2), (3, 2)] {
-            check(Run { workers, readers: 0, depth, batches: 4, take: 4, interval: None });
+            check(Run {
+                workers,
+                readers: 0,
+                depth,
+                batches: 4,
+                take: 4,
+                interval: None,
+                moves: &[],
+            });
         }
     }
 
     #[test]
     fn stopping_or_starting_anew_half_way_hangs_nobody() {
         for take in 0..3 {
-            check(Run { workers: 2, readers: 0, depth: 2, batches: 4, take, interval: None });
+            check(Run {
+                workers: 2,
+                readers: 0,
+                depth: 2,
+                batches: 4,
+                take,
+                interval: None,
+                moves: &[],
+            });
         }
     }
 
     #[test]
     fn readers_are_in_nobodys_way() {
-        check(Run { workers: 1, readers: 2, depth: 2, batches: 3, take: 3, interval: None });
-        check(Run { workers: 2, readers: 1, depth: 1, batches: 3, take: 1, interval: None });
+        check(Run {
+            workers: 1,
+            readers: 2,
+            depth: 2,
+            batches: 3,
+            take: 3,
+            interval: None,
+            moves: &[],
+        });
+        check(Run {
+            workers: 2,
+            readers: 1,
+            depth: 1,
+            batches: 3,
+            take: 1,
+            interval: None,
+            moves: &[],
+        });
     }
 
     #[test]
     fn waiting_with_a_time_limit_loses_nothing() {
         let interval = Some(Duration::from_millis(1));
-        check(Run { workers: 2, readers: 0, depth: 2, batches: 3, take: 3, interval });
+        check(Run { workers: 2, readers: 0, depth: 2, batches: 3, take: 3, interval, moves: &[] });
+    }
+
+    #[test]
+    fn workers_may_come_and_go_and_depth_may_change() {
+        let run = |workers, depth, moves| {
+            check(Run { workers, readers: 0, depth, batches: 4, take: 4, interval: None, moves });
+        };
+        run(2, 2, &[(1, 1, 1), (2, 3, 2)]);
+        run(1, 1, &[(1, 2, 2), (2, 1, 2)]);
+        // Another comes before the one that leaves has ended.
+        run(2, 1, &[(2, 1, 1), (2, 2, 1), (3, 1, 1)]);
     }
 }

@@ -2,6 +2,8 @@
 //! longer than most of the tests.
 
 #[cfg(test)]
+mod autotune;
+#[cfg(test)]
 mod builder;
 #[cfg(test)]
 mod collate;
