@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::dataset::{
     Cifar10Config, Cifar10StandIn, Cifar10StandInKind, DatasetConfig, DatasetKind, FieldConfig,
-    ImageFolderConfig, NpyConfig, ParquetConfig, SafetensorsConfig, SplitConfig, StandIn,
-    StandInKind, SyntheticConfig, TarConfig, TokensConfig,
+    ImageFolderConfig, NpyConfig, OwnConfig, ParquetConfig, SafetensorsConfig, SplitConfig,
+    StandIn, StandInKind, SyntheticConfig, TarConfig, TokensConfig,
 };
 
 use crate::TunerError;

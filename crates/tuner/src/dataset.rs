@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::Hasher;
 use std::io::{self, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -17,8 +17,8 @@ use loader::{
 
 use crate::config::{
     Cifar10Config, Cifar10StandIn, Cifar10StandInKind, DatasetConfig, FieldConfig,
-    ImageFolderConfig, NpyConfig, ParquetConfig, SafetensorsConfig, SplitConfig, StandIn,
-    StandInKind, SyntheticConfig, TokensConfig,
+    ImageFolderConfig, NpyConfig, OwnConfig, ParquetConfig, SafetensorsConfig, SplitConfig,
+    StandIn, StandInKind, SyntheticConfig, TokensConfig,
 };
 use crate::data::{Cifar10Like, Cifar10Made, ImagenetLike, Made};
 use crate::{Config, TunerError};
@@ -138,11 +138,22 @@ impl<D: Dataset> Identity for D {
 }
 
 impl Opened {
-    fn new(data: impl Dataset) -> Self {
+    pub(crate) fn new(data: impl Dataset) -> Self {
         let (samples, fields, data) = (data.len(), data.fields(), Arc::new(data));
         let builder = Loader::builder(data.clone());
         Self { builder, samples, fields, classes: Vec::new(), data }
     }
+}
+
+/// Opens the data set of the program that this is part of.
+type OpenOwn = Box<dyn Fn() -> Result<Opened, TunerError> + Send + Sync>;
+
+/// Set once, before anything is opened: a program has one sweep.
+static OWN: OnceLock<OpenOwn> = OnceLock::new();
+
+/// Says how [`open`] opens [`DatasetConfig::Own`]. What was said before stays.
+pub(crate) fn set_own(open: OpenOwn) {
+    let _ = OWN.set(open);
 }
 
 /// Opens the data set of a configuration.
@@ -199,6 +210,10 @@ pub fn open(config: &Config) -> Result<Opened, TunerError> {
                 .io_delay(Duration::from_secs_f64(*io_delay_s));
             Ok(Opened::new(data))
         }
+        DatasetConfig::Own(OwnConfig { program }) => match OWN.get() {
+            Some(open) => open(),
+            None => Err(TunerError::OwnDataElsewhere { program: program.clone() }),
+        },
     }
 }
 

@@ -66,6 +66,33 @@ pub enum TunerError {
     /// The list of transforms makes no sense.
     #[error("`dataset.transforms` makes no sense")]
     Transforms(#[from] ComposeError),
+    /// The data set of a program of one's own could not be opened.
+    #[error("the data set of this program cannot be opened")]
+    OwnData(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// Only the program itself can open its data.
+    #[error(
+        "only the program `{program}` can open this data\nhint: run that program, which calls `tuner::Sweep`"
+    )]
+    OwnDataElsewhere {
+        /// Its name.
+        program: String,
+    },
+    /// A program has two sweeps.
+    #[error(
+        "`tuner::Sweep::run` was called before in this program\nhint: call it once in a process: its trials are this program again, and could not tell the calls apart"
+    )]
+    SweepCalledTwice,
+    /// A program that was started for a trial did something else.
+    #[error(
+        "this program, started again with the same arguments for a trial, did not come to `tuner::Sweep::run`\nhint: nothing before that call may depend on an earlier run, or take the variable `TUNER_TRIAL` out of the environment{}",
+        said(stdout, stderr)
+    )]
+    SweepNotReached {
+        /// What it printed.
+        stdout: String,
+        /// What it wrote.
+        stderr: String,
+    },
     /// The data could not be made.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -107,6 +134,30 @@ pub enum TunerError {
     /// libtorch refused a call.
     #[error("libtorch refused a call")]
     Libtorch(#[from] tch::TchError),
+    /// Settings were to be applied to the file they stand in.
+    #[error(
+        "`{path}` is the file that the settings are taken from\nhint: give by `--to` the one that the training program reads"
+    )]
+    ApplyToItself {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no table to apply settings to.
+    #[error(
+        "`loader` in `{path}` is no table\nhint: write it as `[loader]`, or choose another `--to`"
+    )]
+    ApplyNoTable {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is nothing to roll back to.
+    #[error(
+        "`{path}` has no backup\nhint: `tuner apply` makes one, `{path}.bak.1`, when it changes a file that is there"
+    )]
+    NoBackup {
+        /// The file.
+        path: PathBuf,
+    },
     /// Two files to write are one.
     #[error("`--out` and `--png` are the same file `{path}`\nhint: give one of them another name")]
     SameFile {
@@ -266,6 +317,13 @@ pub enum TunerError {
     /// Something that has no reason to fail did: a bug.
     #[error("internal error: {0}")]
     Bug(String),
+}
+
+/// What a program said, where it said anything.
+fn said(stdout: &str, stderr: &str) -> String {
+    let said = [stdout.trim(), stderr.trim()].into_iter().filter(|said| !said.is_empty());
+    let said: Vec<&str> = said.collect();
+    if said.is_empty() { String::new() } else { format!("\nit said:\n{}", said.join("\n")) }
 }
 
 /// What to do when a file or folder cannot be used.

@@ -19,10 +19,12 @@ pub(crate) fn write_with(
 ) -> Result<(), TunerError> {
     let written = (|| {
         let Some(file_path) = replaceable(path)? else { return fill(path) };
-        // With the rights of a file made as usual, not the private ones of a temporary file.
+        // With the rights of the file that is there, or of one made as usual: not the private ones of
+        // a temporary file.
+        let rights = fs::metadata(&file_path).map(|there| there.permissions());
         let file = tempfile::Builder::new()
             .prefix(".writing-")
-            .permissions(fs::Permissions::from_mode(0o666))
+            .permissions(rights.unwrap_or_else(|_| fs::Permissions::from_mode(0o666)))
             .tempfile_in(folder_of(&file_path))
             .map_err(without_path)?;
         fill(file.path())?;
@@ -82,7 +84,8 @@ fn replaceable(path: &Path) -> io::Result<Option<PathBuf>> {
     Ok(Some(path))
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder in which a file lies.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),

@@ -3,10 +3,12 @@
 //! The sweep's way: a [`config`] names data and settings to try, [`dataset`] opens (or makes) the
 //! data, [`sweep`] measures each setting in a process of its own, scores it, and writes what it
 //! found. [`bench`](mod@bench) measures one setting, [`profile`] says what it spends its time on,
-//! [`preprocessing`] measures the transforms one by one,
-//! [`compare`] holds two such measurements beside each other, [`show_batch`] writes what training would
-//! get, [`data`] makes data to try it all on. [`cli`] is what the program `tuner` does.
+//! [`preprocessing`] measures the transforms one by one, [`compare`] holds two measurements beside
+//! each other, [`apply`] installs settings, [`show_batch`] writes what training would get, [`data`]
+//! makes data to try it all on. [`cli`] is what the program `tuner` does. [`Sweep`] measures data that
+//! only a program of one's own can open.
 
+pub mod apply;
 pub mod bench;
 pub mod cli;
 pub mod compare;
@@ -17,6 +19,7 @@ pub mod dataset;
 pub mod error;
 mod files;
 mod measure;
+mod own_sweep;
 mod picture;
 pub mod preprocessing;
 pub mod profile;
@@ -26,3 +29,4 @@ mod tensors;
 
 pub use config::Config;
 pub use error::TunerError;
+pub use own_sweep::Sweep;

@@ -145,7 +145,9 @@ fn undo(config: &DatasetConfig) -> Undo {
         | DatasetConfig::Mnist(SplitConfig { to_float32, .. })
         | DatasetConfig::Npy(NpyConfig { to_float32, .. })
         | DatasetConfig::Safetensors(SafetensorsConfig { to_float32, .. }) => to_float32,
-        DatasetConfig::Tokens(_) | DatasetConfig::Synthetic(_) => &BTreeMap::new(),
+        DatasetConfig::Tokens(_) | DatasetConfig::Synthetic(_) | DatasetConfig::Own(_) => {
+            &BTreeMap::new()
+        }
     };
     let ToFloat32 { scale, mean, std } = conversions.get("images").cloned().unwrap_or_default();
     let or = |values: Vec<f32>, default| if values.is_empty() { vec![default] } else { values };

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// A number with thousands set apart and so many decimals; `n/a` where it is none.
-pub(crate) fn number(value: f64, decimals: usize) -> String {
+pub fn number(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return "n/a".to_owned();
     }
@@ -22,7 +22,7 @@ pub(crate) fn number(value: f64, decimals: usize) -> String {
 }
 
 /// Three digits, more where the number is whole: `0.0123`, `1.23`, `12.3`, `1,234`.
-pub(crate) fn figures(value: f64) -> String {
+pub fn figures(value: f64) -> String {
     let decimals = match value.abs() {
         0.0 => 0,
         small if small < 0.1 => 4,
@@ -33,19 +33,20 @@ pub(crate) fn figures(value: f64) -> String {
     number(value, decimals)
 }
 
-pub(crate) fn count(value: u64) -> String {
+/// A whole number with thousands set apart.
+pub fn count(value: u64) -> String {
     number(value as f64, 0)
 }
 
 /// Bytes in MB.
-pub(crate) fn mb(bytes: f64) -> String {
+pub fn mb(bytes: f64) -> String {
     let value = bytes / f64::from(1 << 20);
     let decimals = if value.abs() < 10.0 && value != 0.0 { 1 } else { 0 };
     format!("{} MB", number(value, decimals))
 }
 
 /// A share of 1 in percent.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     let value = share * 100.0;
     let whole = value.abs() >= 9.95 || (value - value.round()).abs() < 0.05;
     // A little is not nothing.
@@ -56,7 +57,7 @@ pub(crate) fn percent(share: f64) -> String {
 }
 
 /// Seconds in the unit that suits: us, ms, s, min or h.
-pub(crate) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     match seconds.abs() {
         0.0 => "0 ms".to_owned(),
         s if s < 1e-3 => format!("{} µs", figures(seconds * 1e6)),
@@ -75,21 +76,22 @@ pub(crate) fn duration(seconds: f64) -> String {
 }
 
 /// Seconds in ms, for columns that are compared.
-pub(crate) fn ms(seconds: f64) -> String {
+pub fn ms(seconds: f64) -> String {
     figures(seconds * 1e3)
 }
 
 /// Cores, which need not be whole.
-pub(crate) fn cores(cores: f64) -> String {
+pub fn cores(cores: f64) -> String {
     number(cores, usize::from(cores % 1.0 > 0.0))
 }
 
-pub(crate) fn per_second(value: f64) -> String {
+/// A rate.
+pub fn per_second(value: f64) -> String {
     format!("{}/s", figures(value))
 }
 
 /// A moment in RFC 3339 as people read it; what is none, as it is.
-pub(crate) fn moment(rfc3339: &str) -> String {
+pub fn moment(rfc3339: &str) -> String {
     match rfc3339.parse::<Timestamp>() {
         Ok(moment) => written(moment),
         Err(_) => rfc3339.to_owned(),
@@ -97,7 +99,7 @@ pub(crate) fn moment(rfc3339: &str) -> String {
 }
 
 /// Now, as [`moment()`] writes it.
-pub(crate) fn now() -> String {
+pub fn now() -> String {
     written(Timestamp::now())
 }
 

@@ -6,8 +6,9 @@
 pub mod charts;
 mod digest;
 mod html;
-mod human;
+pub mod human;
 mod markdown;
+pub mod page;
 mod palette;
 mod panels;
 pub mod session_json;

@@ -25,16 +25,22 @@ pub(crate) struct Panel {
     pub(crate) absent: Option<String>,
 }
 
+/// Seconds since the beginning, and the value; `None` where it was not known.
+pub type Points = Vec<(f64, Option<f64>)>;
+
 /// One value over time.
 pub(crate) struct Line {
     pub(crate) name: String,
     /// Its place in the panel, which gives its colour: the same if others are missing.
     pub(crate) place: usize,
-    /// Seconds since the session began, and the value; `None` where it was not known.
-    pub(crate) points: Vec<(f64, Option<f64>)>,
+    pub(crate) points: Points,
 }
 
 impl Line {
+    pub(crate) fn new(name: &str, points: Points) -> Self {
+        Self { name: name.to_owned(), place: 0, points: thin(finite(points.into_iter())) }
+    }
+
     /// Stretches without a gap.
     pub(crate) fn runs(&self) -> impl Iterator<Item = Vec<(f64, f64)>> {
         let runs = self.points.split(|(_, value)| value.is_none());
@@ -49,15 +55,16 @@ impl Line {
 }
 
 /// From 0 to `max`, with round numbers to read it by.
-pub(crate) struct Axis {
-    pub(crate) max: f64,
+pub struct Axis {
+    /// Where it ends.
+    pub max: f64,
     /// Place on the axis, and what is written there.
-    pub(crate) ticks: Vec<(f64, String)>,
+    pub ticks: Vec<(f64, String)>,
 }
 
 impl Axis {
     /// Up to at least `top`, with about `count` ticks.
-    pub(crate) fn up_to(top: f64, count: usize) -> Self {
+    pub fn up_to(top: f64, count: usize) -> Self {
         let step = step(top, count);
         let last = (top / step - 1e-9).ceil().max(1.0);
         let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
@@ -68,7 +75,7 @@ impl Axis {
     }
 
     /// From 0 to `seconds` exactly, in seconds, minutes or hours.
-    pub(crate) fn of_time(seconds: f64) -> Self {
+    pub fn of_time(seconds: f64) -> Self {
         let seconds = if seconds > 0.0 && seconds.is_finite() { seconds } else { 1.0 };
         let (unit, name) = match seconds {
             s if s < 0.5 => (1e-3, "ms"),
@@ -86,7 +93,7 @@ impl Axis {
     }
 
     /// The share of the axis at which `value` lies, 0 to 1.
-    pub(crate) fn share(&self, value: f64) -> f64 {
+    pub fn share(&self, value: f64) -> f64 {
         (value / self.max).clamp(0.0, 1.0)
     }
 }
@@ -278,8 +285,7 @@ fn over_time(
     name: &str,
     of: impl Fn(&ResourceSample) -> Option<f64>,
 ) -> Line {
-    let points = finite(session.resources.iter().map(|sample| (sample.at_s, of(sample))));
-    Line { name: name.to_owned(), place: 0, points: thin(points) }
+    Line::new(name, session.resources.iter().map(|sample| (sample.at_s, of(sample))).collect())
 }
 
 /// A value that is no number is not known; a moment that is none did not happen.
@@ -292,6 +298,17 @@ fn panel(
     session: &ProfilingSession,
     title: &str,
     unit: &str,
+    lines: Vec<Line>,
+    limit: Option<(f64, String)>,
+    why: impl Fn() -> String,
+) -> Panel {
+    over_seconds(session.duration_s, (title, unit), lines, limit, why)
+}
+
+/// Over at least so many seconds.
+pub(crate) fn over_seconds(
+    duration_s: f64,
+    (title, unit): (&str, &str),
     mut lines: Vec<Line>,
     limit: Option<(f64, String)>,
     why: impl Fn() -> String,
@@ -306,7 +323,7 @@ fn panel(
         title: title.to_owned(),
         unit: unit.to_owned(),
         absent: lines.is_empty().then(why),
-        x: Axis::of_time(last.fold(session.duration_s, f64::max)),
+        x: Axis::of_time(last.fold(duration_s, f64::max)),
         y: Axis::up_to(reach.map_or(top, |limit| limit.max(top) * 1.02), 4),
         lines,
         limit,

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod apply;
 mod bench;
 mod compare;
 mod data;
@@ -41,6 +42,8 @@ enum Command {
     /// Compares two profiles, or two sweeps. Exit code 1: something became worse; 2: they cannot be
     /// compared.
     Compare(compare::CompareArgs),
+    /// Installs the settings of a sweep in the file that a training program reads, or takes them back.
+    Apply(apply::ApplyArgs),
     /// Measures what the profiler itself costs, beside what is promised. Exit code 1: a promise does
     /// not hold.
     SelfTest(self_test::SelfTestArgs),
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Profile(args) => profile::run(args).map(success),
         Command::Preproc(args) => preproc::run(args).map(success),
         Command::Compare(args) => compare::run(&args),
+        Command::Apply(args) => apply::run(&args).map(success),
         Command::SelfTest(args) => self_test::run(&args),
         Command::ShowBatch(args) => show_batch::run(args).map(success),
         Command::Data(command) => data::run(command).map(success),
@@ -187,6 +191,21 @@ impl SettingArgs {
         settings.validate()?;
         Ok(settings)
     }
+}
+
+/// The command line as it would be typed.
+pub(crate) fn command_line() -> String {
+    let program = std::env::args_os().next().unwrap_or_default();
+    let program = Path::new(&program).file_name().unwrap_or(&program).to_owned();
+    let words = std::iter::once(program).chain(std::env::args_os().skip(1));
+    let quoted = words.map(|word| {
+        let word = word.to_string_lossy();
+        match word.contains([' ', '\'', '"']) {
+            true => format!("'{}'", word.replace('\'', r"'\''")),
+            false => word.into_owned(),
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
 }
 
 /// `1 worker`, `2 workers`.

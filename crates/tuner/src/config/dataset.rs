@@ -36,6 +36,8 @@ pub enum DatasetConfig {
     Tokens(TokensConfig),
     /// [`loader::Synthetic`].
     Synthetic(SyntheticConfig),
+    /// What a program of one's own opens: [`crate::Sweep`]. No configuration file can say it.
+    Own(OwnConfig),
 }
 
 /// The known kinds of data.
@@ -314,6 +316,14 @@ pub struct SyntheticConfig {
     pub io_delay_s: f64,
 }
 
+/// `kind = "own"`, in the plan of a [`crate::Sweep`] alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnConfig {
+    /// The name of the program.
+    pub program: String,
+}
+
 /// A field of a synthetic sample.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -340,7 +350,7 @@ impl DatasetConfig {
             | Self::Npy(NpyConfig { root, .. })
             | Self::Safetensors(SafetensorsConfig { root, .. })
             | Self::Tokens(TokensConfig { root, .. }) => Some(root),
-            Self::Synthetic(_) => None,
+            Self::Synthetic(_) | Self::Own(_) => None,
         }
     }
 
@@ -387,8 +397,8 @@ impl DatasetConfig {
             | Self::Npy(NpyConfig { root, .. })
             | Self::Safetensors(SafetensorsConfig { root, .. })
             | Self::Tokens(TokensConfig { root, .. }) => *root = new,
-            Self::Synthetic(_) => {
-                let expected = "left out: synthetic data lies in no folder";
+            Self::Synthetic(_) | Self::Own(_) => {
+                let expected = "left out: this data lies in no folder";
                 return Err(TunerError::Value {
                     key: "root",
                     got: new.display().to_string(),

@@ -112,6 +112,9 @@ impl Measuring<'_> {
                         resume: self.resume_command(),
                     });
                 }
+                if let Err(TrialFailure::NotReached { stdout, stderr }) = outcome {
+                    return Err(TunerError::SweepNotReached { stdout, stderr });
+                }
                 if let Ok(measured) = &outcome {
                     self.progress.warn(&measured.warnings);
                 }

@@ -110,6 +110,9 @@ fn default_cell(config: &Config) -> Cell {
 /// What would fail in every trial is said before the first.
 fn check_batch_sizes(config: &Config, cells: &[Cell], samples: usize) -> Result<(), TunerError> {
     let largest = cells.iter().map(|cell| cell.batch_size).max().unwrap_or(0);
+    if samples == 0 {
+        return Err(LoaderError::NoSamples.into());
+    }
     if config.loader.drop_last && largest > samples {
         return Err(LoaderError::NoFullBatch { batch_size: largest, samples }.into());
     }

@@ -1,8 +1,9 @@
 //! One trial: a setting measured in a process of its own.
 //!
-//! The sweep runs this program again with the command `trial`, writes a [`TrialSpec`] as JSON to
-//! its standard input and reads [`Told`] as one line of JSON from its standard output. So memory
-//! figures are clean, and a crash or an out-of-memory kill is one failed row.
+//! The sweep runs this program again with the command `trial` (a program of one's own as
+//! [`crate::Sweep`] says), writes a [`TrialSpec`] as JSON to its standard input and reads [`Told`] as
+//! JSON from the last line of its standard output. So memory figures are clean, and a crash or an
+//! out-of-memory kill is one failed row.
 
 use std::error::Error;
 use std::io::{self, Read, Write};
@@ -19,10 +20,11 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::grid::Cell;
+use crate::config::DatasetConfig;
 use crate::measure::{
     Figures, LEAST_BATCHES, Measure, Moment, SAMPLING, rss_bytes, warmup_batches,
 };
-use crate::{Config, TunerError, dataset};
+use crate::{Config, TunerError, dataset, own_sweep};
 
 /// What a trial process is to measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -88,6 +90,14 @@ pub enum TrialFailure {
         /// What it printed.
         stdout: String,
     },
+    /// A program of one's own was started again, but did something else.
+    #[error("the program did not come to its sweep; it printed {stdout:?}")]
+    NotReached {
+        /// What it printed.
+        stdout: String,
+        /// What it wrote.
+        stderr: String,
+    },
     /// The process could not be started.
     #[error("cannot start a process")]
     Spawn(#[from] io::Error),
@@ -122,8 +132,14 @@ pub struct Measured {
 /// See [`TrialFailure`].
 pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Measured, TrialFailure> {
     use std::os::unix::process::CommandExt;
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg("trial")
+    let mut command = Command::new(std::env::current_exe()?);
+    let own = matches!(spec.config.dataset, DatasetConfig::Own(_));
+    if own {
+        command.args(std::env::args_os().skip(1)).env(own_sweep::TRIAL, "1");
+    } else {
+        command.arg("trial");
+    }
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -141,7 +157,8 @@ pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Measured, Trial
     if !status.success() {
         return Err(TrialFailure::Died { status, stderr });
     }
-    match serde_json::from_str(&stdout) {
+    // A program of one's own may have printed before.
+    match serde_json::from_str(stdout.trim_end().lines().next_back().unwrap_or_default()) {
         Ok(Told::Figures(figures)) => {
             Ok(Measured { figures: *figures, warnings: warnings(&stderr) })
         }
@@ -149,6 +166,7 @@ pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Measured, Trial
         Ok(Told::Error { message, bad_sample: Some(sample) }) => {
             Err(TrialFailure::BadSample { sample, message })
         }
+        Err(_) if own => Err(TrialFailure::NotReached { stdout, stderr }),
         Err(_) => Err(TrialFailure::Rubbish { stdout }),
     }
 }
@@ -212,7 +230,8 @@ pub fn child_main() -> Result<(), TunerError> {
         }
     };
     let line = serde_json::to_string(&told).map_err(|e| TunerError::Bug(e.to_string()))?;
-    writeln!(io::stdout(), "{line}")
+    // On a line of its own, whatever was printed before.
+    writeln!(io::stdout(), "\n{line}")
         .map_err(TunerError::file("write", Path::new("standard output")))
 }
 

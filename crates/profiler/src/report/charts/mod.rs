@@ -63,17 +63,20 @@ impl ReportFormat for PngFile {
 }
 
 /// A picture of pixels.
-pub(crate) struct Png {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
+pub struct Png {
+    /// The file.
+    pub bytes: Vec<u8>,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
 }
 
 /// The picture of `svg`, so many times its size.
 ///
 /// # Errors
 /// If it is no SVG, or its picture would be empty or too large.
-pub(crate) fn png(svg: &str, scale: f32) -> Result<Png, PluginError> {
+pub fn png(svg: &str, scale: f32) -> Result<Png, PluginError> {
     let mut fonts = fontdb::Database::new();
     for font in [dejavu::sans::regular(), dejavu::sans::bold()] {
         fonts.load_font_source(fontdb::Source::Binary(Arc::new(font)));

@@ -3,8 +3,8 @@
 //! Everything that a session holds is written through askama's escapes, [`Prose`] included.
 
 mod flame;
-mod panel;
-mod tables;
+pub(super) mod panel;
+pub(super) mod tables;
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ use self::tables::Table;
 use crate::extend::{Chart, PluginError, ReportFormat};
 use crate::report::digest::{self, Flow};
 use crate::report::verdict::Verdict;
-use crate::report::{charts, human, palette, panels};
+use crate::report::{charts, human, page, palette, panels};
 use crate::session::ProfilingSession;
 
 /// `report.html`, with those charts beside its own.
@@ -140,8 +140,8 @@ impl<'a> Page<'a> {
             })
         });
         Ok(Self {
-            css: include_str!("../../../templates/report.css"),
-            script: include_str!("../../../templates/report.js"),
+            css: page::CSS,
+            script: page::SCRIPT,
             colours: palette::variables(false),
             dark_colours: palette::variables(true),
             session,
@@ -331,10 +331,11 @@ fn settings(session: &ProfilingSession) -> Vec<(String, String)> {
 }
 
 /// A sentence of plain text, in which what is in backticks is a name or a value.
-struct Prose(String);
+pub struct Prose(String);
 
 impl Prose {
-    fn new(text: &str) -> Self {
+    /// Of such a sentence.
+    pub fn new(text: &str) -> Self {
         Self(text.to_owned())
     }
 }

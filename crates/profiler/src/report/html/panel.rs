@@ -1,40 +1,52 @@
-//! A panel of lines over time, in numbers of the page.
+//! A panel of lines over time, in numbers of the page: `chart.html` shows it.
 
 use std::fmt::Write as _;
 
 use super::Prose;
 use crate::report::human;
 use crate::report::palette::LINES;
-use crate::report::panels::{Line, Panel};
+use crate::report::panels::{self, Line, Panel, Points};
 
-pub(super) struct PanelView {
-    pub(super) title: String,
-    pub(super) unit: String,
-    pub(super) about: String,
-    pub(super) lines: Vec<LineView>,
+/// Lines over time.
+pub struct PanelView {
+    /// What it shows.
+    pub title: String,
+    /// Of the values.
+    pub unit: String,
+    /// For whoever cannot see it.
+    pub about: String,
+    /// The lines.
+    pub lines: Vec<LineView>,
     /// Height of 100, and name.
-    pub(super) limit: Option<(f64, String)>,
+    pub limit: Option<(f64, String)>,
     /// A limit that lies above all.
-    pub(super) above: Option<String>,
-    /// Place of 100, and text.
-    pub(super) x: Vec<(f64, String)>,
-    pub(super) y: Vec<(f64, String)>,
-    pub(super) x_max: f64,
-    pub(super) y_max: f64,
-    pub(super) absent: Option<Prose>,
+    pub above: Option<String>,
+    /// Ticks: place of 100, and text.
+    pub x: Vec<(f64, String)>,
+    /// Ticks: place of 100, and text.
+    pub y: Vec<(f64, String)>,
+    /// Where the axis ends, in seconds.
+    pub x_max: f64,
+    /// Where the axis ends.
+    pub y_max: f64,
+    /// Why nothing is drawn, where nothing is.
+    pub absent: Option<Prose>,
 }
 
-pub(super) struct LineView {
-    pub(super) name: String,
+/// One of its lines.
+pub struct LineView {
+    /// What it is.
+    pub name: String,
     /// Of its colour.
-    pub(super) ink: usize,
-    pub(super) path: String,
+    pub ink: usize,
+    /// The line, as the `d` of an SVG path.
+    pub path: String,
     /// Points between gaps, which are lines of no length with round ends.
-    pub(super) dots: String,
+    pub dots: String,
     /// The ground under it, where it is the only line.
-    pub(super) ground: String,
+    pub ground: String,
     /// `seconds,value` of each point, for the reader's pointer.
-    pub(super) points: String,
+    pub points: String,
 }
 
 /// Of the drawing, which is stretched to the room that there is.
@@ -42,6 +54,13 @@ pub(super) const WIDTH: f64 = 1000.0;
 pub(super) const HEIGHT: f64 = 300.0;
 
 impl PanelView {
+    /// Of lines, each with its name and its points: seconds, and the value where it is known. `why`
+    /// is told where there are none.
+    pub fn of_lines(title: &str, unit: &str, lines: Vec<(&str, Points)>, why: &str) -> Self {
+        let lines = lines.into_iter().map(|(name, points)| Line::new(name, points)).collect();
+        Self::of(panels::over_seconds(0.0, (title, unit), lines, None, || why.to_owned()))
+    }
+
     pub(super) fn of(panel: Panel) -> Self {
         let limit = panel.limit.as_ref();
         let (inside, above): (Vec<_>, Vec<_>) =

@@ -1,30 +1,41 @@
-//! The page's tables, which a reader can sort.
+//! The page's tables, which a reader can sort: `table.html` shows them.
 
 use crate::report::digest::{self, Flow};
 use crate::report::human;
 use crate::session::ProfilingSession;
 
-pub(super) struct Table {
-    pub(super) title: &'static str,
-    pub(super) about: &'static str,
-    pub(super) head: Vec<Head>,
-    pub(super) rows: Vec<Vec<Cell>>,
+/// A table.
+pub struct Table {
+    /// What it shows.
+    pub title: &'static str,
+    /// In a sentence or two.
+    pub about: &'static str,
+    /// Its columns.
+    pub head: Vec<Head>,
+    /// Of as many cells as there are columns.
+    pub rows: Vec<Vec<Cell>>,
 }
 
 /// A column: its name, and what it means where that is not plain.
-pub(super) struct Head {
-    pub(super) name: &'static str,
-    pub(super) meaning: &'static str,
-    pub(super) number: bool,
+pub struct Head {
+    /// Its name.
+    pub name: &'static str,
+    /// Empty where the name says it.
+    pub meaning: &'static str,
+    /// Whether its cells are numbers.
+    pub number: bool,
 }
 
-pub(super) struct Cell {
+/// A cell.
+pub struct Cell {
     /// What stands before the text, less important.
-    pub(super) before: String,
-    pub(super) text: String,
+    pub before: String,
+    /// What it says.
+    pub text: String,
     /// By what rows are sorted; by the text where it is `None`.
-    pub(super) order: Option<f64>,
-    pub(super) mark: Option<&'static str>,
+    pub order: Option<f64>,
+    /// What is said of it behind.
+    pub mark: Option<&'static str>,
 }
 
 /// Tables that have rows.
@@ -155,7 +166,7 @@ fn threads(session: &ProfilingSession) -> Table {
 }
 
 /// Without columns that say nothing in any row.
-fn without_empty(mut table: Table) -> Table {
+pub fn without_empty(mut table: Table) -> Table {
     let says = |column: usize| table.rows.iter().any(|row| row[column].text != "n/a");
     let keep: Vec<bool> = (0..table.head.len()).map(says).collect();
     let mut kept = keep.iter();
@@ -167,19 +178,23 @@ fn without_empty(mut table: Table) -> Table {
     table
 }
 
-fn name(name: &'static str, meaning: &'static str) -> Head {
+/// A column of names.
+pub fn name(name: &'static str, meaning: &'static str) -> Head {
     Head { name, meaning, number: false }
 }
 
-fn figure(name: &'static str, meaning: &'static str) -> Head {
+/// A column of numbers.
+pub fn figure(name: &'static str, meaning: &'static str) -> Head {
     Head { name, meaning, number: true }
 }
 
-fn text(text: &str) -> Cell {
+/// A cell that is sorted by what it says.
+pub fn text(text: &str) -> Cell {
     Cell { before: String::new(), text: text.to_owned(), order: None, mark: None }
 }
 
-fn number(value: Option<f64>, write: impl Fn(f64) -> String) -> Cell {
+/// A cell that is sorted by a number.
+pub fn number(value: Option<f64>, write: impl Fn(f64) -> String) -> Cell {
     let written = value.map_or_else(|| "n/a".to_owned(), write);
     // What is not known comes last.
     Cell { order: Some(value.unwrap_or(f64::MIN)), ..text(&written) }

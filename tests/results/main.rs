@@ -1,0 +1,9 @@
+//! What is done with the results of a sweep, and sweeps in programs of one's own, from the outside.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod apply;
+mod own_sweep;
