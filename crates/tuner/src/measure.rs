@@ -184,7 +184,8 @@ const SNAPSHOTS: f64 = 40.0;
 /// What limited the pipeline over these snapshots.
 fn limit(snapshots: &[PipelineSnapshot]) -> Option<LimitingStage> {
     let usable_cores = machine::usable_cores();
-    let surroundings = Surroundings { usable_cores, storage: None, other_cores: None };
+    let surroundings =
+        Surroundings { usable_cores, storage: None, other_cores: None, pipelines: 1 };
     let attribution = attribute(snapshots, &surroundings)?;
     let station = attribution.stations.get(attribution.limiting_station)?;
     let stage = station.stages.get(attribution.limiting_stage)?;
