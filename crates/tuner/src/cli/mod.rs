@@ -213,19 +213,6 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// The command line as it would be typed.
-fn command_line() -> String {
-    let mut words = vec!["tuner".to_owned()];
-    words.extend(std::env::args_os().skip(1).map(|word| {
-        let word = word.to_string_lossy();
-        match word.contains([' ', '\'', '"']) {
-            true => format!("'{}'", word.replace('\'', r"'\''")),
-            false => word.into_owned(),
-        }
-    }));
-    words.join(" ")
-}
-
 fn print_json(value: &impl Serialize) -> Result<(), TunerError> {
     let line = serde_json::to_string(value).map_err(|error| TunerError::Bug(error.to_string()))?;
     print(&line)
