@@ -203,7 +203,7 @@ mod tests {
             "data": {"root": "", "samples": 1, "classes": 1, "fingerprint": "", "stand_in": false},
             "method": {
                 "strategy": "grid", "objective": "documented", "consumer": "none",
-                "cache": {"asked": "hot", "state": "hot"}, "repeats": 3, "max_repeats": 3,
+                "cache": {"state": "as-is"}, "repeats": 3, "max_repeats": 3,
                 "measure_s": 1.0, "memory_limit_bytes": 1, "blocks": 3, "trials": 9,
                 "trials_s": 9.0, "out_of_time": false,
             },

@@ -160,7 +160,7 @@ fn summarize(
             objective,
             weights: task.weights.copied(),
             consumer: sweep.consumer.clone(),
-            cache: CacheState::as_is(sweep.cache, None),
+            cache: CacheState::default(),
             repeats: sweep.repeats,
             max_repeats: sweep.max_repeats,
             measure_s: sweep.measure_s,
