@@ -253,11 +253,15 @@ impl LoaderBuilder {
             let (batch_size, samples) = (global_batch_size, self.samples);
             return Err(LoaderError::NoFullBatch { batch_size, samples });
         }
+        let transfer = Transfer::new(self.device, self.ahead)?;
+        let normalize = NormalizeFields::new(&self.normalize, &self.fields, self.device)?;
+        let pins_batches = settings.pin_memory && self.fields.is_empty();
         let config = EngineConfig {
             fields: self.fields.clone(),
             ordering,
             prefetch_depth: settings.prefetch_depth,
             pin_memory: settings.pin_memory,
+            delivers: transfer.is_some() || !normalize.is_empty() || pins_batches,
             on_error: self.on_error,
             threads: ThreadsConfig {
                 num_workers: settings.num_workers,
@@ -266,8 +270,6 @@ impl LoaderBuilder {
                 timeout,
             },
         };
-        let transfer = Transfer::new(self.device, self.ahead)?;
-        let normalize = NormalizeFields::new(&self.normalize, &self.fields, self.device)?;
         let engine = Engine::start(self.source, config)?;
         Ok(Loader {
             fields: self.fields.into(),

@@ -1,12 +1,13 @@
 //! What a loader counts: for its own statistics and, as a pipeline, for a profiler.
 
+use std::iter;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use profiler::monitor::process_cpu;
 use profiler::pipeline::{PipelineSnapshot, PipelineSource, Room, StationSnapshot};
-use profiler::stage::{Stage, StageCounters, StageTimes, workers_station};
+use profiler::stage::{Stage, StageCounters, StageTimes, delivery_station, workers_station};
 
 use crate::Stats;
 
@@ -16,6 +17,8 @@ pub(crate) struct Counters {
     num_workers: AtomicUsize,
     /// How many batches the workers fill.
     prefetch_depth: AtomicUsize,
+    /// Whether the consumer moves or converts whole batches.
+    delivers: bool,
     /// Of all workers there ever were.
     workers: Mutex<Vec<Arc<StageCounters>>>,
     /// The consumer's waiting and its own work; without workers, its loading.
@@ -29,10 +32,11 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    pub(crate) fn new(prefetch_depth: usize) -> Self {
+    pub(crate) fn new(prefetch_depth: usize, delivers: bool) -> Self {
         Self {
             num_workers: AtomicUsize::new(0),
             prefetch_depth: AtomicUsize::new(prefetch_depth),
+            delivers,
             workers: Mutex::default(),
             consumer: Arc::default(),
             batches: AtomicU64::new(0),
@@ -130,13 +134,14 @@ impl Counters {
 
 /// What the consumer does in the loader is waiting too, to the training loop.
 fn waited_s(consumer: &StageTimes) -> f64 {
-    consumer.wait_batch_s + consumer.busy_s()
+    consumer.wait_batch_s + consumer.busy_s() + consumer.delivery_s()
 }
 
 impl PipelineSource for Counters {
     fn snapshot(&self) -> PipelineSnapshot {
         let consumer = self.consumer.times();
         let station = self.station();
+        let delivery = self.delivers.then(|| delivery_station("delivery", &self.consumer));
         let others_cpu_s = |cpu_s: f64| (process_cpu().as_secs_f64() - cpu_s).max(0.0);
         PipelineSnapshot {
             items: self.samples.load(Relaxed),
@@ -145,7 +150,7 @@ impl PipelineSource for Counters {
             consumer_wait_s: match station.on_consumer {
                 // Its loading is told by the station.
                 true => consumer.wait_batch_s,
-                false => waited_s(&consumer),
+                false => consumer.wait_batch_s + consumer.busy_s(),
             },
             consumer_busy_s: consumer.consume_s,
             queue_empty_s: (!station.on_consumer)
@@ -155,7 +160,7 @@ impl PipelineSource for Counters {
             // The kernel's figure holds the delay after waits too.
             consumer_run_delay_s: None,
             consumer_visits: self.consumer.visits(Stage::Consume),
-            stations: vec![station],
+            stations: iter::once(station).chain(delivery).collect(),
             at_s: 0.0,
         }
     }

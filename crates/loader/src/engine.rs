@@ -56,6 +56,8 @@ pub(crate) struct EngineConfig {
     pub(crate) ordering: Ordering,
     pub(crate) prefetch_depth: usize,
     pub(crate) pin_memory: bool,
+    /// Whether the consumer moves or converts whole batches.
+    pub(crate) delivers: bool,
     pub(crate) on_error: OnError,
     pub(crate) threads: ThreadsConfig,
 }
@@ -72,6 +74,7 @@ pub(crate) struct Engine {
     opened: u64,
     /// The consumer's own clock counts its waiting and, without workers, its loading.
     consumer: StageClock,
+    between_epochs: bool,
     counters: Arc<Counters>,
     /// When the batch at the head became the next to come out.
     head_since: Instant,
@@ -100,7 +103,7 @@ impl Engine {
             on_error: config.on_error,
             queue: Queue::new(slabs),
         });
-        let counters = Arc::new(Counters::new(config.prefetch_depth));
+        let counters = Arc::new(Counters::new(config.prefetch_depth, config.delivers));
         Ok(Self {
             pools: pools.collect(),
             names: config.fields.iter().map(|field| field.name.clone()).collect(),
@@ -108,6 +111,7 @@ impl Engine {
             plan: None,
             opened: 0,
             consumer: StageClock::new(counters.consumer().clone(), Stage::Consume),
+            between_epochs: true,
             counters,
             head_since: Instant::now(),
             own_loader: (config.threads.num_workers == 0).then(Worker::default),
@@ -118,9 +122,29 @@ impl Engine {
         })
     }
 
-    /// Adds the consumer's time since its last batch to the counters.
-    pub(crate) fn count_consumer(&mut self) {
-        self.consumer.enter(Stage::Consume);
+    /// The consumer begins with an epoch. Whether it left the one before half-way.
+    pub(crate) fn begin_epoch(&mut self) -> bool {
+        let was_left = !std::mem::take(&mut self.between_epochs);
+        match was_left {
+            true => drop(self.consumer.enter(Stage::Consume)),
+            false => self.consumer.restart(Stage::Consume),
+        }
+        was_left
+    }
+
+    /// The consumer has done with an epoch: what it does until the next is not counted.
+    pub(crate) fn end_epoch(&mut self) {
+        if !std::mem::replace(&mut self.between_epochs, true) {
+            self.consumer.enter(Stage::Consume);
+        }
+    }
+
+    /// The consumer does `work` on a whole batch, a stage of its own.
+    pub(crate) fn deliver<T>(&mut self, stage: Stage, work: impl FnOnce() -> T) -> T {
+        let before = self.consumer.enter(stage);
+        let done = work();
+        self.consumer.enter(before);
+        done
     }
 
     /// Has `num_workers` threads, at least one, load from now on. What batches hold stays the same.
@@ -236,9 +260,11 @@ impl Engine {
         if config.fields.is_empty() {
             let (names, mut tensors): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
             if config.pin_memory {
+                self.consumer.enter(Stage::Transfer);
                 for tensor in &mut tensors {
                     *tensor = tensor.f_pin_memory(Device::Cuda(0))?;
                 }
+                self.consumer.enter(Stage::Other);
             }
             return Ok(Filled { names: names.into(), tensors, indices });
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use profiler::pipeline::PipelineSource;
+use profiler::stage::Stage;
 
 use crate::autotune::{Autotune, AutotuneLimits, Move};
 use crate::bad_samples::BadSample;
@@ -210,12 +211,11 @@ impl<'a> Epoch<'a> {
         order: Result<Arc<Order>, LoaderError>,
     ) -> Self {
         let length = order.as_ref().map_or(0, |order| order.batches());
-        loader.engine.count_consumer();
-        let stats = loader.stats();
-        if let Some(autotune) = &mut loader.autotune {
-            autotune.begin_epoch(&stats);
+        let was_left = loader.engine.begin_epoch();
+        if let Some(autotune) = loader.autotune.as_mut().filter(|_| was_left) {
+            autotune.epoch_left();
         }
-        let bar = loader.progress.then(|| Bar::new(epoch, next, length, stats));
+        let bar = loader.progress.then(|| Bar::new(epoch, next, length, loader.stats()));
         let under_way = VecDeque::new();
         let this = Self { loader, epoch, next, order: Some(order), under_way, bar };
         if let Some(Ok(order)) = &this.order
@@ -238,15 +238,6 @@ impl<'a> Epoch<'a> {
         &self.loader.settings
     }
 
-    /// Notes that the program goes on to something else.
-    fn end(&mut self) {
-        let Loader { engine, autotune, .. } = &mut *self.loader;
-        engine.count_consumer();
-        if let Some(autotune) = autotune {
-            autotune.end_epoch(&engine.counters().stats());
-        }
-    }
-
     /// Takes the next batch from the engine and begins its transfer.
     fn take(&mut self, order: &Arc<Order>) {
         let Loader { engine, transfer, settings, global_batch_size, .. } = &mut *self.loader;
@@ -259,7 +250,10 @@ impl<'a> Epoch<'a> {
             global_batch_size: *global_batch_size,
             fingerprint: order.fingerprint(),
         };
-        let under_way = filled.and_then(|filled| UnderWay::new(filled, transfer.as_ref()));
+        let under_way = filled.and_then(|filled| match transfer {
+            Some(transfer) => engine.deliver(Stage::Transfer, || transfer.begin(filled)),
+            None => Ok(UnderWay::here(filled)),
+        });
         self.under_way.push_back((under_way, state));
     }
 }
@@ -281,14 +275,20 @@ impl Iterator for Epoch<'_> {
             self.take(&order);
         }
         let Some((under_way, state)) = self.under_way.pop_front() else {
-            self.end();
+            self.loader.engine.end_epoch();
             return None;
         };
-        let batch = under_way
-            .and_then(UnderWay::finish)
-            .and_then(|filled| self.loader.normalize.apply(filled))
-            .map(|filled| Batch::new(filled, state));
-        let Loader { engine, settings, autotune, .. } = &mut *self.loader;
+        let Loader { engine, settings, transfer, normalize, autotune, .. } = &mut *self.loader;
+        let arrived = match transfer {
+            Some(_) => engine.deliver(Stage::Transfer, || under_way.and_then(UnderWay::finish)),
+            None => under_way.and_then(UnderWay::finish),
+        };
+        let normalized = match normalize.is_empty() {
+            true => arrived,
+            false => engine
+                .deliver(Stage::Normalize, || arrived.and_then(|filled| normalize.apply(filled))),
+        };
+        let batch = normalized.map(|filled| Batch::new(filled, state));
         if let Ok(batch) = &batch {
             engine.counters().add_batch(batch.len());
             if let Some(autotune) = autotune {

@@ -12,9 +12,11 @@ pub struct Stats {
     pub samples: u64,
     /// Thread-seconds by stage, over all threads.
     pub stages: StageTimes,
-    /// Seconds that the training loop waited for batches; without workers, that it loaded them.
+    /// Seconds that the training loop waited for batches, and had them moved to the device and made
+    /// floats there; without workers, that it loaded them.
     pub waited_s: f64,
-    /// Seconds that it was at its own work, between one batch and asking for the next.
+    /// Seconds that it was at its own work, between one batch and asking for the next. What it does
+    /// between two epochs is not counted.
     pub consumer_s: f64,
 }
 

@@ -35,8 +35,11 @@ impl Transfer {
         self.ahead
     }
 
-    fn begin(&self, tensors: &[Tensor]) -> Result<Vec<CopyUnderWay>, LoaderError> {
-        tensors.iter().map(|tensor| self.stream.copy(tensor)).collect()
+    /// Hands out the copies of a batch.
+    pub(crate) fn begin(&self, filled: Filled) -> Result<UnderWay, LoaderError> {
+        let copies: Result<_, _> =
+            filled.tensors.iter().map(|tensor| self.stream.copy(tensor)).collect();
+        Ok(UnderWay { filled, copies: Some(copies?) })
     }
 }
 
@@ -48,10 +51,9 @@ pub(crate) struct UnderWay {
 }
 
 impl UnderWay {
-    /// Begins the transfer, where there is one.
-    pub(crate) fn new(filled: Filled, transfer: Option<&Transfer>) -> Result<Self, LoaderError> {
-        let copies = transfer.map(|transfer| transfer.begin(&filled.tensors)).transpose()?;
-        Ok(Self { filled, copies })
+    /// A batch that stays where it is.
+    pub(crate) fn here(filled: Filled) -> Self {
+        Self { filled, copies: None }
     }
 
     /// The batch where it belongs.
@@ -119,6 +121,10 @@ impl NormalizeFields {
             Ok(NormalizeField { field: at, scale, shift: tensor(|mean, std| mean / std)? })
         };
         normalize.iter().map(new).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Float32 in place of the bytes, on the device where they are.

@@ -108,6 +108,16 @@ fn on_the_consumers_thread_all_times_add_up() {
 }
 
 #[test]
+fn what_the_consumer_does_beside_a_pool_is_weighed_with_it() {
+    // The workers would be done in 2 ms; moving takes 6 ms of a loop of 7 ms.
+    let moving = Pool { on_consumer: true, ..pool(1, &[0.006]) };
+    let attribution = attribute(&even(&[pool(2, &[0.004]), moving], 0.001), &FREE).unwrap();
+    assert_close(attribution.wait_share, 6.0 / 7.0);
+    assert_eq!(attribution.limiting_station, 1);
+    assert_close(attribution.limiting().1.optimization_potential, 5.0 / 7.0);
+}
+
+#[test]
 fn verdicts_change_at_their_thresholds() {
     let verdict = |share: f64| {
         let snapshots = even(&[pool(1, &[0.01])], 0.01 * (1.0 - share));

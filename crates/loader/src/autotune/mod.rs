@@ -94,10 +94,6 @@ pub(crate) struct Autotune {
     begin: Option<Begin>,
     /// Batches until then.
     unsettled: usize,
-    /// Seconds of the training loop between epochs, in this window.
-    paused_s: f64,
-    /// Its seconds when the last epoch ended.
-    epoch_ended_s: Option<f64>,
     pub(crate) moves: Vec<Move>,
     /// Set when a move could not be made.
     is_over: bool,
@@ -133,25 +129,14 @@ impl Autotune {
             tuner: Autotuner::new(limits),
             begin: None,
             unsettled: settings.prefetch_depth + 1,
-            paused_s: 0.0,
-            epoch_ended_s: None,
             moves: Vec::new(),
             is_over: false,
         }
     }
 
-    /// Notes that an epoch ends, after which the program may do something else.
-    pub(crate) fn end_epoch(&mut self, stats: &Stats) {
-        self.epoch_ended_s = Some(stats.consumer_s);
-    }
-
-    /// Notes that an epoch begins.
-    pub(crate) fn begin_epoch(&mut self, stats: &Stats) {
-        match self.epoch_ended_s.take() {
-            Some(ended_s) => self.paused_s += stats.consumer_s - ended_s,
-            // The one before was left half-way: who knows when.
-            None => self.begin = None,
-        }
+    /// Notes that an epoch was left half-way: who knows when.
+    pub(crate) fn epoch_left(&mut self) {
+        self.begin = None;
     }
 
     /// To be called after each batch. Where a window ends, may move what is in `settings`.
@@ -179,8 +164,9 @@ impl Autotune {
                 prefetch_depth: settings.prefetch_depth,
             },
             batches: stats.batches as f64,
-            waited_s: stats.waited_s,
-            consumer_s: (stats.consumer_s - self.paused_s).max(0.0),
+            // No worker can take over what the consumer does to its batches itself.
+            waited_s: stats.waited_s - stats.stages.delivery_s(),
+            consumer_s: stats.consumer_s + stats.stages.delivery_s(),
             loaded: (counted.items - before.items) as f64 / samples_in_batch,
             busy_s: counted.busy_s - before.busy_s,
         };
@@ -204,7 +190,6 @@ impl Autotune {
     }
 
     fn begin_window(&mut self, counted: Counted) {
-        self.paused_s = 0.0;
         self.begin = Some(Begin { at: Instant::now(), counted });
     }
 }

@@ -258,3 +258,19 @@ fn what_the_caller_does_is_not_counted() {
         }
     });
 }
+
+/// Validation between two epochs says nothing of how well the loader keeps up.
+#[test]
+fn what_the_caller_does_between_epochs_is_not_counted() {
+    within_half_a_minute(|| {
+        let mut loader = Loader::builder(numbers(8)).batch_size(2).num_workers(1).build().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        for epoch in 0..2 {
+            for batch in loader.epoch(epoch) {
+                batch.unwrap();
+            }
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        assert!(loader.stats().consumer_s < 0.3, "{:?}", loader.stats());
+    });
+}

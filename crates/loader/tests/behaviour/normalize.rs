@@ -58,3 +58,32 @@ fn what_cannot_be_normalised_is_named() {
         assert!(message.contains("its samples are [4], not of three channels"), "{message}");
     });
 }
+
+#[test]
+fn normalising_is_a_stage_that_the_training_loop_waits_for() {
+    within_half_a_minute(|| {
+        for num_workers in [0, 1] {
+            let builder = builder(&bytes()).normalize_on_device("images", Normalize::IMAGENET);
+            let mut loader = builder.num_workers(num_workers).build().unwrap();
+            loader.epoch(0).for_each(|batch| drop(batch.unwrap()));
+            let stats = loader.stats();
+            assert!(stats.stages.normalize_s > 0.0);
+            assert!(stats.waited_s >= stats.stages.normalize_s);
+            let snapshot = loader.pipeline().snapshot();
+            let [_, delivery] = &snapshot.stations[..] else { panic!("{snapshot:?}") };
+            let names: Vec<_> = delivery.stages.iter().map(|stage| stage.name.as_str()).collect();
+            assert_eq!((names, delivery.on_consumer), (vec!["transfer", "normalize"], true));
+            assert!((snapshot.input_s() - stats.waited_s).abs() < 1e-6, "counted once");
+        }
+    });
+}
+
+#[test]
+fn a_loader_that_leaves_batches_as_they_are_has_no_such_station() {
+    within_half_a_minute(|| {
+        let mut loader = builder(&bytes()).build().unwrap();
+        loader.epoch(0).for_each(|batch| drop(batch.unwrap()));
+        assert_eq!(loader.pipeline().snapshot().stations.len(), 1);
+        assert_eq!(loader.stats().stages.normalize_s, 0.0);
+    });
+}

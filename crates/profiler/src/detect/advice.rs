@@ -24,6 +24,10 @@ pub(super) fn of_stage(analysis: &Analysis, stage: StageId, kind: &BottleneckTyp
 fn of_threads(analysis: &Analysis, (i, j): StageId) -> Option<String> {
     let Analysis { total, model, surroundings, .. } = analysis;
     let station = &total.stations[i];
+    if station.on_consumer && total.stations.len() > 1 {
+        // What a consumer does itself although there is a pool cannot be done by others.
+        return None;
+    }
     let share = analysis.evidence(i, j).cpu_share.unwrap_or(1.0);
     let now = station.threads.max(1);
     let before = if station.on_consumer { 0 } else { now };

@@ -101,6 +101,13 @@ impl StageClock {
         std::mem::replace(&mut self.stage, stage)
     }
 
+    /// Begins anew in `stage`: the time since the last reading goes nowhere.
+    pub fn restart(&mut self, stage: Stage) {
+        self.since = Instant::now();
+        self.stage = stage;
+        (self.item_began, self.cpu, self.skip) = (None, None, 0);
+    }
+
     /// Reads the clock: the time since the last reading goes to the stage, or to the stages of the
     /// items that were not measured, which ends their row.
     fn read(&mut self) {

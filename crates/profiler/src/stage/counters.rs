@@ -127,6 +127,8 @@ impl StageCounters {
             transform_s: seconds(Stage::Transform),
             write_s: seconds(Stage::Write),
             other_s: seconds(Stage::Other),
+            transfer_s: seconds(Stage::Transfer),
+            normalize_s: seconds(Stage::Normalize),
             wait_room_s: seconds(Stage::WaitRoom),
             wait_batch_s: seconds(Stage::WaitBatch),
             consume_s: seconds(Stage::Consume),
@@ -159,17 +161,6 @@ pub fn workers_station(
     room: Option<Room>,
     counters: &[Arc<StageCounters>],
 ) -> StationSnapshot {
-    let sum = |of: fn(&Counts) -> &Nanos, stage: Stage| -> f64 {
-        counters.iter().map(|counters| seconds(&of(&counters.counts)[stage as usize])).sum()
-    };
-    let stage = |stage: Stage| StageSnapshot {
-        name: stage.name().to_owned(),
-        kind: stage.kind(),
-        busy_s: sum(|counts| &counts.nanos, stage),
-        visits: counters.iter().map(|counters| counters.visits(stage)).sum(),
-        timed_cpu_s: sum(|counts| &counts.timed_cpu, stage),
-        timed_wall_s: sum(|counts| &counts.timed_wall, stage),
-    };
     let times: Option<Vec<_>> = counters.iter().map(|counters| counters.thread_times()).collect();
     let times = times.filter(|times| !times.is_empty());
     StationSnapshot {
@@ -179,9 +170,37 @@ pub fn workers_station(
         room,
         items: Some(counters.iter().map(|counters| counters.items()).sum()),
         item_visits: counters.iter().map(|it| it.counts.item_visits.visits()).sum(),
-        wait_s: sum(|counts| &counts.nanos, Stage::WaitRoom),
+        wait_s: sum(counters, |counts| &counts.nanos, Stage::WaitRoom),
         cpu_s: times.as_ref().map(|times| times.iter().map(|times| times.cpu_s).sum()),
         run_delay_s: times.and_then(|times| times.iter().map(|times| times.run_delay_s).sum()),
-        stages: Stage::WORK.map(stage).into(),
+        stages: Stage::WORK.map(|stage| stage_snapshot(counters, stage)).into(),
     }
+}
+
+/// The station of a consumer that moves and converts its batches itself, where those that count in
+/// `workers_station` fill them.
+pub fn delivery_station(name: &str, consumer: &Arc<StageCounters>) -> StationSnapshot {
+    let stage = |stage| stage_snapshot(std::slice::from_ref(consumer), stage);
+    StationSnapshot {
+        name: name.to_owned(),
+        threads: 1,
+        on_consumer: true,
+        stages: Stage::DELIVERY.map(stage).into(),
+        ..StationSnapshot::default()
+    }
+}
+
+fn stage_snapshot(counters: &[Arc<StageCounters>], stage: Stage) -> StageSnapshot {
+    StageSnapshot {
+        name: stage.name().to_owned(),
+        kind: stage.kind(),
+        busy_s: sum(counters, |counts| &counts.nanos, stage),
+        visits: counters.iter().map(|counters| counters.visits(stage)).sum(),
+        timed_cpu_s: sum(counters, |counts| &counts.timed_cpu, stage),
+        timed_wall_s: sum(counters, |counts| &counts.timed_wall, stage),
+    }
+}
+
+fn sum(counters: &[Arc<StageCounters>], of: fn(&Counts) -> &Nanos, stage: Stage) -> f64 {
+    counters.iter().map(|counters| seconds(&of(&counters.counts)[stage as usize])).sum()
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`StageClock`] belongs to one thread and is told where one stage ends and the next begins. The
 //! sums live in [`StageCounters`], which any thread may read while the workers run, and of which
-//! [`workers_station`] makes a pipeline's station.
+//! [`workers_station`] and [`delivery_station`] make a pipeline's stations.
 
 mod clock;
 mod counters;
@@ -12,7 +12,7 @@ use std::ops::{AddAssign, Sub};
 use serde::{Deserialize, Serialize};
 
 pub use self::clock::StageClock;
-pub use self::counters::{StageCounters, workers_station};
+pub use self::counters::{StageCounters, delivery_station, workers_station};
 use crate::bottleneck::BottleneckType;
 
 /// A stage of the data's way, or a wait between two of them.
@@ -28,6 +28,10 @@ pub enum Stage {
     Write,
     /// Anything a data set does outside the named stages.
     Other,
+    /// The consumer having a batch moved to its device: pinning, and handing out the copies.
+    Transfer,
+    /// The consumer making floats of a batch's bytes.
+    Normalize,
     /// A worker waiting for room in the batches being filled.
     WaitRoom,
     /// The consumer waiting for its next batch.
@@ -38,12 +42,14 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the data's way.
-    pub const ALL: [Stage; 8] = [
+    pub const ALL: [Stage; 10] = [
         Stage::Read,
         Stage::Decode,
         Stage::Transform,
         Stage::Write,
         Stage::Other,
+        Stage::Transfer,
+        Stage::Normalize,
         Stage::WaitRoom,
         Stage::WaitBatch,
         Stage::Consume,
@@ -52,6 +58,9 @@ impl Stage {
     /// Those that are work on samples, as [`ALL`](Self::ALL) begins with them.
     pub const WORK: [Stage; 5] =
         [Stage::Read, Stage::Decode, Stage::Transform, Stage::Write, Stage::Other];
+
+    /// Those that are work on whole batches.
+    pub const DELIVERY: [Stage; 2] = [Stage::Transfer, Stage::Normalize];
 
     /// Whether it is work on samples, not a wait and not the consumer's own work.
     pub fn is_work(self) -> bool {
@@ -66,6 +75,8 @@ impl Stage {
             Stage::Transform => "transform",
             Stage::Write => "write",
             Stage::Other => "other",
+            Stage::Transfer => "transfer",
+            Stage::Normalize => "normalize",
             Stage::WaitRoom => "wait_room",
             Stage::WaitBatch => "wait_batch",
             Stage::Consume => "consume",
@@ -77,7 +88,10 @@ impl Stage {
         match self {
             Stage::Read => BottleneckType::IoOperation,
             Stage::Decode | Stage::Transform => BottleneckType::Preprocessing,
-            Stage::Write | Stage::Other | Stage::Consume => BottleneckType::CpuComputation,
+            Stage::Transfer => BottleneckType::GpuTransfer,
+            Stage::Write | Stage::Other | Stage::Normalize | Stage::Consume => {
+                BottleneckType::CpuComputation
+            }
             Stage::WaitRoom => BottleneckType::Synchronization,
             Stage::WaitBatch => BottleneckType::DataLoading,
         }
@@ -97,6 +111,10 @@ pub struct StageTimes {
     pub write_s: f64,
     /// See [`Stage::Other`].
     pub other_s: f64,
+    /// See [`Stage::Transfer`].
+    pub transfer_s: f64,
+    /// See [`Stage::Normalize`].
+    pub normalize_s: f64,
     /// See [`Stage::WaitRoom`].
     pub wait_room_s: f64,
     /// See [`Stage::WaitBatch`].
@@ -106,9 +124,14 @@ pub struct StageTimes {
 }
 
 impl StageTimes {
-    /// Thread-seconds of work on samples: no waits, nothing of the consumer's.
+    /// Thread-seconds of work on samples: no waits, nothing of the consumer's own.
     pub fn busy_s(&self) -> f64 {
         self.read_s + self.decode_s + self.transform_s + self.write_s + self.other_s
+    }
+
+    /// Seconds of work on whole batches.
+    pub fn delivery_s(&self) -> f64 {
+        self.transfer_s + self.normalize_s
     }
 
     fn fields_mut(&mut self) -> [&mut f64; Stage::ALL.len()] {
@@ -118,6 +141,8 @@ impl StageTimes {
             &mut self.transform_s,
             &mut self.write_s,
             &mut self.other_s,
+            &mut self.transfer_s,
+            &mut self.normalize_s,
             &mut self.wait_room_s,
             &mut self.wait_batch_s,
             &mut self.consume_s,
