@@ -84,7 +84,7 @@ pub enum FilesError {
     #[error("the list of files is empty")]
     None,
     /// A file that is named is not there.
-    #[error("cannot read `{path}`, the first of {missing} of {named} files named")]
+    #[error("cannot read `{path}`{}", among(*missing, *named, path))]
     Missing {
         /// The file.
         path: PathBuf,
@@ -117,6 +117,17 @@ pub enum FilesError {
         /// The extension.
         extension: &'static str,
     },
+}
+
+/// Which part of the files is missing, and what may be behind it.
+fn among(missing: usize, named: usize, path: &Path) -> String {
+    if named > 1 {
+        return format!(", the first of {missing} of {named} files named");
+    }
+    match path.to_string_lossy().contains(['*', '?', '[', '{']) {
+        true => " (a path is taken as it is: give a pattern as text)".to_owned(),
+        false => String::new(),
+    }
 }
 
 impl Files {

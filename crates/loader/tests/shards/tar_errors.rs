@@ -1,6 +1,7 @@
 //! Shards that cannot be used: what is said of them.
 
 use std::fs;
+use std::path::Path;
 
 use loader::datasets::tar::{Label, MAX_LABEL, TarOptions};
 use loader::error::TarError;
@@ -178,6 +179,12 @@ fn shards_that_are_not_there_are_named() {
     assert!(report(&error).starts_with("no `.tar` files in the folder"));
     let error = TarShards::open(Vec::new(), compose()).unwrap_err();
     assert_eq!(report(&LoaderError::from(error)), "the list of files is empty");
+    let error = TarShards::open(Path::new("none-{0..3}.tar"), compose()).unwrap_err();
+    assert_eq!(
+        report(&error),
+        "cannot read `none-{0..3}.tar` (a path is taken as it is: give a pattern as text): No such file \
+         or directory (os error 2)"
+    );
 }
 
 #[test]
