@@ -6,6 +6,9 @@ use super::tone::blend_with;
 use super::{blend, fixed};
 use crate::Pixels;
 
+/// Pixels that are worked on together, channel by channel: bytes in threes compilers take one by one.
+const LANES: usize = 32;
+
 /// PIL's luma, ITU-R 601-2 in 16 bits.
 #[inline(always)]
 fn luma([r, g, b]: [u8; 3]) -> u8 {
@@ -20,7 +23,14 @@ pub fn rgb_to_grayscale(pixels: &mut Pixels) {
 
 #[multiversion(targets("x86_64+avx2"))]
 fn grey(pixels: &mut [[u8; 3]]) {
-    for pixel in pixels {
+    // Eight pixels at a time are few enough for compilers to keep them in registers.
+    let (blocks, rest) = pixels.as_flattened_mut().as_chunks_mut::<24>();
+    for block in blocks {
+        let greys: [u8; 8] =
+            std::array::from_fn(|i| luma([block[3 * i], block[3 * i + 1], block[3 * i + 2]]));
+        *block = std::array::from_fn(|i| greys[i / 3]);
+    }
+    for pixel in rest.as_chunks_mut().0 {
         *pixel = [luma(*pixel); 3];
     }
 }
@@ -32,9 +42,34 @@ pub fn adjust_saturation(pixels: &mut Pixels, factor: f64) {
 
 #[multiversion(targets("x86_64+avx2"))]
 fn saturate(pixels: &mut [[u8; 3]], factor: i32) {
-    for pixel in pixels {
+    let (blocks, rest) = pixels.as_chunks_mut();
+    for block in blocks {
+        saturate_block(block, factor);
+    }
+    for pixel in rest {
         let grey = luma(*pixel);
         *pixel = pixel.map(|value| blend(grey, value, factor));
+    }
+}
+
+#[inline(always)]
+fn saturate_block(pixels: &mut [[u8; 3]; LANES], factor: i32) {
+    let channel = |c: usize| -> [u8; LANES] { std::array::from_fn(|i| pixels[i][c]) };
+    let (r, g, b) = (channel(0), channel(1), channel(2));
+    let mut out = [[0_u8; LANES]; 3];
+    for i in 0..LANES {
+        let grey = luma([r[i], g[i], b[i]]);
+        out[0][i] = blend(grey, r[i], factor);
+        out[1][i] = blend(grey, g[i], factor);
+        out[2][i] = blend(grey, b[i], factor);
+    }
+    interleave(&out, pixels);
+}
+
+#[inline(always)]
+fn interleave(channels: &[[u8; LANES]; 3], pixels: &mut [[u8; 3]; LANES]) {
+    for (i, pixel) in pixels.iter_mut().enumerate() {
+        *pixel = [channels[0][i], channels[1][i], channels[2][i]];
     }
 }
 
@@ -60,9 +95,6 @@ pub fn adjust_hue(pixels: &mut Pixels, factor: f64) {
     let shift = ((factor * 255.0) as i32).rem_euclid(256);
     turn_hue(pixels.data_mut().as_chunks_mut().0, shift);
 }
-
-/// Pixels that are worked on together, channel by channel.
-const LANES: usize = 32;
 
 #[multiversion(targets("x86_64+avx2"))]
 fn turn_hue(pixels: &mut [[u8; 3]], shift: i32) {
@@ -130,7 +162,5 @@ fn turn_hue_of(pixels: &mut [[u8; 3]; LANES], shift: i32) {
         out[1][i] = green as u8;
         out[2][i] = blue as u8;
     }
-    for (i, pixel) in pixels.iter_mut().enumerate() {
-        *pixel = [out[0][i], out[1][i], out[2][i]];
-    }
+    interleave(&out, pixels);
 }
