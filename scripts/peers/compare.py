@@ -55,6 +55,11 @@ def main():
         report.write(json.loads(path.read_text()), options.out)
         return
     cpus = sorted(os.sched_getaffinity(0))[:2]
+    if options.again:
+        results = json.loads(path.read_text())
+        measure_costs(results, options.again, options, cpus)
+        write(results, path, options)
+        return
     results = {
         "schema": 1,
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -80,14 +85,22 @@ def main():
         results["runs"].append(measure(options, one, cpus))
         keep()
     if not options.only:
-        tuner = [options.tuner, "bench", "--json", "--quiet"]
-        for name, cost in costs.ALL.items():
-            say(f"ours: {name}")
-            try:
-                results[name] = cost(tuner, options, cpus)
-            except (LookupError, ValueError) as error:  # it printed something else
-                results[name] = {"error": repr(error)}
-            keep()
+        measure_costs(results, costs.ALL, options, cpus, keep)
+    write(results, path, options)
+
+
+def measure_costs(results, names, options, cpus, keep=lambda: None):
+    tuner = [options.tuner, "bench", "--json", "--quiet"]
+    for name in names:
+        say(f"ours: {name}")
+        try:
+            results[name] = costs.ALL[name](tuner, options, cpus)
+        except (LookupError, ValueError) as error:  # it printed something else
+            results[name] = {"error": repr(error)}
+        keep()
+
+
+def write(results, path, options):
     text = json.dumps(results, indent=1) + "\n"
     write_whole(path, text)
     report.write(json.loads(text), options.out)
@@ -107,6 +120,13 @@ def arguments():
         default=[],
         metavar="NAME",
         help="only ours and who has this in the name; may be repeated",
+    )
+    parser.add_argument(
+        "--again",
+        action="append",
+        default=[],
+        choices=list(costs.ALL),
+        help="measure only this cost again and keep the other figures; may be repeated",
     )
     parser.add_argument("--rounds", type=int, metavar="N", help="rounds [default: 3]")
     parser.add_argument(

@@ -1,8 +1,9 @@
-"""Costs of ours that have an aim of their own: the engine, waiting for I/O, memory."""
+"""Costs of ours that have an aim of their own: the engine, waiting for I/O, memory, transforms."""
 
 import json
 import re
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -26,28 +27,56 @@ dtype = "float32"
 """
 
 
-def engine(_tuner, _options, cpus):
-    """Seconds of the engine for an empty sample and a batch, by number of workers: medians."""
+def bench(name, cpus, *arguments):
+    """Median seconds by name of a benchmark's parts, `group/part`, and why there are none."""
     command = ["cargo", "bench", "--quiet", "--manifest-path", ROOT / "Cargo.toml"]
-    command += ["--package", "loader", "--bench", "engine"]
+    command += ["--workspace", "--bench", name]
     # Built before it is measured, which may take longer than any run.
     built = subprocess.run([*command, "--no-run"], cwd=ROOT, capture_output=True, text=True)
     if built.returncode != 0:
-        return {"error": built.stderr.strip().splitlines()[-1]}
-    seen = processes.run([*command, "--", "empty"], cpus, cwd=ROOT)
-    found = {"sample_s": {}, "batch_s": {}}
-    kind = None
+        return {}, built.stderr.strip().splitlines()[-1]
+    seen = processes.run([*command, "--", *arguments], cpus, cwd=ROOT)
+    medians, path = {}, []
     for line in seen["stdout"].splitlines():
-        if "empty_batches" in line:
-            kind, items = "batch_s", EMPTY_BATCHES
-        elif "empty_samples" in line:
-            kind, items = "sample_s", EMPTY_SAMPLES
-        elif kind and (row := re.match(r"[│ ]*[├╰]─ (\d+) (.*)", line)):
-            median, unit = row[2].split("│")[2].split()
-            found[kind][row[1]] = float(median) * UNITS[unit] / items
-    if not (found["sample_s"] and found["batch_s"]):
-        return {"error": seen["error"] or "no figures in what it printed"}
+        if row := re.match(r"([│ ]*)[├╰]─ (.*?)  +(.*)", line):
+            path = [*path[: len(row[1]) // 3], row[2]]
+            columns = row[3].split("│")
+            if len(columns) > 2 and columns[2].strip():
+                median, unit = columns[2].split()
+                medians["/".join(path)] = float(median) * UNITS[unit]
+    return medians, None if medians else seen["error"] or "no figures in what it printed"
+
+
+def engine(_tuner, _options, cpus):
+    """Seconds of the engine for an empty sample and a batch, by number of workers: medians."""
+    medians, error = bench("engine", cpus, "empty")
+    if error:
+        return {"error": error}
+    found = {"sample_s": {}, "batch_s": {}}
+    for name, seconds in medians.items():
+        group, workers = name.split("/")
+        if group == "empty_batches":
+            found["batch_s"][workers] = seconds / EMPTY_BATCHES
+        elif group == "empty_samples":
+            found["sample_s"][workers] = seconds / EMPTY_SAMPLES
     return found
+
+
+def transforms(_tuner, options, cpus):
+    """Seconds of ours and of torchvision's transforms on one core, in turn, round by round."""
+    command = [sys.executable, "-W", "ignore", "-B", Path(__file__).parent / "transforms.py"]
+    rounds = []
+    for _ in range(options.rounds):
+        medians, error = bench("transforms", cpus[:1])
+        if error:
+            return {"error": error}
+        seen = processes.run(command, cpus[:1])
+        if seen["error"]:
+            return {"error": seen["error"]}
+        peers = json.loads(seen["stdout"])
+        ours = {name.removeprefix("transform/"): seconds for name, seconds in medians.items()}
+        rounds.append({"ours": ours, "torchvision": peers["call_s"]})
+    return {"version": peers["version"], "rounds": rounds}
 
 
 def io_delay(tuner, options, cpus):
@@ -96,4 +125,4 @@ def memory(tuner, options, cpus):
     return found
 
 
-ALL = {"engine": engine, "io_delay": io_delay, "memory": memory}
+ALL = {"engine": engine, "io_delay": io_delay, "memory": memory, "transforms": transforms}

@@ -144,7 +144,47 @@ def aims(results):
         "{:+.1f} MiB",
         lambda value: value <= 1,
     )
+    ratios = [one["ratio"] for one in transforms(results)]
+    row(
+        "Transforms, one thread, each against the faster of torchvision's two paths: the least",
+        "1x",
+        min(ratios, default=None),
+        "{:.2f}x",
+        lambda value: value >= 1,
+    )
+    row(
+        "Transforms that are twice as fast or more",
+        "most",
+        sum(ratio >= 2 for ratio in ratios) / len(ratios) if ratios else None,
+        "{:.0%}",
+        lambda value: value > 0.5,
+    )
     return rows
+
+
+# They begin with the larger photograph.
+WHOLE = ("center_crop", "resize", "random_resized_crop")
+NOT_IN_PLACE = ("decode", "to_tensor")
+
+
+def transforms(results):
+    """Of each transform seconds of ours and of torchvision's two paths, and how many times ours go
+    into the faster one: medians of the rounds. What works in place gets a fresh copy for each
+    call, whose time is taken off."""
+    rounds = results.get("transforms", {}).get("rounds", [])
+    rows = []
+    for name in rounds[0]["torchvision"] if rounds else ():
+        copy = "copy, whole" if name in WHOLE else "copy"
+
+        def ours(one, name=name, copy=copy):
+            return one["ours"][name] - (0 if name in NOT_IN_PLACE else one["ours"][copy])
+
+        row = {"name": name, "ours": median(map(ours, rounds))}
+        for path in ("pil", "tensor"):
+            row[path] = median(one["torchvision"][name][path] for one in rounds)
+        row["ratio"] = min(row["pil"], row["tensor"]) / row["ours"]
+        rows.append(row)
+    return sorted(rows, key=lambda row: -row["ratio"])
 
 
 def named(peer):
