@@ -210,3 +210,48 @@ fn erased_parts_are_distributed_as_torchvisions() {
         (0..N).filter(|i| erasing.draw(64, 64, &mut SampleRng::new(1, 0, *i)).is_some()).count();
     assert!((0.48..0.52).contains(&(some as f64 / N as f64)), "{some}");
 }
+
+/// Whole blocks of pixels are worked on in another way than the pixels left over.
+#[test]
+fn every_width_gives_what_each_pixel_by_itself_gives() {
+    for width in 1..=70 {
+        let mut image = Pixels::default();
+        let bytes = image.reset(width, 3);
+        bytes.iter_mut().enumerate().for_each(|(i, byte)| *byte = (i * 89 % 251) as u8);
+        let pixels = image.data().as_chunks::<3>().0;
+
+        let mut mirrored = image.clone();
+        mirrored.mirror();
+        let expected = pixels.chunks(width as usize).flat_map(|row| row.iter().rev()).flatten();
+        assert!(mirrored.data().iter().eq(expected), "{width}");
+
+        for (name, work) in [
+            ("grey", functional::rgb_to_grayscale as fn(&mut Pixels)),
+            ("saturation", |pixels| functional::adjust_saturation(pixels, 1.7)),
+            ("hue", |pixels| functional::adjust_hue(pixels, 0.2)),
+        ] {
+            let mut whole = image.clone();
+            work(&mut whole);
+            for (pixel, got) in pixels.iter().zip(whole.data().as_chunks::<3>().0) {
+                let mut single = Pixels::default();
+                single.reset(1, 1).copy_from_slice(pixel);
+                work(&mut single);
+                assert_eq!(single.data(), got, "{name}, {width}");
+            }
+        }
+    }
+}
+
+#[test]
+fn contrast_draws_to_the_mean_luma_whatever_the_width() {
+    for width in 1..=40 {
+        let mut image = Pixels::default();
+        image.reset(width, 2).iter_mut().enumerate().for_each(|(i, b)| *b = (i * 89 % 251) as u8);
+        let mut grey = image.clone();
+        functional::rgb_to_grayscale(&mut grey);
+        let greys = grey.data().iter().step_by(3).map(|grey| f64::from(*grey));
+        let mean = (greys.sum::<f64>() / f64::from(2 * width) + 0.5).floor() as u8;
+        functional::adjust_contrast(&mut image, 0.0);
+        assert!(image.data().iter().all(|value| *value == mean), "{width}");
+    }
+}

@@ -16,6 +16,12 @@ fn luma([r, g, b]: [u8; 3]) -> u8 {
     ((sum + 0x8000) >> 16) as u8
 }
 
+/// Of eight pixels: few enough for compilers to keep them in registers.
+#[inline(always)]
+fn lumas(pixels: &[u8; 24]) -> [u8; 8] {
+    std::array::from_fn(|i| luma([pixels[3 * i], pixels[3 * i + 1], pixels[3 * i + 2]]))
+}
+
 /// Makes all three channels the luma.
 pub fn rgb_to_grayscale(pixels: &mut Pixels) {
     grey(pixels.data_mut().as_chunks_mut().0);
@@ -23,11 +29,9 @@ pub fn rgb_to_grayscale(pixels: &mut Pixels) {
 
 #[multiversion(targets("x86_64+avx2"))]
 fn grey(pixels: &mut [[u8; 3]]) {
-    // Eight pixels at a time are few enough for compilers to keep them in registers.
-    let (blocks, rest) = pixels.as_flattened_mut().as_chunks_mut::<24>();
+    let (blocks, rest) = pixels.as_flattened_mut().as_chunks_mut();
     for block in blocks {
-        let greys: [u8; 8] =
-            std::array::from_fn(|i| luma([block[3 * i], block[3 * i + 1], block[3 * i + 2]]));
+        let greys = lumas(block);
         *block = std::array::from_fn(|i| greys[i / 3]);
     }
     for pixel in rest.as_chunks_mut().0 {
@@ -85,9 +89,20 @@ pub fn adjust_contrast(pixels: &mut Pixels, factor: f64) {
 
 #[multiversion(targets("x86_64+avx2"))]
 fn luma_sum(pixels: &[[u8; 3]]) -> u64 {
+    let (blocks, rest) = pixels.as_flattened().as_chunks();
+    let mut sum: u64 = rest.as_chunks().0.iter().map(|pixel| u64::from(luma(*pixel))).sum();
     // Sums of short runs fit 32 bits.
-    let runs = pixels.chunks(1 << 16);
-    runs.map(|run| u64::from(run.iter().map(|pixel| u32::from(luma(*pixel))).sum::<u32>())).sum()
+    for run in blocks.chunks(1 << 16) {
+        let mut sums = [0; 8];
+        for block in run {
+            let greys = lumas(block);
+            for (sum, grey) in sums.iter_mut().zip(greys) {
+                *sum += u32::from(grey);
+            }
+        }
+        sum += sums.into_iter().map(u64::from).sum::<u64>();
+    }
+    sum
 }
 
 /// Turns the hue by `factor` of a full circle, -0.5 to 0.5. As PIL, it goes through HSV in bytes.
