@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use preproc::transform::Normalize;
+use preproc::Transform;
+use preproc::transform::{LabelledBatch, Normalize};
 use siphasher::sip::SipHasher13;
 use tch::Device;
 
 use crate::bad_samples::OnError;
+use crate::batch_transform::BatchTransforms;
 use crate::distributed::{Rank, Uneven};
 use crate::engine::{Engine, EngineConfig};
 use crate::loader::Loader;
@@ -42,6 +44,7 @@ pub struct LoaderBuilder {
     device: Device,
     ahead: usize,
     normalize: Vec<(String, Normalize)>,
+    batch_transforms: BatchTransforms,
     progress: bool,
 }
 
@@ -66,6 +69,7 @@ impl LoaderBuilder {
             device: Device::Cpu,
             ahead: 0,
             normalize: Vec::new(),
+            batch_transforms: BatchTransforms::default(),
             progress: false,
         }
     }
@@ -207,6 +211,29 @@ impl LoaderBuilder {
         self
     }
 
+    /// Transforms the fields `images` and `labels` of each batch together, such as
+    /// [`MixUp`](preproc::transform::MixUp) and [`CutMix`](preproc::transform::CutMix): in the
+    /// training loop's thread, where the batch is to be, and after
+    /// [`normalize_on_device`](Self::normalize_on_device). Several are done in turn. What is drawn
+    /// depends on seed, epoch, number of the batch and rank alone.
+    ///
+    /// ```no_run
+    /// # let dataset = loader::Synthetic::new([loader::Field::new("x", [8], loader::Dtype::Float32)], 64);
+    /// use preproc::transform::MixUp;
+    ///
+    /// let mix = MixUp { alpha: 0.2, num_classes: 1000 };
+    /// let loader = loader::Loader::builder(dataset).batch_transform("images", "labels", mix);
+    /// ```
+    pub fn batch_transform(
+        mut self,
+        images: &str,
+        labels: &str,
+        transform: impl Transform<LabelledBatch> + 'static,
+    ) -> Self {
+        self.batch_transforms.add(images, labels, transform);
+        self
+    }
+
     /// Whether each epoch shows its progress on stderr, where that is a terminal: rate, time left
     /// and the share of time that the training loop waited for data. Default: false.
     pub fn progress(mut self, progress: bool) -> Self {
@@ -255,13 +282,18 @@ impl LoaderBuilder {
         }
         let transfer = Transfer::new(self.device, self.ahead)?;
         let normalize = NormalizeFields::new(&self.normalize, &self.fields, self.device)?;
+        self.batch_transforms.check(&self.fields)?;
         let pins_batches = settings.pin_memory && self.fields.is_empty();
+        let rank = self.rank;
         let config = EngineConfig {
             fields: self.fields.clone(),
             ordering,
             prefetch_depth: settings.prefetch_depth,
             pin_memory: settings.pin_memory,
-            delivers: transfer.is_some() || !normalize.is_empty() || pins_batches,
+            delivers: transfer.is_some()
+                || !normalize.is_empty()
+                || !self.batch_transforms.is_empty()
+                || pins_batches,
             on_error: self.on_error,
             threads: ThreadsConfig {
                 num_workers: settings.num_workers,
@@ -278,6 +310,8 @@ impl LoaderBuilder {
             engine,
             transfer,
             normalize,
+            batch_transforms: self.batch_transforms,
+            rank,
             state: None,
             progress: self.progress,
             autotune: None,

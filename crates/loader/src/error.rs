@@ -139,6 +139,28 @@ pub enum LoaderError {
         /// Why, and what to do.
         reason: String,
     },
+    /// A field that a batch transform is to change is not there.
+    #[error("`{transform}` needs the field `{field}`, but there are only {known}")]
+    BatchTransformField {
+        /// The transform.
+        transform: String,
+        /// The field.
+        field: String,
+        /// The fields that are there.
+        known: String,
+    },
+    /// A batch could not be transformed as a whole.
+    #[error("`{transform}` failed on batch {batch} of epoch {epoch}")]
+    BatchTransform {
+        /// The transform.
+        transform: String,
+        /// Number of the batch in its epoch.
+        batch: u64,
+        /// The epoch.
+        epoch: u64,
+        /// What went wrong.
+        source: SampleError,
+    },
     /// A device that batches cannot be copied to ahead.
     #[error("batches are copied ahead to a CUDA device only, not to {device}")]
     Device {

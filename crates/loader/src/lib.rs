@@ -33,6 +33,7 @@
 pub mod autotune;
 mod bad_samples;
 mod batch;
+mod batch_transform;
 mod builder;
 pub mod collate;
 mod counters;

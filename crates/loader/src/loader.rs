@@ -11,9 +11,11 @@ use profiler::stage::Stage;
 
 use crate::autotune::{Autotune, AutotuneLimits, Move};
 use crate::bad_samples::BadSample;
+use crate::batch_transform::BatchTransforms;
 use crate::builder::LoaderBuilder;
 use crate::collate::{Collate, Collated, Fixed, ItemDataset};
-use crate::engine::Engine;
+use crate::distributed::Rank;
+use crate::engine::{Engine, Filled};
 use crate::order::Order;
 use crate::settings::Settings;
 use crate::state::{LoaderState, StateError};
@@ -33,6 +35,8 @@ pub struct Loader {
     pub(crate) engine: Engine,
     pub(crate) transfer: Option<Transfer>,
     pub(crate) normalize: NormalizeFields,
+    pub(crate) batch_transforms: BatchTransforms,
+    pub(crate) rank: Rank,
     /// After the last batch.
     pub(crate) state: Option<LoaderState>,
     pub(crate) progress: bool,
@@ -256,6 +260,30 @@ impl<'a> Epoch<'a> {
         });
         self.under_way.push_back((under_way, state));
     }
+
+    /// Does to batch `number` what is done to whole batches, each a stage.
+    fn deliver(
+        &mut self,
+        number: usize,
+        under_way: Result<UnderWay, LoaderError>,
+    ) -> Result<Filled, LoaderError> {
+        let Loader { engine, settings, transfer, normalize, batch_transforms, rank, .. } =
+            &mut *self.loader;
+        let mut filled = match transfer {
+            Some(_) => engine.deliver(Stage::Transfer, || under_way?.finish())?,
+            None => under_way?.finish()?,
+        };
+        if !normalize.is_empty() {
+            filled = engine.deliver(Stage::Normalize, || normalize.apply(filled))?;
+        }
+        if !batch_transforms.is_empty() {
+            let ranks = [rank.rank(), rank.world_size()].map(|number| number as u64);
+            let batch = (settings.seed, self.epoch, number as u64);
+            filled = engine
+                .deliver(Stage::BatchTransform, || batch_transforms.apply(filled, batch, ranks))?;
+        }
+        Ok(filled)
+    }
 }
 
 impl Iterator for Epoch<'_> {
@@ -278,17 +306,9 @@ impl Iterator for Epoch<'_> {
             self.loader.engine.end_epoch();
             return None;
         };
-        let Loader { engine, settings, transfer, normalize, autotune, .. } = &mut *self.loader;
-        let arrived = match transfer {
-            Some(_) => engine.deliver(Stage::Transfer, || under_way.and_then(UnderWay::finish)),
-            None => under_way.and_then(UnderWay::finish),
-        };
-        let normalized = match normalize.is_empty() {
-            true => arrived,
-            false => engine
-                .deliver(Stage::Normalize, || arrived.and_then(|filled| normalize.apply(filled))),
-        };
-        let batch = normalized.map(|filled| Batch::new(filled, state));
+        let number = self.next - self.under_way.len() - 1;
+        let batch = self.deliver(number, under_way).map(|filled| Batch::new(filled, state));
+        let Loader { engine, settings, autotune, .. } = &mut *self.loader;
         if let Ok(batch) = &batch {
             engine.counters().add_batch(batch.len());
             if let Some(autotune) = autotune {

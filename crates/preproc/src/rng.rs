@@ -38,6 +38,13 @@ impl SampleRng {
         Self::keyed(seed, epoch, index, 2)
     }
 
+    /// The generator of what is done to batch number `batch` of `epoch` as a whole, by process `rank`
+    /// of `world_size`.
+    pub fn of_batch(seed: u64, epoch: u64, batch: u64, [rank, world_size]: [u64; 2]) -> Self {
+        // From the other end: no epoch has so many samples.
+        Self::keyed(seed, epoch, batch * world_size + rank, u64::MAX)
+    }
+
     /// Whether anything was drawn from it, or from the one it was cloned from before.
     pub fn has_drawn(&self) -> bool {
         self.chacha.is_some()
@@ -94,6 +101,9 @@ mod tests {
             SampleRng::new(1, 2, 0),
             SampleRng::of_order(1, 2),
             SampleRng::of_replacement(1, 2, 0),
+            SampleRng::of_batch(1, 2, 0, [0, 2]),
+            SampleRng::of_batch(1, 2, 0, [1, 2]),
+            SampleRng::of_batch(1, 2, 1, [0, 2]),
             SampleRng::of_repeat(1, 2, 0, 0),
             SampleRng::of_repeat(1, 2, 0, 1),
         ]

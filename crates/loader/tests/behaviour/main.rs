@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod autotune;
 #[cfg(test)]
+mod batch_transforms;
+#[cfg(test)]
 mod builder;
 #[cfg(test)]
 mod collate;

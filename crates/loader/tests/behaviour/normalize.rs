@@ -72,7 +72,10 @@ fn normalising_is_a_stage_that_the_training_loop_waits_for() {
             let snapshot = loader.pipeline().snapshot();
             let [_, delivery] = &snapshot.stations[..] else { panic!("{snapshot:?}") };
             let names: Vec<_> = delivery.stages.iter().map(|stage| stage.name.as_str()).collect();
-            assert_eq!((names, delivery.on_consumer), (vec!["transfer", "normalize"], true));
+            assert_eq!(
+                (names, delivery.on_consumer),
+                (vec!["transfer", "normalize", "batch_transform"], true)
+            );
             assert!((snapshot.input_s() - stats.waited_s).abs() < 1e-6, "counted once");
         }
     });

@@ -129,6 +129,7 @@ impl StageCounters {
             other_s: seconds(Stage::Other),
             transfer_s: seconds(Stage::Transfer),
             normalize_s: seconds(Stage::Normalize),
+            batch_transform_s: seconds(Stage::BatchTransform),
             wait_room_s: seconds(Stage::WaitRoom),
             wait_batch_s: seconds(Stage::WaitBatch),
             consume_s: seconds(Stage::Consume),

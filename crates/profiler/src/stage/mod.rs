@@ -32,6 +32,8 @@ pub enum Stage {
     Transfer,
     /// The consumer making floats of a batch's bytes.
     Normalize,
+    /// The consumer transforming a batch as a whole.
+    BatchTransform,
     /// A worker waiting for room in the batches being filled.
     WaitRoom,
     /// The consumer waiting for its next batch.
@@ -42,7 +44,7 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the data's way.
-    pub const ALL: [Stage; 10] = [
+    pub const ALL: [Stage; 11] = [
         Stage::Read,
         Stage::Decode,
         Stage::Transform,
@@ -50,6 +52,7 @@ impl Stage {
         Stage::Other,
         Stage::Transfer,
         Stage::Normalize,
+        Stage::BatchTransform,
         Stage::WaitRoom,
         Stage::WaitBatch,
         Stage::Consume,
@@ -60,7 +63,7 @@ impl Stage {
         [Stage::Read, Stage::Decode, Stage::Transform, Stage::Write, Stage::Other];
 
     /// Those that are work on whole batches.
-    pub const DELIVERY: [Stage; 2] = [Stage::Transfer, Stage::Normalize];
+    pub const DELIVERY: [Stage; 3] = [Stage::Transfer, Stage::Normalize, Stage::BatchTransform];
 
     /// Whether it is work on samples, not a wait and not the consumer's own work.
     pub fn is_work(self) -> bool {
@@ -77,6 +80,7 @@ impl Stage {
             Stage::Other => "other",
             Stage::Transfer => "transfer",
             Stage::Normalize => "normalize",
+            Stage::BatchTransform => "batch_transform",
             Stage::WaitRoom => "wait_room",
             Stage::WaitBatch => "wait_batch",
             Stage::Consume => "consume",
@@ -87,7 +91,9 @@ impl Stage {
     pub fn kind(self) -> BottleneckType {
         match self {
             Stage::Read => BottleneckType::IoOperation,
-            Stage::Decode | Stage::Transform => BottleneckType::Preprocessing,
+            Stage::Decode | Stage::Transform | Stage::BatchTransform => {
+                BottleneckType::Preprocessing
+            }
             Stage::Transfer => BottleneckType::GpuTransfer,
             Stage::Write | Stage::Other | Stage::Normalize | Stage::Consume => {
                 BottleneckType::CpuComputation
@@ -115,6 +121,8 @@ pub struct StageTimes {
     pub transfer_s: f64,
     /// See [`Stage::Normalize`].
     pub normalize_s: f64,
+    /// See [`Stage::BatchTransform`].
+    pub batch_transform_s: f64,
     /// See [`Stage::WaitRoom`].
     pub wait_room_s: f64,
     /// See [`Stage::WaitBatch`].
@@ -131,7 +139,7 @@ impl StageTimes {
 
     /// Seconds of work on whole batches.
     pub fn delivery_s(&self) -> f64 {
-        self.transfer_s + self.normalize_s
+        self.transfer_s + self.normalize_s + self.batch_transform_s
     }
 
     fn fields_mut(&mut self) -> [&mut f64; Stage::ALL.len()] {
@@ -143,6 +151,7 @@ impl StageTimes {
             &mut self.other_s,
             &mut self.transfer_s,
             &mut self.normalize_s,
+            &mut self.batch_transform_s,
             &mut self.wait_room_s,
             &mut self.wait_batch_s,
             &mut self.consume_s,
