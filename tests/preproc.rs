@@ -1,4 +1,4 @@
-//! `preproc`, from the outside.
+//! `preproc`, and the types and layouts of images, from the outside.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -9,6 +9,8 @@ use std::path::Path;
 use std::process::Output;
 
 use common::{assert_refused, assert_success, stderr, stdout, tuner, workspace};
+use image::RgbImage;
+use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
 fn preproc(folder: &Path, config: &str, more: &[&str]) -> Output {
@@ -175,4 +177,69 @@ fn bad_flags_and_data_are_refused() {
         }
     }
     refused(&[], &["no transform could be measured", "not an image"]);
+}
+
+/// What `show-batch` writes: type, shape, values in units of 0 to 255, and the contact sheet.
+struct Shown {
+    dtype: Dtype,
+    shape: Vec<usize>,
+    values: Vec<f32>,
+    sheet: RgbImage,
+}
+
+#[test]
+fn every_type_and_layout_holds_the_same_picture() {
+    let folder = workspace(40);
+    let text = fs::read_to_string(folder.path().join("small.toml")).unwrap();
+    let normalize = "{ normalize = { mean = [0.5, 0.5, 0.5], std = [0.25, 0.25, 0.25] } },";
+    let show = |dtype: &str, layout: &str| {
+        let to_tensor =
+            format!("{{ to_tensor = {{ dtype = \"{dtype}\", layout = \"{layout}\" }} }}");
+        let config = folder.path().join("changed.toml");
+        fs::write(&config, text.replace("\"to_tensor\"", &to_tensor).replace(normalize, ""))
+            .unwrap();
+        let bench =
+            tuner().args(["bench", "--json", "--quiet", "--config"]).arg(&config).output().unwrap();
+        assert_success(&bench);
+        let (out, png) = (folder.path().join("out.safetensors"), folder.path().join("out.png"));
+        let mut show = tuner();
+        show.args(["show-batch", "--quiet", "--config"]).arg(&config);
+        assert_success(&show.arg("--out").arg(&out).arg("--png").arg(&png).output().unwrap());
+        let bytes = fs::read(&out).unwrap();
+        let images = SafeTensors::deserialize(&bytes).unwrap().tensor("images").unwrap();
+        let bytes = images.data();
+        let values = match images.dtype() {
+            Dtype::U8 => bytes.iter().map(|value| f32::from(*value)).collect(),
+            // The upper half of a float.
+            Dtype::BF16 => {
+                let halves = bytes.as_chunks().0.iter().map(|it| u16::from_le_bytes(*it));
+                halves.map(|it| 255.0 * f32::from_bits(u32::from(it) << 16)).collect()
+            }
+            _ => bytes.as_chunks().0.iter().map(|it| 255.0 * f32::from_le_bytes(*it)).collect(),
+        };
+        let shape = images.shape().to_vec();
+        let sheet = image::open(&png).unwrap().to_rgb8();
+        Shown { dtype: images.dtype(), shape, values, sheet }
+    };
+    let expected = show("uint8", "nchw");
+    for (dtype, name, tolerance) in [
+        (Dtype::U8, "uint8", 0.0),
+        (Dtype::F32, "float32", 1e-3),
+        // Eight bits of the value.
+        (Dtype::BF16, "bfloat16", 0.5),
+    ] {
+        for layout in ["nchw", "channels_last"] {
+            let shown = show(name, layout);
+            assert_eq!((shown.dtype, &shown.shape), (dtype, &vec![8, 3, 32, 32]), "{layout}");
+            for (value, expected) in shown.values.iter().zip(&expected.values) {
+                assert!(
+                    (value - expected).abs() <= tolerance,
+                    "{name}, {layout}: {value} {expected}"
+                );
+            }
+            let both = shown.sheet.as_raw().iter().zip(expected.sheet.as_raw());
+            let most = both.map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+            assert!(most <= 1, "{name}, {layout}: {most}");
+        }
+    }
 }
