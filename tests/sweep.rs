@@ -62,8 +62,26 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     }
     assert_eq!(summary["cells"].as_array().unwrap().len(), 6);
 
+    // All parts of the way but the copies to a GPU are there, and the settings beside the lowest.
+    let ceilings = summary["ceilings"].as_array().unwrap();
+    let rate = |part: &str| {
+        let of_part = ceilings.iter().find(|ceiling| ceiling["part"] == part).unwrap();
+        of_part["samples_per_s"].as_f64()
+    };
+    let parts = ["read", "decode", "transform", "work", "memory"];
+    let lowest = parts.map(|part| rate(part).unwrap()).into_iter().fold(f64::INFINITY, f64::min);
+    assert_eq!(rate("host-to-device"), None);
+    for cell in summary["cells"].as_array().unwrap() {
+        let share = cell["samples_per_s"]["median"].as_f64().unwrap() / lowest;
+        assert!((cell["ceiling_share"].as_f64().unwrap() - share).abs() < 1e-9);
+    }
+
     let report = fs::read_to_string(out.join("report.md")).unwrap();
-    assert!(report.contains("heatmap.png") && !report.contains("Z UTC"));
+    assert!(
+        report.contains("## Ceilings")
+            && report.contains("heatmap.png")
+            && !report.contains("Z UTC")
+    );
     let starred = |line: &str| line.starts_with('|') && line.contains("* ");
     // In the table of batch sizes and in that of all.
     assert_eq!(report.lines().filter(|line| starred(line)).count(), 2, "{report}");
@@ -223,7 +241,7 @@ fn a_setting_that_crashed_and_could_have_won_is_named() {
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut trial = None;
     wait_for("trial process", || {
-        trial = trial_of(child.id());
+        trial = trial_of(child.id()).filter(|_| out.join("ceilings.json").exists());
         trial.is_some()
     });
     let pid = rustix::process::Pid::from_raw(trial.unwrap() as i32).unwrap();
@@ -436,4 +454,158 @@ fn a_trial_dies_with_its_sweep_and_no_finished_trial_is_lost() {
     child.wait().unwrap();
     wait_for("end of the trial", || !trial_processes().contains(&trial.unwrap()));
     assert!(trials(&out).len() >= kept);
+}
+
+#[test]
+fn what_would_not_fit_in_memory_is_skipped_and_listed() {
+    let folder = workspace(20);
+    let more = ["--batch-size", "4", "--repeats", "1", "--memory-limit", "8MiB", "--quiet"];
+    let output = sweep(folder.path(), "out", &more).output().unwrap();
+    assert_refused(&output, &["no trial succeeded", "needs about", "may take 8 MiB"]);
+    for trial in trials(&folder.path().join("out")) {
+        assert_eq!(trial["status"], "skipped");
+        assert!(trial["predicted_above_base_bytes"].as_u64().unwrap() > 0);
+    }
+    let bad = sweep(folder.path(), "other", &["--memory-limit", "much"]).output().unwrap();
+    assert_refused(&bad, &["4GiB"]);
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_run_and_writes_nothing() {
+    let folder = workspace(20);
+    let dry = |more: &[&str]| {
+        let mut command = tuner();
+        command.current_dir(folder.path()).args(["sweep", "--config", "small.toml", "--dry-run"]);
+        command.args(more).output().unwrap()
+    };
+    let output = dry(&["--json", "--max-repeats", "4", "--confirm", "3"]);
+    assert_success(&output);
+    let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    // Six settings, two to four times, and pairs to confirm the best.
+    assert_eq!(plan["processes"], serde_json::json!([12, 24 + 6]));
+    let settings = plan["settings"].as_array().unwrap();
+    assert_eq!(settings.len(), 6);
+    for setting in settings {
+        for key in ["predicted_s", "predicted_bytes", "predicted_samples_per_s"] {
+            assert!(setting[key].as_f64().unwrap() > 0.0, "{key}: {setting}");
+        }
+        assert_eq!(setting["skipped"], Value::Null);
+    }
+    let [short, long] = [0, 1].map(|at| plan["predicted_s"][at].as_f64().unwrap());
+    assert!(0.0 < short && short < long);
+
+    let output = dry(&["--strategy", "model"]);
+    assert_success(&output);
+    assert!(stdout(&output).contains("Nothing was written"), "{}", stdout(&output));
+    assert!(!folder.path().join("sweeps").exists());
+}
+
+#[test]
+fn memory_above_the_base_is_predicted_within_a_tenth() {
+    let folder = workspace(24);
+    // One image, as a whole: else a thread's memory depends on which ones it met, and on a busy machine
+    // it meets few.
+    let image = fs::read(some_image(folder.path())).unwrap();
+    for class in fs::read_dir(folder.path().join("train")).unwrap() {
+        for file in fs::read_dir(class.unwrap().path()).into_iter().flatten() {
+            fs::write(file.unwrap().path(), &image).unwrap();
+        }
+    }
+    let config = folder.path().join("small.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let whole =
+        text.replace("random_resized_crop = { size = 32 }", "resize = { size = [224, 224] }");
+    assert_ne!(whole, text);
+    fs::write(&config, whole).unwrap();
+    let more = ["--batch-size", "8,24", "--num-workers", "0,2,4", "--prefetch-depth", "2"];
+    let long = ["--repeats", "1", "--warmup-s", "0.5", "--measure-s", "1", "--quiet"];
+    assert_success(&sweep(folder.path(), "out", &[&more[..], &long].concat()).output().unwrap());
+    let summary = fs::read(folder.path().join("out/summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let cells = summary["cells"].as_array().unwrap();
+    assert!(cells.len() >= 6);
+    for cell in cells {
+        let predicted = cell["predicted_above_base_bytes"].as_f64().unwrap();
+        let measured = cell["above_base_bytes"]["median"].as_f64().unwrap();
+        let off = predicted / measured - 1.0;
+        assert!(off.abs() <= 0.1, "{off:+.3}: {predicted} for {measured}: {cell}");
+    }
+}
+
+#[test]
+fn killed_fifty_times_no_finished_trial_is_lost_and_no_file_is_half_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = r#"
+[dataset]
+kind = "synthetic"
+samples = 64
+fields = [{ name = "x", shape = [4], dtype = "float32" }]
+
+[loader]
+batch_size = 8
+
+[sweep]
+batch_size = [8]
+num_workers = [0, 1]
+prefetch_depth = [1]
+repeats = 5
+max_repeats = 5
+confirm = 1
+warmup_s = 0.0
+measure_s = 0.01
+"#;
+    fs::write(folder.path().join("small.toml"), config).unwrap();
+    let out = folder.path().join("out");
+    let mut kept: Vec<Value> = Vec::new();
+    for kill in 0..50_u64 {
+        let resume: &[&str] = if out.join("plan.json").exists() { &["--resume"] } else { &[] };
+        let mut command = sweep(folder.path(), "out", &[&["--quiet"], resume].concat());
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // One in three some time after another trial was finished or, once all are, in the midst of
+        // writing the results; the others at any time, maybe before the plan is written.
+        let start = Instant::now();
+        while kill % 3 == 0
+            && trials(&out).len() == kept.len()
+            && child.try_wait().unwrap().is_none()
+            && start.elapsed() < Duration::from_secs(60)
+        {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        std::thread::sleep(Duration::from_millis(3 + 4 * (37 * kill % 101)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let now = trials(&out);
+        assert_eq!(now.get(..kept.len()), Some(&kept[..]), "kill {kill}");
+        kept = now;
+        for name in ["plan.json", "summary.json"] {
+            if let Ok(text) = fs::read_to_string(out.join(name)) {
+                assert!(serde_json::from_str::<Value>(&text).is_ok(), "kill {kill}: {name}");
+            }
+        }
+        if out.join("recommended.toml").exists() {
+            loader::settings::SettingsFile::read(out.join("recommended.toml")).unwrap();
+        }
+    }
+    assert!(!kept.is_empty());
+    assert_success(&sweep(folder.path(), "out", &["--resume", "--quiet"]).output().unwrap());
+    let all = trials(&out);
+    assert_eq!(all[..kept.len()], kept);
+    let summary: Value =
+        serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
+    for ceiling in summary["ceilings"].as_array().unwrap() {
+        let part = ceiling["part"].as_str().unwrap();
+        // No images, and no GPU that could be told of without one.
+        let absent = ["read", "decode", "transform"].contains(&part);
+        assert!(!absent || ceiling["samples_per_s"].is_null(), "{ceiling}");
+        assert!(!["work", "memory"].contains(&part) || ceiling["samples_per_s"].is_number());
+    }
+    assert!(all.iter().all(|trial| trial["status"] == "ok"));
+    let mut runs: Vec<String> = all
+        .iter()
+        .map(|trial| format!("{} {} {}", trial["phase"], trial["cell"], trial["repeat"]))
+        .collect();
+    runs.sort_unstable();
+    let every = runs.len();
+    runs.dedup();
+    assert_eq!(runs.len(), every, "a finished trial was run again");
 }

@@ -6,4 +6,5 @@
 mod common;
 
 mod apply;
+mod misbehaving;
 mod own_sweep;

@@ -17,6 +17,7 @@ pub use self::dataset::{
 
 use crate::TunerError;
 use crate::consumer::Consumer;
+use crate::sweep::cache::Cache;
 use crate::sweep::objective::{Objective, Weights};
 use crate::sweep::strategy::Strategy;
 
@@ -57,6 +58,8 @@ pub struct SweepConfig {
     pub weights: Weights,
     /// What stands in for the training loop.
     pub consumer: Consumer,
+    /// The state of the page cache before each process.
+    pub cache: Cache,
     /// Seconds that the sweep may take, about; the setting up of the first process counts.
     pub time_budget_s: Option<f64>,
     /// Bytes of memory that a process may take; if not given, what the machine or the control group
@@ -85,6 +88,7 @@ impl Default for SweepConfig {
             objective: None,
             weights: Weights::default(),
             consumer: Consumer::default(),
+            cache: Cache::default(),
             time_budget_s: None,
             memory_limit_bytes: None,
             warmup_s: 0.25,
@@ -172,6 +176,11 @@ impl SweepConfig {
             true => Objective::CheapestThatFeeds,
             false => Objective::Documented,
         })
+    }
+
+    /// The weights of the objective `custom`, where that is asked for.
+    pub fn score_weights(&self) -> Option<&Weights> {
+        (self.objective() == Objective::Custom).then_some(&self.weights)
     }
 
     fn validate(&self) -> Result<(), TunerError> {

@@ -57,6 +57,14 @@ impl Consumer {
         })
     }
 
+    /// Seconds that it takes for a batch; `None` where that is not known before.
+    pub fn step_s(&self) -> Option<f64> {
+        match self {
+            Self::StepMs(ms) | Self::StepCpuMs(ms) => Some(ms / 1e3),
+            Self::None | Self::Model(_) => None,
+        }
+    }
+
     /// Whether there is one.
     pub fn is_some(&self) -> bool {
         *self != Self::None

@@ -298,6 +298,9 @@ pub enum TunerError {
         /// The command that goes on.
         resume: String,
     },
+    /// Ctrl-C, where nothing was written.
+    #[error("stopped")]
+    Stopped,
     /// A model was to be trained with data that has no images and labels.
     #[error(
         "a batch has no {what}, which `sweep.consumer.model` needs\nhint: let the consumer be `step_ms` for other data"
@@ -359,7 +362,7 @@ impl TunerError {
     /// The exit code: 130 for Ctrl-C as shells have it, 2 for a bug, else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Interrupted { .. } => 130,
+            Self::Interrupted { .. } | Self::Stopped => 130,
             Self::Bug(_) => 2,
             _ => 1,
         }

@@ -23,6 +23,7 @@ mod own_sweep;
 mod picture;
 pub mod preprocessing;
 pub mod profile;
+mod residency;
 pub mod show_batch;
 pub mod sweep;
 mod tensors;

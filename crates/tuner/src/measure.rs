@@ -19,7 +19,7 @@ pub(crate) const SAMPLING: Duration = Duration::from_millis(20);
 pub(crate) const LEAST_BATCHES: usize = 3;
 
 /// What was measured.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Whether memory was pinned in effect.
     pub pin_memory: bool,
@@ -225,8 +225,13 @@ struct WarmUp {
 
 /// A rate that changes less over three windows is steady.
 const STEADY: f64 = 0.05;
-/// Windows in the time of a measurement.
-const WINDOWS: f64 = 10.0;
+/// Windows in the time of a measurement: short ones, so that three of them cost little.
+const WINDOWS: f64 = 20.0;
+
+/// The shortest warm-up that knows whether the rate is steady.
+pub(crate) fn least_warmup_s(measure_s: f64) -> f64 {
+    3.0 * measure_s / WINDOWS
+}
 
 impl WarmUp {
     fn new(measure: &Measure) -> Self {
@@ -240,19 +245,22 @@ impl WarmUp {
         }
     }
 
-    /// Told after each of the first `batches` batches, at `now_s`, whether it is over: if so, whether
-    /// the rate is steady.
+    /// Told before the first batch and after each of the first `batches`, at `now_s`, whether it is
+    /// over: if so, whether the rate is steady.
     fn over(&mut self, now_s: f64, batches: usize) -> Option<bool> {
-        if batches < self.least_batches || now_s < self.least_s {
+        let enough = batches >= self.least_batches && now_s >= self.least_s;
+        let Some(window_s) = self.window_s else { return enough.then_some(true) };
+        // Windows begin with the first batch: until then the loader is being set up.
+        if batches > 0 {
+            let (began_s, before) = *self.began.get_or_insert((now_s, batches));
+            if now_s - began_s >= window_s && batches > before {
+                self.rates.push((batches - before) as f64 / (now_s - began_s));
+                self.began = Some((now_s, batches));
+            }
+        }
+        if !enough {
             return None;
         }
-        let Some(window_s) = self.window_s else { return Some(true) };
-        let (began_s, before) = *self.began.get_or_insert((now_s, batches));
-        if now_s - began_s < window_s || batches == before {
-            return None;
-        }
-        self.rates.push((batches - before) as f64 / (now_s - began_s));
-        self.began = Some((now_s, batches));
         if let [.., a, b, c] = self.rates[..] {
             let trend = (a < b && b < c) || (a > b && b > c);
             if !trend || (c / a - 1.0).abs() < STEADY {
@@ -267,7 +275,7 @@ impl WarmUp {
 mod tests {
     use super::*;
 
-    /// The batch at which the warm-up is over, and whether the rate is steady; `rate` is that at a
+    /// The batch after which the warm-up is over, and whether the rate is steady; `rate` is that at a
     /// time.
     fn over(measure_s: f64, rate: impl Fn(f64) -> f64) -> (usize, bool) {
         let measure = Measure {
@@ -289,9 +297,9 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_rate_takes_three_windows_after_the_least() {
+    fn a_steady_rate_takes_three_windows() {
         let (batches, steady) = over(1.0, |_| 100.0);
-        assert!(steady && (40..=46).contains(&batches), "{batches}");
+        assert!(steady && (16..=20).contains(&batches), "{batches}");
     }
 
     #[test]
@@ -309,6 +317,7 @@ mod tests {
 
     #[test]
     fn slow_batches_are_not_waited_for_longer_than_they_are_measured() {
-        assert_eq!(over(1.0, |_| 0.5), (6, false));
+        assert_eq!(over(1.0, |_| 0.5), (5, true));
+        assert_eq!(over(1.0, |now_s| 0.5 + 0.1 * now_s), (5, false));
     }
 }

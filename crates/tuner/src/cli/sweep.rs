@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use crossbeam::channel::{Receiver, bounded};
-use profiler::machine::usable_cores;
 
-use super::{SourceArgs, command_line, count, print, print_json, utf8};
+use super::{SourceArgs, command_line, print, print_json, utf8};
 use crate::consumer::Consumer;
-use crate::preprocessing::ceiling::ComposeCeiling;
-use crate::sweep::cell::CellSummary;
+use crate::sweep::cache::Cache;
+use crate::sweep::dry_run::DryRun;
 use crate::sweep::objective::Objective;
 use crate::sweep::strategy::Strategy;
 use crate::{TunerError, sweep};
@@ -52,6 +51,12 @@ pub(super) struct SweepArgs {
     /// It trains this model, such as `resnet18`.
     #[arg(long, value_name = "NAME", group = "consumer")]
     model: Option<String>,
+    /// Memory that a process may take, such as `4GiB`.
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    memory_limit: Option<u64>,
+    /// The state of the page cache before each process.
+    #[arg(long)]
+    cache: Option<Cache>,
     /// What the sweep may take, such as `2m`.
     #[arg(long, value_name = "TIME", value_parser = duration)]
     time_budget: Option<f64>,
@@ -70,6 +75,10 @@ pub(super) struct SweepArgs {
     /// Where to write [default: sweeps/<config>/<UTC time>].
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Print what would be run, what time and memory it would take, and what would be skipped; run no
+    /// trial and write nothing.
+    #[arg(long, conflicts_with_all = ["out", "resume"])]
+    dry_run: bool,
     /// Go on with the sweep in `--out`, or with the latest of this configuration.
     #[arg(long)]
     resume: bool,
@@ -97,6 +106,8 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
         (.., model) => model.map(Consumer::Model),
     };
     set(&mut sweep.consumer, consumer);
+    sweep.memory_limit_bytes = args.memory_limit.or(sweep.memory_limit_bytes);
+    set(&mut sweep.cache, args.cache);
     sweep.time_budget_s = args.time_budget.or(sweep.time_budget_s);
     set(&mut sweep.warmup_s, args.warmup_s);
     set(&mut sweep.measure_s, args.measure_s);
@@ -105,6 +116,13 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
     config.validate()?;
     // Into `plan.json` and to the trials it goes as text.
     utf8("--root", args.source.root.as_deref())?;
+    if args.dry_run {
+        let plan = DryRun::new(&config, &on_interrupt()?)?;
+        return match args.source.json {
+            true => print_json(&plan),
+            false => print(&sweep::dry_run::text(&plan)),
+        };
+    }
     match &args.out {
         Some(out) => sweep::output::check(out, args.resume)?,
         None => {
@@ -128,26 +146,8 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
     let mut text = String::new();
     if !args.source.quiet {
         text += &format!("{}\n", sweep::report::terminal(&finished.summary)?);
-        // After the trials, which must have the machine to themselves; of no other data it is known.
-        if let Ok(Some(ceiling)) = ComposeCeiling::measure(&config) {
-            text += &format!("{}\n", beside(&ceiling, finished.summary.winner()?));
-        }
     }
     print(&(text + &show(&finished.path)))
-}
-
-/// What the transforms alone would let the recommended setting reach, beside what it did.
-fn beside(ceiling: &ComposeCeiling, winner: &CellSummary) -> String {
-    let workers = winner.cell.num_workers.max(1);
-    let busy = (workers as f64).min(usable_cores());
-    let (most, reached) = (busy * ceiling.samples_per_s, winner.samples_per_s.median);
-    format!(
-        "Upper bound: one worker makes at most {:.0} samples/s with these transforms, decoding \
-         included, {} at most {most:.0}; measured: {reached:.0}, {:.0}% of that.",
-        ceiling.samples_per_s,
-        count(workers, "worker"),
-        100.0 * reached / most
-    )
 }
 
 /// A time such as `2m`, in seconds.
@@ -156,6 +156,16 @@ fn duration(text: &str) -> Result<f64, String> {
         Ok(time) if time.is_positive() => Ok(time.as_secs_f64()),
         _ => Err("a time, such as `90s`, `2m` or `1h 30m`".to_owned()),
     }
+}
+
+/// A size such as `4GiB`, in bytes.
+fn bytes(text: &str) -> Result<u64, String> {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10), ("B", 0)];
+    let parsed = units.iter().find_map(|(unit, shift)| {
+        let number: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+        number.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
+    });
+    parsed.ok_or_else(|| "a size, such as `4GiB` or `512MiB`".to_owned())
 }
 
 /// A flag that was given wins over the configuration.

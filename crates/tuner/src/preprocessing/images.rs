@@ -92,6 +92,14 @@ impl ImageFiles {
         }))
     }
 
+    /// The bytes of the file of sample `index`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn file(&self, index: usize) -> Result<Vec<u8>, SampleError> {
+        (self.read)(index)
+    }
+
     /// The same files for other transforms.
     pub(super) fn with(&self, compose: Compose) -> Self {
         let (number, read, data) = (self.number, self.read.clone(), self.data.clone());

@@ -203,7 +203,7 @@ mod tests {
             "data": {"root": "", "samples": 1, "classes": 1, "fingerprint": "", "stand_in": false},
             "method": {
                 "strategy": "grid", "objective": "documented", "consumer": "none",
-                "cache": {"state": "as-is"}, "repeats": 3, "max_repeats": 3,
+                "cache": {"asked": "hot", "state": "hot"}, "repeats": 3, "max_repeats": 3,
                 "measure_s": 1.0, "memory_limit_bytes": 1, "blocks": 3, "trials": 9,
                 "trials_s": 9.0, "out_of_time": false,
             },
@@ -218,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_equal_that_scores_higher_is_told_with_what_decided() {
-        let summary = summary(vec![cell(1, 1, 103.0), cell(0, 1, 100.5)]);
+        let summary = summary(vec![cell(1, 1, 103.0), cell(0, 1, 102.6)]);
         let winner = &summary.cells[1];
         assert_eq!(winner.cell, summary.recommended);
         let reason = equal_to_leader(winner, &summary).unwrap_or_default();

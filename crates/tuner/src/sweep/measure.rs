@@ -5,20 +5,25 @@ use std::path::Path;
 use std::time::Instant;
 
 use crossbeam::channel::Receiver;
+use loader::error::Report;
+use serde::de::DeserializeOwned;
 
+use super::cache::CacheKeeper;
+use super::ceiling::Ceilings;
 use super::cell::{self, CellSummary, latest};
 use super::grid::{self, Planned};
 use super::journal::{Journal, Phase, Status, TrialRecord};
-use super::memory;
+use super::memory::sample_bytes;
+use super::model::Prior;
 use super::objective::choose;
 use super::output::Plan;
 use super::progress::Progress;
 use super::run::Options;
 use super::strategy::Task;
 use super::summary::Headline;
-use super::trial::{self, TrialFailure, TrialSpec};
-use crate::TunerError;
+use super::trial::{self, Job, Measured, TrialFailure, TrialSpec};
 use crate::dataset::Opened;
+use crate::{TunerError, files};
 
 /// A sweep under way.
 pub(super) struct Measuring<'a> {
@@ -31,6 +36,8 @@ pub(super) struct Measuring<'a> {
     pub(super) interrupt: &'a Receiver<()>,
     /// What a run may take of memory.
     pub(super) memory_limit_bytes: u64,
+    pub(super) cache: CacheKeeper,
+    pub(super) ceilings: Ceilings,
     pub(super) progress: Progress,
 }
 
@@ -43,7 +50,9 @@ impl Measuring<'_> {
     /// Runs all that has no figures yet. Whether time was up before enough was known.
     pub(super) fn run(&mut self) -> Result<bool, TunerError> {
         let sweep = &self.plan.config.sweep;
-        let task = self.plan.task();
+        let consumer = &sweep.consumer;
+        let prior = Prior::new(&self.ceilings, consumer, sample_bytes(&self.data.fields));
+        let task = self.plan.task(prior);
         let confirming = if sweep.confirm > 0 { 2 * LEAST_PAIRS.min(sweep.confirm) } else { 0 };
         let mut out_of_time = false;
         for number in 0.. {
@@ -82,8 +91,9 @@ impl Measuring<'_> {
             }
             if let Some(budget_s) = self.plan.config.sweep.time_budget_s {
                 let times: Vec<f64> = records.iter().filter_map(|it| it.duration_s).collect();
-                let spent_s: f64 = times.iter().sum();
-                let each_s = spent_s / times.len().max(1) as f64;
+                let trials_s: f64 = times.iter().sum();
+                let each_s = trials_s / times.len().max(1) as f64;
+                let spent_s = self.ceilings.duration_s + trials_s;
                 if spent_s + each_s * (1 + reserved) as f64 > budget_s && !times.is_empty() {
                     return Ok(false);
                 }
@@ -96,31 +106,14 @@ impl Measuring<'_> {
     fn trial(&mut self, planned: Planned) -> Result<(), TunerError> {
         let plan = self.plan;
         let cell = plan.cells.cells[planned.cell];
-        let predicted = memory::above_base_bytes(cell, self.data);
-        let mut record = match memory::over(predicted, self.memory_limit_bytes) {
+        let memory = self.ceilings.memory;
+        let predicted = memory.above_base_bytes(cell, sample_bytes(&self.data.fields));
+        let mut record = match memory.over(predicted, self.memory_limit_bytes) {
             Some(reason) => TrialRecord::without_figures(planned, cell, Status::Skipped, reason),
             None => {
-                let parent = rustix::process::getpid().as_raw_pid();
-                let spec = TrialSpec { config: plan.config.clone(), cell, parent };
-                let started = Instant::now();
-                let outcome = trial::run(&spec, self.interrupt);
-                if let Err(TrialFailure::Interrupted) = outcome {
-                    return Err(TunerError::Interrupted {
-                        done: latest(self.journal.records()).len(),
-                        planned: self.progress.expected(),
-                        path: self.path.to_owned(),
-                        resume: self.resume_command(),
-                    });
-                }
-                if let Err(TrialFailure::NotReached { stdout, stderr }) = outcome {
-                    return Err(TunerError::SweepNotReached { stdout, stderr });
-                }
-                if let Ok(measured) = &outcome {
-                    self.progress.warn(&measured.warnings);
-                }
-                let figures = outcome.as_ref().map(|measured| &measured.figures);
-                let record = TrialRecord::new(planned, cell, figures);
-                TrialRecord { duration_s: Some(started.elapsed().as_secs_f64()), ..record }
+                let (outcome, duration_s) = self.process(Job::Setting(cell))?;
+                let record = TrialRecord::new(planned, cell, outcome.as_ref());
+                TrialRecord { duration_s: Some(duration_s), ..record }
             }
         };
         record.predicted_above_base_bytes = Some(predicted);
@@ -141,11 +134,69 @@ impl Measuring<'_> {
         Ok(())
     }
 
+    /// Runs a process for `job`: what it gave, and the seconds that it took.
+    fn process<T: DeserializeOwned>(
+        &mut self,
+        job: Job,
+    ) -> Result<(Result<T, TrialFailure>, f64), TunerError> {
+        let spec = TrialSpec {
+            config: self.plan.config.clone(),
+            job,
+            parent: rustix::process::getpid().as_raw_pid(),
+            memory_limit_bytes: self.memory_limit_bytes,
+        };
+        self.cache.before_run()?;
+        let started = Instant::now();
+        let outcome = trial::run(&spec, self.interrupt);
+        let duration_s = started.elapsed().as_secs_f64();
+        match outcome {
+            Err(TrialFailure::Interrupted) => Err(TunerError::Interrupted {
+                done: latest(self.journal.records()).len(),
+                planned: self.progress.expected(),
+                path: self.path.to_owned(),
+                resume: self.resume_command(),
+            }),
+            Err(TrialFailure::NotReached { stdout, stderr }) => {
+                Err(TunerError::SweepNotReached { stdout, stderr })
+            }
+            Ok(Measured { figures, warnings }) => {
+                self.progress.warn(&warnings);
+                Ok((Ok(figures), duration_s))
+            }
+            Err(failure) => Ok((Err(failure), duration_s)),
+        }
+    }
+
+    /// Measures the ceilings and what settings take of memory, or reads them where they were measured before, at `path`. Without them a
+    /// sweep goes on: what is wrong with the data its trials will say.
+    pub(super) fn ceilings(&mut self, path: &Path) -> Result<(), TunerError> {
+        if let Ok(bytes) = std::fs::read(path)
+            && let Ok(ceilings) = serde_json::from_slice(&bytes)
+        {
+            self.ceilings = ceilings;
+            return Ok(());
+        }
+        let (outcome, duration_s) = self.process(Job::Ceilings)?;
+        match outcome {
+            Ok(ceilings) => {
+                self.ceilings = Ceilings { duration_s, ..ceilings };
+                let json = serde_json::to_vec_pretty(&self.ceilings);
+                files::write(path, &json.map_err(|e| TunerError::Bug(e.to_string()))?)
+            }
+            Err(TrialFailure::BadSample { .. }) => Ok(()),
+            Err(failure) => {
+                let what = format!("the ceilings could not be measured: {}", Report(&failure));
+                self.progress.warn(&[what]);
+                Ok(())
+            }
+        }
+    }
+
     /// The winner by what is on record.
     fn best(&self) -> Option<CellSummary> {
         let Plan { config, cells, .. } = self.plan;
-        let task = self.plan.task();
-        let found = cell::cells(self.journal.records(), cells.grid, task.weights, None);
+        let weights = config.sweep.score_weights();
+        let found = cell::cells(self.journal.records(), cells.grid, weights, None);
         let winner = choose(config.sweep.objective(), &found)?.winner;
         found.into_iter().find(|summary| summary.cell == winner)
     }

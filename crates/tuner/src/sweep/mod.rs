@@ -2,7 +2,8 @@
 //!
 //! Its way: [`grid`] lists the settings to try; [`output`] opens the folder; [`fingerprint`] tells
 //! the data from other data; [`ceiling`] says what the parts of the data's way give on their own. A
-//! [`strategy`] decides from what is on record which settings are run in the next block. Each
+//! [`strategy`] decides from what is on record which settings are run in the next block, helped by a
+//! [`model`] or not; [`replay`] tries strategies in virtual time. Each
 //! [`trial`] is a process of its own, in random order within its block, so that whatever drifts hits
 //! all settings alike; its figures are scored by [`score`] and appended to the [`journal`] at once.
 //! [`cell`] takes the runs of a setting together, with intervals ([`estimate`]); [`objective`] says
@@ -13,6 +14,7 @@ pub mod cache;
 pub mod ceiling;
 pub mod cell;
 pub mod charts;
+pub mod dry_run;
 pub mod estimate;
 pub mod explain;
 pub mod fingerprint;
@@ -20,13 +22,16 @@ pub mod grid;
 pub mod journal;
 mod measure;
 pub mod memory;
+pub mod model;
 pub mod objective;
 pub mod output;
 mod progress;
 pub mod recommend;
+pub mod replay;
 pub mod report;
 mod run;
 pub mod score;
+mod search;
 pub mod strategy;
 pub mod summary;
 pub mod trial;

@@ -154,11 +154,13 @@ pub struct Choice {
 }
 
 /// How far below the leader another may lie and still be its equal, however wide the leader's
-/// interval: a tie must not cost more than what counts as the best.
-const TIE_SHARE: f64 = 0.03;
+/// interval: a tie and the scatter of the runs together must not cost more than 3%. With 1.5% they
+/// did in 19 of 360 sweeps in virtual time ([`replay`](super::replay)) by a grid of five repeats, of
+/// which 12 were of one workload of six.
+const TIE_SHARE: f64 = 0.005;
 
 /// Whether a setting is the equal of the leader: its median lies within the leader's interval and
-/// at most 3% below the leader's.
+/// at most 0.5% below the leader's.
 fn equal(goodness: Estimate, leader: Estimate) -> bool {
     let low = leader.interval.map_or(leader.median, |[low, _]| low);
     goodness.median >= low.max(leader.median - TIE_SHARE * leader.median.abs())
@@ -246,14 +248,14 @@ mod tests {
 
     #[test]
     fn ties_go_to_fewer_workers_then_less_memory() {
-        let cells = [cell(4, 2, 102.0), cell(2, 4, 100.0), cell(2, 1, 99.5), cell(1, 1, 60.0)];
+        let cells = [cell(4, 2, 100.4), cell(2, 4, 100.0), cell(2, 1, 99.9), cell(1, 1, 60.0)];
         assert_eq!(winner(Objective::Documented, &cells), Some((2, 1)));
         let choice = choose(Objective::Documented, &cells).unwrap();
         assert_eq!((choice.leader, choice.equals.len()), (cells[0].cell, 3));
     }
 
     #[test]
-    fn a_wide_interval_makes_no_equals_beyond_three_percent() {
+    fn a_wide_interval_makes_no_equals_of_what_is_clearly_worse() {
         let mut leader = cell(4, 2, 104.0);
         leader.score.interval = Some([10.0, 110.0]);
         let cells = [leader, cell(2, 4, 100.0)];

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::DataTable;
 use super::grid::Cells;
-use super::objective::Objective;
+use super::model::Prior;
 use super::strategy::Task;
 use crate::{Config, TunerError, files};
 
@@ -35,17 +35,9 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// What the strategy decides for.
-    pub fn task(&self) -> Task<'_> {
-        let sweep = &self.config.sweep;
-        let objective = sweep.objective();
-        Task {
-            cells: &self.cells,
-            objective,
-            weights: (objective == Objective::Custom).then_some(&sweep.weights),
-            repeats: sweep.repeats,
-            max_repeats: sweep.max_repeats,
-        }
+    /// What the strategy decides for, with what is known before the trials.
+    pub fn task(&self, prior: Prior) -> Task<'_> {
+        Task::new(&self.cells, &self.config.sweep, prior)
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
+use super::ceiling::{self, Ceiling};
 use super::cell::CellSummary;
 use super::estimate::Estimate;
 use super::explain;
@@ -21,6 +22,8 @@ fn table<'a>(summary: &Summary, cells: impl IntoIterator<Item = &'a CellSummary>
         "depth",
         "score",
         "samples/s (95%)",
+        "of ceiling",
+        "limited by",
         "first batch",
         "memory",
         "CPU",
@@ -45,7 +48,7 @@ pub(crate) fn markdown_table<const N: usize>(
     table
 }
 
-fn row(rank: String, summary: &CellSummary) -> [String; 9] {
+fn row(rank: String, summary: &CellSummary) -> [String; 11] {
     let cell = summary.cell;
     [
         rank,
@@ -54,6 +57,8 @@ fn row(rank: String, summary: &CellSummary) -> [String; 9] {
         depth(summary),
         format!("{:.1}", summary.score.median),
         with_interval(&summary.samples_per_s),
+        or_none(summary.ceiling_share.map(|share| format!("{:.0}%", 100.0 * share))),
+        or_none(summary.limit.as_ref().map(|limit| limit.stage.clone())),
         format!("{:.0} ms", 1e3 * summary.first_batch_s.median),
         mebibytes(summary.rss_mean_bytes.median),
         format!("{:.0}%", summary.cpu_percent.median),
@@ -67,6 +72,11 @@ fn depth(summary: &CellSummary) -> String {
     }
 }
 
+/// What is absent is said to be.
+fn or_none(text: Option<String>) -> String {
+    text.unwrap_or_else(|| "n/a".to_owned())
+}
+
 fn with_interval(estimate: &Estimate) -> String {
     match estimate.interval {
         Some([low, high]) => format!("{:.0} ({low:.0} to {high:.0})", estimate.median),
@@ -74,7 +84,7 @@ fn with_interval(estimate: &Estimate) -> String {
     }
 }
 
-fn mebibytes(bytes: f64) -> String {
+pub(super) fn mebibytes(bytes: f64) -> String {
     format!("{:.0} MiB", bytes / f64::from(1 << 20))
 }
 
@@ -129,6 +139,16 @@ pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
         "What limits it: {}.",
         explain::limit(winner, summary.machine.usable_cores).sentence
     );
+    if let (Some(share), Some(lowest)) = (winner.ceiling_share, ceiling::lowest(&summary.ceilings))
+    {
+        let rate = lowest.samples_per_s.unwrap_or_default();
+        let _ = writeln!(
+            text,
+            "It reaches {:.0}% of the lowest ceiling: {} alone gives {rate:.0} samples/s.",
+            100.0 * share,
+            lowest.part.name()
+        );
+    }
     if let Some(reason) = explain::equal_to_leader(winner, summary) {
         let _ = writeln!(text, "{}.", capitalized(&reason));
     }
@@ -191,6 +211,24 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
     text += "\n## All settings, by rank\n\n";
     let _ = writeln!(text, "{}", table(summary, &summary.cells));
 
+    if let Some(lowest) = ceiling::lowest(&summary.ceilings) {
+        text += "\n## Ceilings\n\n";
+        let _ = writeln!(text, "{}", ceiling_table(&summary.ceilings));
+        let _ = writeln!(
+            text,
+            "\nWhat each part of the way gives on its own, measured before the trials. `of ceiling` is \
+             samples/s by the lowest of them, `{}`; `limited by` is the stage without which most time \
+             would be saved, by the profiler.",
+            lowest.part.name()
+        );
+    }
+
+    text += "\n## Memory above the base\n\n";
+    let _ = writeln!(text, "{}", memory_table(&summary.cells));
+    text += "\nWhat a process holds at its peak beyond what it held before the loader was built: batches \
+             x bytes of a batch, and what threads that load take beside them, which was measured before \
+             the trials.\n";
+
     text += "\n## Where the score comes from\n\n";
     let _ = writeln!(text, "{}", score_table(&summary.cells));
     text += "\nThe score is 10 x batches/s - resident MB / 100 - GPU MB / 100 - CPU percent / 10 \
@@ -215,7 +253,7 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
          those that could still be the best up to {}; at least {} s each, after warming up until the \
          rate is steady\n\
          - 95% intervals are from a bootstrap of the runs; settings whose figure lies within the \
-         interval of the leader's, and at most 3% below it, are its equals: of these fewer workers \
+         interval of the leader's, and at most 0.5% below it, are its equals: of these fewer workers \
          win, then less memory, then smaller depth; settings of which a run failed rank below all \
          others",
         line(&summary.command),
@@ -247,6 +285,32 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
         method.measure_s,
     );
     Ok(text)
+}
+
+fn memory_table(cells: &[CellSummary]) -> Table {
+    let rows = cells.iter().map(|summary| {
+        let measured = summary.above_base_bytes.median;
+        let predicted = summary.predicted_above_base_bytes.map(|bytes| bytes as f64);
+        let off = predicted.map(|predicted| 100.0 * (predicted / measured - 1.0));
+        [
+            summary.cell.batch_size.to_string(),
+            summary.cell.num_workers.to_string(),
+            depth(summary),
+            or_none(predicted.map(mebibytes)),
+            mebibytes(measured),
+            or_none(off.filter(|off| off.is_finite()).map(|off| format!("{off:+.0}%"))),
+        ]
+    });
+    let header = ["batch", "workers", "depth", "predicted", "measured", "off by"];
+    markdown_table(&header, rows)
+}
+
+fn ceiling_table(ceilings: &[Ceiling]) -> Table {
+    let rows = ceilings.iter().map(|ceiling| {
+        let rate = ceiling.samples_per_s.map(|rate| format!("{rate:.0}"));
+        [ceiling.part.name().to_owned(), or_none(rate), ceiling.how.clone()]
+    });
+    markdown_table(&["part", "samples/s at most", "how"], rows)
 }
 
 fn score_table(cells: &[CellSummary]) -> Table {

@@ -7,16 +7,18 @@ use loader::settings::MachineTable;
 use loader::{LoaderError, Settings};
 use serde::Serialize;
 
-use super::cache::CacheState;
+use super::cache::{CacheKeeper, CacheState};
+use super::ceiling::{self, Ceiling, Ceilings};
 use super::fingerprint::DataTable;
 use super::grid::{Cell, Cells};
 use super::journal::{Journal, Phase, Status, TrialRecord};
 use super::measure::Measuring;
+use super::memory::limit_bytes;
 use super::objective::{Choice, Objective, by_batch_size, choose, pareto};
 use super::output::{self, Output, Plan};
 use super::progress::Progress;
 use super::summary::{self, Drift, Headline, Method, Summary};
-use super::{ceiling, cell, charts, memory, recommend, report};
+use super::{cell, charts, recommend, report};
 use crate::{Config, TunerError, dataset, files};
 
 /// What the command line adds to the configuration.
@@ -78,8 +80,9 @@ pub fn run(
         data: data_table,
     };
     let plan = output.settle(plan, mended)?;
-    let memory_limit_bytes = memory::limit_bytes(config.sweep.memory_limit_bytes);
+    let memory_limit_bytes = limit_bytes(config.sweep.memory_limit_bytes);
     let progress = Progress::new(cell::latest(journal.records()).len(), options.quiet);
+    let cache = CacheKeeper::new(config.sweep.cache, config.dataset.root())?;
     let mut measuring = Measuring {
         plan: &plan,
         data: &data,
@@ -88,12 +91,21 @@ pub fn run(
         options,
         interrupt,
         memory_limit_bytes,
+        cache,
+        ceilings: Ceilings::default(),
         progress,
     };
+    measuring.ceilings(&output.file("ceilings.json"))?;
     let out_of_time = measuring.run()?;
+    let conditions = Conditions {
+        memory_limit_bytes,
+        cache: measuring.cache.state().clone(),
+        ceilings: std::mem::take(&mut measuring.ceilings.parts),
+        out_of_time,
+    };
     drop(measuring);
 
-    let summary = summarize(&plan, journal.records(), options, memory_limit_bytes, out_of_time)?;
+    let summary = summarize(&plan, journal.records(), options, conditions)?;
     write(&output, &plan.config, &summary)?;
     if options.out.is_none() {
         output::link_latest(&path)?;
@@ -102,13 +114,17 @@ pub fn run(
 }
 
 /// What the loader takes without settings, with the configuration's batch size.
-fn default_cell(config: &Config) -> Cell {
+pub(super) fn default_cell(config: &Config) -> Cell {
     let Settings { num_workers, prefetch_depth, .. } = Settings::default();
     Cell { batch_size: config.loader.batch_size, num_workers, prefetch_depth }
 }
 
 /// What would fail in every trial is said before the first.
-fn check_batch_sizes(config: &Config, cells: &[Cell], samples: usize) -> Result<(), TunerError> {
+pub(super) fn check_batch_sizes(
+    config: &Config,
+    cells: &[Cell],
+    samples: usize,
+) -> Result<(), TunerError> {
     let largest = cells.iter().map(|cell| cell.batch_size).max().unwrap_or(0);
     if samples == 0 {
         return Err(LoaderError::NoSamples.into());
@@ -119,17 +135,25 @@ fn check_batch_sizes(config: &Config, cells: &[Cell], samples: usize) -> Result<
     Ok(())
 }
 
+/// What the runs were measured under.
+struct Conditions {
+    memory_limit_bytes: u64,
+    cache: CacheState,
+    ceilings: Vec<Ceiling>,
+    out_of_time: bool,
+}
+
 fn summarize(
     plan: &Plan,
     records: &[TrialRecord],
     options: &Options,
-    memory_limit_bytes: u64,
-    out_of_time: bool,
+    conditions: Conditions,
 ) -> Result<Summary, TunerError> {
+    let Conditions { memory_limit_bytes, cache, ceilings, out_of_time } = conditions;
     let sweep = &plan.config.sweep;
-    let (objective, task, ceilings) = (sweep.objective(), plan.task(), Vec::new());
-    let ceiling = ceiling::lowest(&ceilings);
-    let mut cells = cell::cells(records, plan.cells.grid, task.weights, ceiling);
+    let (objective, weights) = (sweep.objective(), sweep.score_weights());
+    let ceiling = ceiling::lowest(&ceilings).and_then(|lowest| lowest.samples_per_s);
+    let mut cells = cell::cells(records, plan.cells.grid, weights, ceiling);
     summary::rank(&mut cells, objective);
     let records = cell::latest(records);
     let failed = records.iter().filter(|record| record.status != Status::Ok);
@@ -158,9 +182,9 @@ fn summarize(
         method: Method {
             strategy: sweep.strategy,
             objective,
-            weights: task.weights.copied(),
+            weights: weights.copied(),
             consumer: sweep.consumer.clone(),
-            cache: CacheState::default(),
+            cache,
             repeats: sweep.repeats,
             max_repeats: sweep.max_repeats,
             measure_s: sweep.measure_s,

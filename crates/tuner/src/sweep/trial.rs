@@ -11,14 +11,16 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, after, bounded, never};
+use crossbeam::channel::{Receiver, after, bounded, never, tick};
 use crossbeam::select;
 use loader::error::Report;
 use loader::{LoaderError, Settings};
 use profiler::monitor::{Monitor, MonitorOptions};
 use rustix::io::Errno;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::ceiling;
 use super::grid::Cell;
 use crate::config::DatasetConfig;
 use crate::measure::{
@@ -31,18 +33,30 @@ use crate::{Config, TunerError, dataset, own_sweep};
 pub struct TrialSpec {
     /// Data, transforms, and how long to measure.
     pub config: Config,
-    /// The setting.
-    pub cell: Cell,
+    /// What of it.
+    pub job: Job,
     /// The process that waits for the result.
     pub parent: i32,
+    /// A process that holds more memory, mapped files left out, is ended.
+    pub memory_limit_bytes: u64,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Job {
+    /// A setting: [`Figures`].
+    Setting(Cell),
+    /// The parts of the way and the memory they take: [`Ceilings`](super::ceiling::Ceilings).
+    Ceilings,
 }
 
 /// What a trial process prints.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Told {
+enum Told<T> {
     /// It measured.
-    Figures(Box<Figures>),
+    Figures(T),
     /// It could not.
     Error {
         /// Why.
@@ -59,8 +73,32 @@ pub enum TrialFailure {
     #[error("stopped")]
     Interrupted,
     /// The process did not end in time.
-    #[error("no result after {0:?}\nhint: raise `sweep.timeout_s` if the data is that slow")]
-    Timeout(Duration),
+    #[error(
+        "no result after {after:?}{}\nhint: raise `sweep.timeout_s` if the data is that slow",
+        said(stderr)
+    )]
+    Timeout {
+        /// How long was waited.
+        after: Duration,
+        /// What it wrote.
+        stderr: String,
+    },
+    /// The process took more memory than it may.
+    #[error(
+        "ended: it held {} MiB of memory, and may take {} MiB{}\nhint: smaller batches take less; \
+         `--memory-limit` says what a run may take",
+        held_bytes >> 20,
+        limit_bytes >> 20,
+        said(stderr)
+    )]
+    OverMemory {
+        /// What it held.
+        held_bytes: u64,
+        /// What it may hold.
+        limit_bytes: u64,
+        /// What it wrote.
+        stderr: String,
+    },
     /// The process could not measure.
     #[error("{message}")]
     Refused {
@@ -85,10 +123,12 @@ pub enum TrialFailure {
         stderr: String,
     },
     /// The process ended well, but what it printed is no result.
-    #[error("the process printed no result but {stdout:?}")]
+    #[error("the process printed no result but {stdout:?}{}", said(stderr))]
     Rubbish {
         /// What it printed.
         stdout: String,
+        /// What it wrote.
+        stderr: String,
     },
     /// A program of one's own was started again, but did something else.
     #[error("the program did not come to its sweep; it printed {stdout:?}")]
@@ -103,13 +143,18 @@ pub enum TrialFailure {
     Spawn(#[from] io::Error),
 }
 
+/// What a process wrote to its standard error, as the end of a sentence.
+fn said(stderr: &str) -> String {
+    match stderr.trim() {
+        "" => String::new(),
+        said => format!(":\n{said}"),
+    }
+}
+
 /// What a process that died left to read: all that it wrote, and what a kill may mean.
 fn last_words(status: &ExitStatus, stderr: &str) -> String {
     use std::os::unix::process::ExitStatusExt;
-    let mut words = match stderr.trim() {
-        "" => String::new(),
-        said => format!(":\n{said}"),
-    };
+    let mut words = said(stderr);
     if status.signal() == Some(rustix::process::Signal::KILL.as_raw()) {
         words += "\nhint: the system kills what takes too much memory; smaller batches take less";
     }
@@ -118,9 +163,9 @@ fn last_words(status: &ExitStatus, stderr: &str) -> String {
 
 /// What a trial gave, and the warnings it wrote on the way.
 #[derive(Debug)]
-pub struct Measured {
-    /// The figures.
-    pub figures: Figures,
+pub struct Measured<T> {
+    /// What its [`Job`] asks for.
+    pub figures: T,
     /// Lines.
     pub warnings: Vec<String>,
 }
@@ -130,7 +175,10 @@ pub struct Measured {
 ///
 /// # Errors
 /// See [`TrialFailure`].
-pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Measured, TrialFailure> {
+pub fn run<T: DeserializeOwned>(
+    spec: &TrialSpec,
+    interrupt: &Receiver<()>,
+) -> Result<Measured<T>, TrialFailure> {
     use std::os::unix::process::CommandExt;
     let mut command = Command::new(std::env::current_exe()?);
     let own = matches!(spec.config.dataset, DatasetConfig::Own(_));
@@ -146,53 +194,99 @@ pub fn run(spec: &TrialSpec, interrupt: &Receiver<()>) -> Result<Measured, Trial
         // Ctrl-C on the terminal is for the sweep, which ends the trial itself.
         .process_group(0)
         .spawn()?;
-    let timeout = Duration::from_secs_f64(spec.config.sweep.timeout_s);
-    let outcome = wait(&mut child, spec, timeout, interrupt);
+    if let Some(mut stdin) = child.stdin.take() {
+        // A child that died before it read says why on stderr.
+        let _ = stdin.write_all(&serde_json::to_vec(spec).map_err(io::Error::from)?);
+    }
+    let (stdout, stderr) = (read_all(child.stdout.take()), read_all(child.stderr.take()));
+    let outcome = wait(&mut child, &stdout, spec, interrupt);
     if outcome.is_err() {
         // Gone already, mostly; killing it then fails, and waiting frees its entry.
         let _ = child.kill();
     }
     let status = child.wait()?;
-    let (stdout, stderr) = outcome?;
+    // A process that it started and left behind may keep the stream open.
+    let stderr = stderr.recv_timeout(LEFT_BEHIND).unwrap_or_default();
+    let stdout = match outcome {
+        Ok(stdout) => stdout,
+        Err(Ended::Interrupted) => return Err(TrialFailure::Interrupted),
+        Err(Ended::Timeout(after)) => return Err(TrialFailure::Timeout { after, stderr }),
+        Err(Ended::OverMemory { held_bytes, limit_bytes }) => {
+            return Err(TrialFailure::OverMemory { held_bytes, limit_bytes, stderr });
+        }
+    };
     if !status.success() {
         return Err(TrialFailure::Died { status, stderr });
     }
     // A program of one's own may have printed before.
     match serde_json::from_str(stdout.trim_end().lines().next_back().unwrap_or_default()) {
-        Ok(Told::Figures(figures)) => {
-            Ok(Measured { figures: *figures, warnings: warnings(&stderr) })
-        }
+        Ok(Told::Figures(figures)) => Ok(Measured { figures, warnings: warnings(&stderr) }),
         Ok(Told::Error { message, bad_sample: None }) => Err(TrialFailure::Refused { message }),
         Ok(Told::Error { message, bad_sample: Some(sample) }) => {
             Err(TrialFailure::BadSample { sample, message })
         }
-        Err(_) if own => Err(TrialFailure::NotReached { stdout, stderr }),
-        Err(_) => Err(TrialFailure::Rubbish { stdout }),
+        Err(_) if own && !stdout.lines().any(|line| line == REACHED) => {
+            Err(TrialFailure::NotReached { stdout, stderr })
+        }
+        Err(_) => Err(TrialFailure::Rubbish { stdout, stderr }),
     }
 }
 
-/// Gives the child its task and returns what it printed, both streams to their ends.
+/// Why a child is not waited for any longer.
+enum Ended {
+    Interrupted,
+    Timeout(Duration),
+    OverMemory { held_bytes: u64, limit_bytes: u64 },
+}
+
+/// Waits for what the child prints, and then for its end.
 fn wait(
     child: &mut Child,
+    stdout: &Receiver<String>,
     spec: &TrialSpec,
-    timeout: Duration,
     interrupt: &Receiver<()>,
-) -> Result<(String, String), TrialFailure> {
-    if let Some(mut stdin) = child.stdin.take() {
-        // A child that died before it read says why on stderr.
-        let _ = stdin.write_all(&serde_json::to_vec(spec).map_err(io::Error::from)?);
-    }
-    let stdout = read_all(child.stdout.take());
-    let stderr = read_all(child.stderr.take());
-    let deadline = after(timeout);
-    let receive = |stream: &Receiver<String>| {
+) -> Result<String, Ended> {
+    let timeout = Duration::from_secs_f64(spec.config.sweep.timeout_s);
+    let (deadline, look) = (after(timeout), tick(LOOK));
+    let (pid, limit_bytes) = (child.id(), spec.memory_limit_bytes);
+    let text = loop {
         select! {
-            recv(stream) -> text => Ok(text.unwrap_or_default()),
-            recv(interrupt) -> _ => Err(TrialFailure::Interrupted),
-            recv(deadline) -> _ => Err(TrialFailure::Timeout(timeout)),
+            recv(stdout) -> text => break text.unwrap_or_default(),
+            recv(interrupt) -> _ => return Err(Ended::Interrupted),
+            recv(deadline) -> _ => return Err(Ended::Timeout(timeout)),
+            recv(look) -> _ => match anonymous_bytes(pid) {
+                Some(held_bytes) if held_bytes > limit_bytes => {
+                    return Err(Ended::OverMemory { held_bytes, limit_bytes });
+                }
+                _ => {}
+            },
         }
     };
-    Ok((receive(&stdout)?, receive(&stderr)?))
+    // Mostly it ends at once; one that has only closed its output must not be waited for for ever.
+    let soon = tick(SOON);
+    while let Ok(None) = child.try_wait() {
+        select! {
+            recv(soon) -> _ => {}
+            recv(interrupt) -> _ => return Err(Ended::Interrupted),
+            recv(deadline) -> _ => return Err(Ended::Timeout(timeout)),
+        }
+    }
+    Ok(text)
+}
+
+/// How often a process that has printed its result is asked whether it has ended.
+const SOON: Duration = Duration::from_millis(2);
+/// How long the rest of a stream is waited for when its process has ended.
+const LEFT_BEHIND: Duration = Duration::from_secs(1);
+/// How often a process is asked what memory it holds.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What a process holds of memory, files that it maps left out: those the system can drop. `None`
+/// where the kernel does not tell.
+fn anonymous_bytes(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let figure = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+    Some(1024 * figure.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?)
 }
 
 /// Reads a stream to its end on a thread of its own, which ends when the child has.
@@ -214,6 +308,9 @@ fn warnings(log: &str) -> Vec<String> {
     lines.map(str::to_owned).collect()
 }
 
+/// The line that a trial process prints first.
+const REACHED: &str = "this is a trial";
+
 /// The life of a trial process: reads its task, measures, prints the figures or why there are
 /// none.
 ///
@@ -223,8 +320,18 @@ pub fn child_main() -> Result<(), TunerError> {
     let spec: TrialSpec = serde_json::from_reader(io::stdin())
         .map_err(|error| TunerError::Bug(format!("a trial without a task: {error}")))?;
     die_with(spec.parent);
-    let told = match measure(&spec) {
-        Ok(figures) => Told::Figures(Box::new(figures)),
+    // Nobody listens where the parent is gone.
+    let _ = writeln!(io::stdout(), "\n{REACHED}");
+    match spec.job {
+        Job::Setting(cell) => tell(measure(&spec.config, cell)),
+        Job::Ceilings => tell(ceiling::measure(&spec.config)),
+    }
+}
+
+/// Prints what was measured, or why it could not be.
+fn tell<T: Serialize>(outcome: Result<T, TunerError>) -> Result<(), TunerError> {
+    let told = match outcome {
+        Ok(figures) => Told::Figures(figures),
         Err(error) => {
             Told::Error { message: Report(&error).to_string(), bad_sample: bad_sample(&error) }
         }
@@ -265,8 +372,7 @@ fn die_with(parent: i32) {
     }
 }
 
-fn measure(spec: &TrialSpec) -> Result<Figures, TunerError> {
-    let TrialSpec { config, cell, .. } = spec;
+fn measure(config: &Config, cell: Cell) -> Result<Figures, TunerError> {
     let settings = Settings {
         batch_size: cell.batch_size,
         num_workers: cell.num_workers,
@@ -312,6 +418,16 @@ mod tests {
         let killed = TrialFailure::Died { status: ExitStatus::from_raw(9), stderr: String::new() };
         let text = Report(&killed).to_string();
         assert!(text.contains("SIGKILL") && text.contains("\nhint: "), "{text}");
+    }
+
+    #[test]
+    fn memory_that_a_process_holds_is_seen_from_outside() {
+        const SIZE: usize = 64 << 20;
+        let before = anonymous_bytes(std::process::id()).unwrap();
+        let held = std::hint::black_box(vec![1_u8; SIZE]);
+        assert!(anonymous_bytes(std::process::id()).unwrap() > before + SIZE as u64 / 2);
+        drop(held);
+        assert_eq!(anonymous_bytes(u32::MAX), None);
     }
 
     #[test]
