@@ -19,7 +19,7 @@ pub(super) struct SelfTestArgs {
 
 pub(super) fn run(args: &SelfTestArgs) -> Result<ExitCode, TunerError> {
     if !args.json {
-        print(&format!("{:<40} {:>12} {:>12}  {:<12}", "", "promised", "measured", ""))?;
+        print(row(["", "promised", "measured", "", "", ""]).trim_end())?;
     }
     let promises = self_test(|promise| {
         if !args.json {
@@ -35,10 +35,16 @@ pub(super) fn run(args: &SelfTestArgs) -> Result<ExitCode, TunerError> {
 }
 
 fn line(promise: &Promise) -> String {
-    let Promise { name, promised, measured, unit, holds } = promise;
+    let Promise { name, promised, measured, median, statistic, unit, holds } = promise;
     let measured = measured.map_or_else(|| "n/a".to_owned(), figure);
     let verdict = if *holds { "holds" } else { "DOES NOT HOLD" };
-    format!("{name:<40} {:>12} {measured:>12}  {unit:<12} {verdict}", figure(*promised))
+    let median = median.map_or(String::new(), |median| format!("; median {}", figure(median)));
+    let how = format!("{statistic}{median}");
+    row([name, &figure(*promised), &measured, unit, verdict, &how])
+}
+
+fn row([name, promised, measured, unit, verdict, how]: [&str; 6]) -> String {
+    format!("{name:<36} {promised:>8} {measured:>8}  {unit:<11}  {verdict:<13}  {how}")
 }
 
 /// With three digits that count.
