@@ -1,5 +1,5 @@
 //! Random pipelines in virtual time: is the right stage named, and is its potential what is really
-//! gained when it is removed?
+//! saved when it is removed?
 //!
 //! `cargo run --release -p profiler --example simulated_pipelines [NUMBER [FIRST]]` runs NUMBER of
 //! them (default 200) that have a bottleneck at all, from draw FIRST on; exit code 1 if the right
@@ -49,9 +49,9 @@ fn main() -> ExitCode {
             without += 1;
             continue;
         }
-        let best = case.gains.iter().max_by(|a, b| a.2.total_cmp(&b.2));
-        let (best, best_gain) = best.map_or(("", 0.0), |(name, _, gain)| (name, *gain));
-        let (name, predicted, gain) = &case.gains[case.named];
+        let best = case.savings.iter().max_by(|a, b| a.2.total_cmp(&b.2));
+        let (best, best_saving) = best.map_or(("", 0.0), |(name, _, saving)| (name, *saving));
+        let (name, predicted, saving) = &case.savings[case.named];
         let mark = match (case.is_right(), case.error().abs() <= CLOSE) {
             (true, true) => "",
             (false, _) => "  wrong stage",
@@ -63,9 +63,9 @@ fn main() -> ExitCode {
             case.pipeline.batch,
             percent(case.attribution.wait_share),
             percent(*predicted),
-            percent(*gain),
+            percent(*saving),
             format!("{:+.1}", 100.0 * case.error()),
-            percent(best_gain),
+            percent(best_saving),
         );
         cases.push(case);
     }
@@ -75,7 +75,9 @@ fn main() -> ExitCode {
     let covered = share(cases.iter().filter(|case| case.is_covered()).count());
     let all_stages: Vec<f64> = cases
         .iter()
-        .flat_map(|case| case.gains.iter().map(|(_, predicted, gain)| (predicted - gain).abs()))
+        .flat_map(|case| {
+            case.savings.iter().map(|(_, predicted, saving)| (predicted - saving).abs())
+        })
         .collect();
     let all_close = all_stages.iter().filter(|error| **error <= CLOSE).count() as f64
         / all_stages.len().max(1) as f64;
@@ -87,13 +89,13 @@ fn main() -> ExitCode {
     };
     println!();
     println!(
-        "{} pipelines with a bottleneck (some stage gains {:.0} points or more), {without} drawn \
+        "{} pipelines with a bottleneck (some stage saves {:.0} points or more), {without} drawn \
          without",
         cases.len(),
         100.0 * WORTH,
     );
     println!(
-        "right stage named: {} (right: no other gains over {:.0} point more); promise 95%",
+        "right stage named: {} (right: no other saves over {:.0} point more); promise 95%",
         percent(right),
         100.0 * EQUAL
     );

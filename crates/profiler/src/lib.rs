@@ -22,6 +22,7 @@ pub mod compare;
 pub mod config;
 pub mod detect;
 pub mod extend;
+mod faults;
 pub mod folder;
 pub mod gpu;
 pub mod layer;

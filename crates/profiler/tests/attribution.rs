@@ -90,7 +90,7 @@ fn the_largest_stage_of_the_busiest_station_limits() {
 }
 
 #[test]
-fn no_more_is_gained_than_the_consumer_waits() {
+fn no_more_is_saved_than_the_consumer_waits() {
     let attribution = attribute(&even(&[pool(4, &[0.012])], 0.002), &FREE).unwrap();
     let stage = attribution.limiting().1;
     assert_close(stage.optimization_potential, 1.0 / 3.0);
@@ -207,7 +207,7 @@ fn the_same_snapshots_give_the_same_answer() {
 
 /// The example `simulated_pipelines` does the same with more of them.
 #[test]
-fn simulated_pipelines_gain_what_is_predicted() {
+fn simulated_pipelines_save_what_is_predicted() {
     let cases: Vec<_> = (1000..1040)
         .filter_map(|number| Case::run(number, 10_000))
         .filter(Case::has_bottleneck)

@@ -259,7 +259,7 @@ fn synchronization() {
     only(&training(barrier), "all_reduce", kind.clone());
     let starved = OperationEvidence { run_delay_s: Some(2.0), ..seen(Looks::default()) };
     let forward = operation(&["epoch", "forward"], BottleneckType::CpuComputation, 16.0, 0.4);
-    let mut crowded = with_waits(training(with(starved, forward)), 9.0);
+    let mut crowded = with_waits(training(with(starved, forward)), 8.0);
     let found = only(&crowded, "forward", kind.clone());
     assert!(found.cause.contains("waits for a core 50%"), "{}", found.cause);
     // Two threads would have had a core each: other programs have them.
@@ -272,13 +272,15 @@ fn synchronization() {
     only(&training(with(held, guarded)), "guarded", kind);
 }
 
-/// So many threads of the process had no core all the time.
+/// So many threads of the process had a core all the time, and as many had none.
 fn with_waits(mut session: ProfilingSession, threads: f64) -> ProfilingSession {
-    let sample = |at_s: f64| ResourceSample {
-        at_s,
-        cpu: Some(CpuSample { run_delay_s: Some(threads * at_s), ..CpuSample::default() }),
-        ..ResourceSample::default()
+    let cpu = |at_s: f64| CpuSample {
+        process_cpu_s: threads * at_s,
+        run_delay_s: Some(threads * at_s),
+        ..CpuSample::default()
     };
+    let sample =
+        |at_s: f64| ResourceSample { at_s, cpu: Some(cpu(at_s)), ..ResourceSample::default() };
     session.resources = vec![sample(0.0), sample(DURATION_S)];
     session
 }
@@ -362,7 +364,7 @@ fn a_wait_that_a_pipeline_explains_is_not_counted_twice() {
 }
 
 #[test]
-fn what_gains_less_than_the_threshold_is_left_out() {
+fn what_saves_less_than_the_threshold_is_left_out() {
     let mut session = loader(&work("decode", BottleneckType::Preprocessing, 0.97));
     session.config.bottleneck_threshold = 0.7;
     assert_eq!(found(&session), []);

@@ -1,4 +1,4 @@
-//! Random pipelines, what attribution says of each, and what is really gained without the stage it
+//! Random pipelines, what attribution says of each, and what time is really saved without the stage it
 //! names.
 
 use profiler::attribution::replay::{Law, Pipeline, Stage, Station, seconds_per_item};
@@ -7,20 +7,20 @@ use profiler::pipeline::{PipelineSnapshot, Room, Visits};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// A stage that is named counts as right if no other would gain more than it by so much.
+/// A stage that is named counts as right if no other would save more than it by so much.
 pub(crate) const EQUAL: f64 = 0.01;
-/// A pipeline has a bottleneck if removing some stage gains so much: the threshold from which on
+/// A pipeline has a bottleneck if removing some stage saves so much: the threshold from which on
 /// findings are reported.
 pub(crate) const WORTH: f64 = 0.05;
-/// What a predicted gain may be off by.
+/// What a predicted saving may be off by.
 pub(crate) const CLOSE: f64 = 0.03;
 
 /// One pipeline, as predicted and as it is.
 pub(crate) struct Case {
     pub(crate) pipeline: Pipeline,
     pub(crate) attribution: Attribution,
-    /// Of every stage: predicted gain and true gain, with its name.
-    pub(crate) gains: Vec<(String, f64, f64)>,
+    /// Of every stage: predicted saving and true saving, with its name.
+    pub(crate) savings: Vec<(String, f64, f64)>,
     /// The one that is named, among them.
     pub(crate) named: usize,
     /// The same from less, and how it would be by the bounds alone.
@@ -49,7 +49,7 @@ impl Case {
         };
         let attribution = attribute(&snapshots, &surroundings)?;
         let before_s = seconds_per_item(&snapshots);
-        let gains: Vec<_> = pipeline
+        let savings: Vec<_> = pipeline
             .stages()
             .map(|(i, j)| {
                 let stage = &attribution.stations[i].stages[j];
@@ -59,40 +59,40 @@ impl Case {
             .collect();
         let place = |id: (usize, usize)| pipeline.stages().position(|stage| stage == id);
         let named = place((attribution.limiting_station, attribution.limiting_stage))?;
-        let best = gains.iter().map(|(.., gain)| *gain).fold(f64::NEG_INFINITY, f64::max);
+        let best = savings.iter().map(|(.., saving)| *saving).fold(f64::NEG_INFINITY, f64::max);
         let lesser = |(named, potential): (usize, f64)| {
-            let gain = gains[named].2;
-            Lesser { right: gain >= best - EQUAL, error: potential - gain }
+            let saving = savings[named].2;
+            Lesser { right: saving >= best - EQUAL, error: potential - saving }
         };
         let untold = attribute(&untold(&snapshots), &surroundings)?;
         let potential = untold.limiting().1.optimization_potential;
         let untold = (place((untold.limiting_station, untold.limiting_stage))?, potential);
         let bounds = by_bounds(&attribution, snapshots.last()?, pipeline.cores)?;
         let lesser = [lesser(untold), lesser((place(bounds.0)?, bounds.1))];
-        Some(Self { pipeline, attribution, gains, named, lesser })
+        Some(Self { pipeline, attribution, savings, named, lesser })
     }
 
-    pub(crate) fn best_gain(&self) -> f64 {
-        self.gains.iter().map(|(.., gain)| *gain).fold(f64::NEG_INFINITY, f64::max)
+    pub(crate) fn best_saving(&self) -> f64 {
+        self.savings.iter().map(|(.., saving)| *saving).fold(f64::NEG_INFINITY, f64::max)
     }
 
     pub(crate) fn has_bottleneck(&self) -> bool {
-        self.best_gain() >= WORTH
+        self.best_saving() >= WORTH
     }
 
     pub(crate) fn is_right(&self) -> bool {
-        self.gains[self.named].2 >= self.best_gain() - EQUAL
+        self.savings[self.named].2 >= self.best_saving() - EQUAL
     }
 
-    /// Predicted gain less true gain of the stage that is named.
+    /// Predicted saving less true saving of the stage that is named.
     pub(crate) fn error(&self) -> f64 {
-        self.gains[self.named].1 - self.gains[self.named].2
+        self.savings[self.named].1 - self.savings[self.named].2
     }
 
-    /// Whether the true gain lies in the interval of the prediction.
+    /// Whether the true saving lies in the interval of the prediction.
     pub(crate) fn is_covered(&self) -> bool {
         let stage = self.attribution.limiting().1;
-        stage.interval.is_some_and(|[low, high]| (low..=high).contains(&self.gains[self.named].2))
+        stage.interval.is_some_and(|[low, high]| (low..=high).contains(&self.savings[self.named].2))
     }
 
     /// The pipeline in short: threads and stages of each station, with the room behind it.
@@ -154,8 +154,8 @@ fn by_bounds(
             without_s = without_s.max(time_s);
         }
     }
-    let gain = 1.0 - without_s.max(consumer_s) * attribution.items_per_s;
-    Some(((i, j), gain.clamp(0.0, attribution.wait_share)))
+    let saving = 1.0 - without_s.max(consumer_s) * attribution.items_per_s;
+    Some(((i, j), saving.clamp(0.0, attribution.wait_share)))
 }
 
 /// Pipeline number `number` of all there might be.

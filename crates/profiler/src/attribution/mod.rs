@@ -17,7 +17,7 @@
 //!   it is the pipeline's own doing: less work in one stage leaves cores to the others, the
 //!   consumer among them. So the potential is at most phi and the share of time that the consumer
 //!   was kept from a core.
-//! - The limiting stage is the one whose removal gains most. That is the largest one of the
+//! - The limiting stage is the one whose removal saves most time. That is the largest one of the
 //!   station with the highest utilization, unless cores are short: then it may be another.
 
 mod bootstrap;
@@ -288,6 +288,8 @@ pub(crate) struct Analysis {
     pub(crate) model: Model,
     /// The same as if no other program wanted a core.
     crowded: Model,
+    /// Share of the time without a core that other programs cause.
+    others_share: f64,
     stretches: Vec<PipelineSnapshot>,
     pub(crate) surroundings: Surroundings,
 }
@@ -310,10 +312,12 @@ impl Analysis {
         // What other programs cause stays, whatever is changed about the pipeline. Theirs is what
         // the replay does not account for; or less, where they hardly use a core.
         let measured_s = model::delay_s(&total) / total.items as f64;
+        let mut others_share = 0.0;
         if measured_s > SOME_DELAY * crowded.interval_s {
             let used = crowded.cpu_s() / crowded.interval_s;
             let share = surroundings.other_cores.map_or(0.0, |others| used / (used + others));
             let own = (crowded.own_delay_s() / measured_s).max(share).min(1.0);
+            others_share = 1.0 - own;
             for stretch in &mut stretches {
                 let stations = stretch.stations.iter_mut().map(|it| &mut it.run_delay_s);
                 for delay_s in stations.chain([&mut stretch.consumer_run_delay_s]).flatten() {
@@ -323,7 +327,7 @@ impl Analysis {
         }
         let (total, model) = model(&stretches)?;
         let surroundings = *surroundings;
-        Some(Self { total, model, crowded, stretches, surroundings })
+        Some(Self { total, model, crowded, others_share, stretches, surroundings })
     }
 
     /// The share of the window that the consumer waited or made items itself.
@@ -336,7 +340,7 @@ impl Analysis {
     fn potential(&self, stage: StageId) -> f64 {
         let delay_s = self.total.consumer_run_delay_s.unwrap_or(0.0).max(0.0);
         let most = (self.wait_share() + delay_s / self.total.at_s).clamp(0.0, 1.0);
-        self.model.gain(Change::Demand(stage, 0.0)).clamp(0.0, most)
+        self.model.saving(Change::Demand(stage, 0.0)).clamp(0.0, most)
     }
 
     /// What is known of the kind of a stage.
@@ -355,7 +359,7 @@ impl Analysis {
             wall_s: it.busy_s,
             cpu_share: cpu_share(it),
             run_delay_share: all.run_delay_s.map(|_| 1.0 - load.demand_s * items / busy_s),
-            crowded_by_others: false,
+            others_share: self.others_share,
             storage: self.surroundings.storage.filter(|_| !others_read),
             fault_share: None,
             looks: Looks::default(),

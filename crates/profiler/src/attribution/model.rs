@@ -4,10 +4,10 @@
 //! The time from item to item is at least the longest of: each station's demand over its threads,
 //! the consumer's own time, and all demand for CPU over the cores (the *bounds*). It is only that if
 //! stations never wait for each other. They do, where there is little room between them and items
-//! take unequal time: removing a stage then gains less than the bounds say, or more. So the
+//! take unequal time: removing a stage then saves less than the bounds say, or more. So the
 //! pipeline is replayed in virtual time (`replay.rs`) with the demands, the variation, the threads,
 //! the room and the cores that were measured, as it is and as it would be; the ratio of the two
-//! is what is gained.
+//! is the time that is saved.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -97,7 +97,7 @@ pub(crate) struct Model {
     effort: Effort,
     replayed: OnceCell<Replayed>,
     /// What was asked already: each is a replay.
-    gains: RefCell<Vec<(Change, f64)>>,
+    savings: RefCell<Vec<(Change, f64)>>,
 }
 
 /// What the replay of a pipeline as it is gave.
@@ -185,7 +185,7 @@ impl Model {
             cores: if cores > 0.0 { cores } else { f64::INFINITY },
             effort: Effort::FULL,
             replayed: OnceCell::new(),
-            gains: RefCell::default(),
+            savings: RefCell::default(),
         })
     }
 
@@ -207,22 +207,22 @@ impl Model {
         self
     }
 
-    /// The share of the time that would be gained by `change`, at most 1; under 0 where it would
+    /// The share of the time that `change` would save, at most 1; under 0 where it would
     /// take longer.
     ///
     /// The bounds after the change are known, and by how much the pipeline exceeds its bounds
     /// now is measured. Of the replay is taken by how much it would exceed them then: as much more
     /// or less than now as in the replay.
-    pub(crate) fn gain(&self, change: Change) -> f64 {
-        let known = self.gains.borrow().iter().find(|(asked, _)| *asked == change).map(|it| it.1);
+    pub(crate) fn saving(&self, change: Change) -> f64 {
+        let known = self.savings.borrow().iter().find(|(asked, _)| *asked == change).map(|it| it.1);
         known.unwrap_or_else(|| {
-            let gain = self.replayed_gain(change);
-            self.gains.borrow_mut().push((change, gain));
-            gain
+            let saving = self.replayed_saving(change);
+            self.savings.borrow_mut().push((change, saving));
+            saving
         })
     }
 
-    fn replayed_gain(&self, change: Change) -> f64 {
+    fn replayed_saving(&self, change: Change) -> f64 {
         let measured = self.interval_s / self.bound().1.max(f64::MIN_POSITIVE);
         let now = self.replayed.get_or_init(|| {
             let both = [Shape::TwoLengths, Shape::Lognormal]
@@ -247,7 +247,7 @@ impl Model {
 
     /// Seconds from item to item after `change`.
     pub(crate) fn interval_if(&self, change: Change) -> f64 {
-        self.interval_s * (1.0 - self.gain(change))
+        self.interval_s * (1.0 - self.saving(change))
     }
 
     /// What limits, and the seconds from item to item that it allows.
@@ -301,8 +301,8 @@ impl Model {
     }
 
     fn changed(&self, change: Change) -> Self {
-        let (replayed, gains) = (OnceCell::new(), RefCell::default());
-        let mut changed = Self { replayed, gains, ..self.clone() };
+        let (replayed, savings) = (OnceCell::new(), RefCell::default());
+        let mut changed = Self { replayed, savings, ..self.clone() };
         match change {
             Change::Demand((station, stage), part) => {
                 let load = &mut changed.stations[station].stages[stage].load;

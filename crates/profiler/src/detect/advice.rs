@@ -1,6 +1,6 @@
 //! What to do about a stage, with the figures that the model of the pipeline predicts.
 
-use super::evidence::CROWDED;
+use super::evidence::{CROWDED, LOST};
 use super::{duration, percent};
 use crate::attribution::{Analysis, Change, Limit, StageId, per_second, plural};
 use crate::bottleneck::BottleneckType;
@@ -11,12 +11,24 @@ const MOST_THREADS: usize = 64;
 /// What to do about a stage of that kind, most promising first.
 pub(super) fn of_stage(analysis: &Analysis, stage: StageId, kind: &BottleneckType) -> Vec<String> {
     let mut advice = Vec::new();
+    let evidence = analysis.evidence(stage.0, stage.1);
+    let lost = evidence.lost_share();
+    if lost >= LOST {
+        advice.push(format!(
+            "end other programs that compute, or give this one cores of its own: they keep its \
+             threads from a core {} of their time",
+            percent(lost)
+        ));
+    }
     if *kind == BottleneckType::Synchronization {
         advice.push(of_waiting_threads(analysis, stage));
     } else if let Some(threads) = of_threads(analysis, stage) {
         advice.push(threads);
     }
-    advice.push(of_less_work(analysis, stage, kind));
+    // Who waits for a core does less of what it does: its own kind says how.
+    let crowded = evidence.crowded_share() >= CROWDED;
+    let work = if crowded { &evidence.declared } else { kind };
+    advice.push(of_less_work(analysis, stage, work));
     advice
 }
 
@@ -76,7 +88,7 @@ fn of_waiting_threads(analysis: &Analysis, (i, j): StageId) -> String {
     let Analysis { total, model, surroundings, .. } = analysis;
     let station = &total.stations[i];
     let evidence = analysis.evidence(i, j);
-    let delay = evidence.run_delay_share.unwrap_or(0.0);
+    let delay = evidence.crowded_share();
     let cores = surroundings.usable_cores;
     if delay >= CROWDED {
         return format!(

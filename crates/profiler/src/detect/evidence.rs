@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::bottleneck::BottleneckType;
 use crate::resources::ResourceSample;
-use crate::rules::FAULT_S;
 use crate::session::Looks;
 
 /// From this share of its time on, work computes.
 const COMPUTING: f64 = 0.5;
-/// From this share of its time on, waiting for a core is what it does.
-pub(super) const CROWDED: f64 = 0.3;
+/// From this share of its time on, waiting for a core is what it does: there are 1.7 times as many
+/// busy threads as cores.
+pub(super) const CROWDED: f64 = 0.4;
+/// From this share of its time on, it is worth a word that others keep it from a core.
+pub(super) const LOST: f64 = 0.3;
 /// Who waits for storage gets at least so many bytes in each second of waiting: a hard disk's 125
 /// random reads of 4 KiB.
 const STORAGE_BYTES_PER_S: f64 = 125.0 * 4096.0;
@@ -69,8 +71,8 @@ pub struct Evidence {
     pub cpu_share: Option<f64>,
     /// Share of them in which a thread was ready and had no core.
     pub run_delay_share: Option<f64>,
-    /// Whether that is the doing of other programs: this one's threads would have had a core each.
-    pub crowded_by_others: bool,
+    /// Share of that delay which is the doing of other programs, 0 to 1.
+    pub others_share: f64,
     /// What the process did with storage, where no other work claims it.
     pub storage: Option<Storage>,
     /// Share of its CPU time that went on page faults, that is on memory used for the first time.
@@ -104,16 +106,19 @@ fn mostly(looks: &Looks) -> Option<Wait> {
     (all >= LEAST_LOOKS && 2 * most > all).then_some(wait)
 }
 
-/// The share of `cpu_s` that so many page faults took: all of the time in the kernel, where there is
-/// no more of it than so many may take in a virtual machine, else what they take at least.
-pub(super) fn fault_share(minor_faults: u64, kernel_s: f64, cpu_s: f64) -> f64 {
-    const MOST_FAULT_S: f64 = 5e-6;
-    let faults = minor_faults as f64;
-    let most_s = if kernel_s <= MOST_FAULT_S * faults { kernel_s } else { FAULT_S * faults };
-    most_s.min(kernel_s) / cpu_s.max(f64::MIN_POSITIVE)
-}
-
 impl Evidence {
+    /// Share of its time in which other programs kept it from a core.
+    pub(super) fn lost_share(&self) -> f64 {
+        (self.run_delay_share.unwrap_or(0.0) * self.others_share).clamp(0.0, 1.0)
+    }
+
+    /// Share of the time that others leave to it in which it waits for a core.
+    pub(super) fn crowded_share(&self) -> f64 {
+        let delay = self.run_delay_share.unwrap_or(0.0).clamp(0.0, 1.0);
+        let lost = self.lost_share();
+        (delay - lost).max(0.0) / (1.0 - lost).max(f64::MIN_POSITIVE)
+    }
+
     /// Its kind, and why: a clause with figures.
     ///
     /// Names of one's own, and the wait for data, stay what they were declared to be. What was not
@@ -121,14 +126,13 @@ impl Evidence {
     pub fn judge(&self) -> (BottleneckType, String) {
         use BottleneckType::*;
         let percent = |share: f64| format!("{:.0}%", 100.0 * share);
-        let delay = self.run_delay_share.unwrap_or(0.0).clamp(0.0, 1.0);
-        let lost = if self.crowded_by_others { delay } else { 0.0 };
+        let (lost, delay) = (self.lost_share(), self.crowded_share());
         let Some(cpu) = self.cpu_share.map(|share| share.clamp(0.0, 1.0)) else {
             return (self.declared.clone(), "its CPU time is not known".to_owned());
         };
         // What it does is told by the time that others left to it.
         let left = (1.0 - lost).max(f64::MIN_POSITIVE);
-        let (cpu, delay) = ((cpu / left).min(1.0), (delay - lost) / left);
+        let cpu = (cpu / left).min(1.0);
         let (kind, reason) = if delay >= CROWDED {
             let reason = format!(
                 "it waits for a core {} of its time: more threads than cores",
@@ -162,7 +166,7 @@ impl Evidence {
         } else {
             self.judge_waiting((1.0 - cpu - delay).max(0.0), left)
         };
-        let reason = match lost >= CROWDED {
+        let reason = match lost >= LOST {
             true => format!(
                 "{reason} as far as it has a core; other programs keep it from one {} of its time",
                 percent(lost)

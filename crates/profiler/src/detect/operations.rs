@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::evidence::{CROWDED, Evidence, Storage, fault_share};
+use super::evidence::{CROWDED, Evidence, LOST, Storage};
 use super::{duration, percent};
 use crate::attribution::Verdict;
 use crate::bottleneck::{Bottleneck, BottleneckType};
 use crate::extend::Detector;
+use crate::faults;
+use crate::resources::ResourceSample;
 use crate::session::{OperationStats, ProfilingSession};
 
 /// Finds the operations that take most of a program's time, each by what it takes itself: what
@@ -61,12 +63,12 @@ fn found(name: String, operation: &OperationStats, session: &ProfilingSession) -
     let evidence = evidence(operation, session);
     let (kind, reason) = evidence.judge();
     let calls = operation.calls.max(1);
-    let lost = evidence.run_delay_share.filter(|_| evidence.crowded_by_others).unwrap_or(0.0);
-    let others = (lost >= CROWDED).then(|| {
+    let others = evidence.lost_share() * share;
+    let others = (evidence.lost_share() >= LOST).then(|| {
         format!(
             "end other programs that compute, or give this one cores of its own: {} of the time \
              would be saved",
-            percent(lost * share)
+            percent(others)
         )
     });
     let cause = format!(
@@ -111,23 +113,33 @@ fn evidence(operation: &OperationStats, session: &ProfilingSession) -> Evidence 
         wall_s: operation.self_s,
         cpu_share: operation.self_cpu_s.map(|cpu_s| cpu_s / wall_s),
         run_delay_share: measured.and_then(|seen| Some(seen.run_delay_s? / seen.wall_s)),
-        crowded_by_others: threads_wanted(session)
-            .is_some_and(|wanted| wanted <= session.machine.usable_cores),
+        others_share: others_share(session),
         storage: Storage::between(&session.resources).filter(|_| !others_read),
-        fault_share: measured
-            .map(|seen| fault_share(seen.minor_faults, seen.kernel_cpu_s, seen.cpu_s)),
+        fault_share: measured.map(|seen| {
+            faults::share_of_cpu(seen.minor_faults as f64, seen.kernel_cpu_s, seen.cpu_s)
+        }),
         looks: seen.looks,
     }
 }
 
-/// Threads of the process that computed or were ready to, on the average.
-fn threads_wanted(session: &ProfilingSession) -> Option<f64> {
-    let mut known = session.resources.iter().filter_map(|sample| {
+/// The share of the process's time without a core that other programs cause: what is beyond the share
+/// that so many threads on so many cores cause themselves. 0 where that is not known.
+fn others_share(session: &ProfilingSession) -> f64 {
+    let known = |sample: &ResourceSample| {
         let cpu = sample.cpu?;
-        Some((sample.at_s, cpu.process_cpu_s + cpu.run_delay_s?))
-    });
-    let (first, last) = (known.next()?, known.next_back()?);
-    Some((last.1 - first.1).max(0.0) / (last.0 - first.0).max(f64::MIN_POSITIVE))
+        Some((sample.at_s, cpu.process_cpu_s, cpu.run_delay_s?))
+    };
+    let mut known = session.resources.iter().filter_map(known);
+    let (Some(first), Some(last)) = (known.next(), known.next_back()) else { return 0.0 };
+    let seconds = (last.0 - first.0).max(f64::MIN_POSITIVE);
+    let running = (last.1 - first.1).max(0.0) / seconds;
+    let waiting = (last.2 - first.2).max(0.0) / seconds;
+    if waiting <= 0.0 {
+        return 0.0;
+    }
+    let own = (1.0 - session.machine.usable_cores / (running + waiting)).max(0.0);
+    let measured = waiting / (running + waiting);
+    (1.0 - own / measured).max(0.0)
 }
 
 fn suggestion(
@@ -138,7 +150,7 @@ fn suggestion(
 ) -> String {
     let calls = operation.calls.max(1) as f64;
     let each = duration(operation.self_s / calls);
-    let delay = evidence.run_delay_share.unwrap_or(0.0);
+    let delay = evidence.crowded_share();
     let all = format!("up to {} of the time would be saved", percent(share));
     let half = format!("at half of it {} of the time would be saved", percent(0.5 * share));
     match kind {
@@ -174,7 +186,7 @@ fn suggestion(
         BottleneckType::Synchronization if delay >= CROWDED => format!(
             "run no more threads that compute than the {cores:.1} cores that the process may use: \
              {} of the time would be saved",
-            percent(delay * share)
+            percent((evidence.run_delay_share.unwrap_or(0.0) - evidence.lost_share()) * share)
         ),
         BottleneckType::Synchronization => {
             format!("hold what `{name}` waits for, {each} a call, for less, or share less: {all}")

@@ -25,7 +25,7 @@ impl Detector for PipelineDetector {
         profiles
             .filter_map(|profile| Finder::new(profile, &surroundings))
             .flat_map(|finder| finder.find(threshold))
-            .filter(|found| found.optimization_potential.is_some_and(|gain| gain >= threshold))
+            .filter(|found| found.optimization_potential.is_some_and(|saving| saving >= threshold))
             .collect()
     }
 }
@@ -43,7 +43,8 @@ impl Finder {
         Some(Self { attribution, analysis })
     }
 
-    /// Those that would save `threshold` or more: advice on others would only take time.
+    /// Those that would save `threshold` or more, and surely something: advice on others would only
+    /// take time.
     fn find(&self, threshold: f64) -> Vec<Bottleneck> {
         if self.attribution.verdict == Verdict::Ambiguous {
             return vec![self.late()];
@@ -52,7 +53,9 @@ impl Finder {
         let stages =
             stations.flat_map(|(i, station)| (0..station.stages.len()).map(move |j| (i, j)));
         let worth = |&(i, j): &(usize, usize)| {
-            self.attribution.stations[i].stages[j].optimization_potential >= threshold
+            let stage = &self.attribution.stations[i].stages[j];
+            let surely = stage.interval.is_none_or(|[low, _]| low > 0.0);
+            stage.optimization_potential >= threshold && surely
         };
         stages.filter(worth).map(|(i, j)| self.stage(i, j)).chain(self.short_queue()).collect()
     }
@@ -103,10 +106,10 @@ impl Finder {
             Room::Batches(batches) => batches,
         }
         .max(1);
-        let gain = |times: usize| model.gain(Change::Room(now * times)).clamp(0.0, 1.0);
-        let most = gain(8);
-        let times = [2, 4, 8].into_iter().find(|times| gain(*times) >= 0.9 * most)?;
-        let potential = gain(times).min(self.attribution.wait_share);
+        let saving = |times: usize| model.saving(Change::Room(now * times)).clamp(0.0, 1.0);
+        let most = saving(8);
+        let times = [2, 4, 8].into_iter().find(|times| saving(*times) >= 0.9 * most)?;
+        let potential = saving(times).min(self.attribution.wait_share);
         let rate = per_second(1.0 / model.interval_s);
         let better = per_second(1.0 / (model.interval_s * (1.0 - potential)));
         let cause = format!(

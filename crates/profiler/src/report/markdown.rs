@@ -197,7 +197,7 @@ fn stages(page: &mut Page, session: &ProfilingSession) {
                 "ms a sample",
                 "Of thread time",
                 "Computing",
-                "Gain if free",
+                "Saved if free",
                 "95% interval",
                 "Then limits",
             ],

@@ -258,19 +258,50 @@ pub(crate) struct Window {
     pub(crate) empty_share: Option<f64>,
 }
 
-/// At most so many: in shorter ones it shows how items come in batches, not how fast they come.
-const WINDOWS: usize = 60;
+/// At most so many, and so many batches in each, unless these are slow: in shorter ones it shows how
+/// items come in batches, not how fast they come.
+const WINDOWS: f64 = 60.0;
+const BATCHES: u64 = 4;
+/// From this part of the time on a window is long enough, whatever came in it.
+const LONG: f64 = 0.1;
+
+/// The snapshots at the ends of windows.
+fn ends(snapshots: &[PipelineSnapshot]) -> Vec<&PipelineSnapshot> {
+    let (Some(first), Some(last)) = (snapshots.first(), snapshots.last()) else {
+        return Vec::new();
+    };
+    let all_s = last.at_s - first.at_s;
+    let mut ends = vec![first];
+    let mut before = first;
+    for now in snapshots {
+        let (seconds, batches) =
+            (now.at_s - before.at_s, now.batches.saturating_sub(before.batches));
+        let long = seconds >= LONG * all_s;
+        if seconds * WINDOWS >= all_s && (long || batches >= BATCHES || last.batches == 0) {
+            ends.push(now);
+            before = now;
+        }
+    }
+    // What is left at the end is too short for a window of its own.
+    if ends.len() > 1 {
+        ends.pop();
+    }
+    ends.push(last);
+    ends
+}
 
 pub(crate) fn windows(snapshots: &[PipelineSnapshot]) -> Vec<Window> {
-    let stride = snapshots.len().saturating_sub(1).div_ceil(WINDOWS).max(1);
-    let ends: Vec<&PipelineSnapshot> = snapshots.iter().step_by(stride).collect();
+    let ends = ends(snapshots);
     let windows = ends.windows(2).filter_map(|pair| {
         let (before, now) = (pair[0], pair[1]);
         let seconds = now.at_s - before.at_s;
+        // From batch to batch, where it is told when they came.
+        let of_batches_s = now.batch_at_s() - before.batch_at_s();
+        let rate_s = if of_batches_s > 0.0 { of_batches_s } else { seconds };
         let share = |before: f64, now: f64| ((now - before) / seconds).clamp(0.0, 1.0);
         (seconds > 0.0).then(|| Window {
             at_s: now.at_s,
-            items_per_s: now.items.saturating_sub(before.items) as f64 / seconds,
+            items_per_s: now.items.saturating_sub(before.items) as f64 / rate_s,
             wait_share: share(before.input_s(), now.input_s()),
             empty_share: before.queue_empty_s.zip(now.queue_empty_s).map(|(a, b)| share(a, b)),
         })

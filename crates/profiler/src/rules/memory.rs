@@ -3,6 +3,7 @@
 use super::episodes::{Band, Seen};
 use super::{Rates, Rule, Worst, size};
 use crate::bottleneck::BottleneckType;
+use crate::faults;
 use crate::resources::{MemorySample, ResourceSample};
 
 /// What is held of the limit that applies.
@@ -274,15 +275,8 @@ impl Rule for Growth {
     }
 }
 
-/// CPU time of a page fault that is served from memory, clearing the page included.
-/// `benches/trackers.rs` (`page_fault`) shows 1.3 microseconds and more in a virtual machine on a
-/// Xeon; without one it is less, and too low a figure only finds less.
-pub(crate) const FAULT_S: f64 = 0.5e-6;
-
-/// Memory taken from the kernel and given back all the time.
-///
-/// What page faults cost is not told by the kernel. It is taken as [`FAULT_S`] each, and as no more
-/// than the CPU time in the kernel.
+/// Memory taken from the kernel and given back all the time, by what page faults cost, see
+/// [`faults`].
 #[derive(Debug, Default)]
 pub(super) struct Churn {
     rates: Rates<3>,
@@ -324,7 +318,7 @@ impl Rule for Churn {
         if cpu < Self::LEAST_CORES {
             return Some(Seen { span_s, value: 0.0 });
         }
-        let value = (FAULT_S * faults_per_s).min(kernel) / cpu;
+        let value = faults::share_of_cpu(faults_per_s, kernel, cpu);
         self.worst.see(value, Churned { faults_per_s, kernel_share: kernel / cpu });
         Some(Seen { span_s, value })
     }

@@ -15,7 +15,6 @@ pub use data_loading::{
 };
 
 use self::episodes::{Band, Edge, Episodes, Seen};
-pub(crate) use self::memory::FAULT_S;
 use crate::bottleneck::{Bottleneck, BottleneckType};
 use crate::config::ProfilerConfig;
 use crate::resources::ResourceSample;
@@ -26,7 +25,7 @@ use crate::resources::ResourceSample;
 /// |---|---|---|---|---|
 /// | `high_memory_usage` | memory_allocation | share of the control groups' limit, or of the machine's memory, that is held | `memory_threshold` | 1 |
 /// | `memory_growth` | memory_allocation | share of the room under that limit eaten by steady growth | over half of the session, 32 s at least, to its end | 1 |
-/// | `allocation_churn` | memory_allocation | share of CPU time spent on page faults | 0.2 | 0.6 |
+/// | `allocation_churn` | memory_allocation | share of CPU time spent on page faults, of a process that uses a tenth of a core or more | 0.2 | 0.6 |
 /// | `high_gpu_memory_usage` | gpu_transfer | share of a GPU's memory that is held | `gpu_threshold` | 1 |
 /// | `pcie_saturation` | gpu_transfer | share of what the PCIe link carries in one direction | 0.7 | 0.9 |
 /// | `cpu_saturation` | cpu_computation | share of the usable cores that the process keeps busy | 0.9 | 1 |

@@ -133,7 +133,7 @@ fn stages(flows: &[Flow<'_>]) -> Table {
             figure("ms a sample", "busy thread time for each sample"),
             figure("Thread time", "share of its station's thread time"),
             figure("Computing", "share of its busy time in which the thread computed"),
-            figure("Gain if free", "share of the program's time that would be saved"),
+            figure("Saved if free", "share of the program's time that would be saved"),
             figure("95% interval", "in which that share lies"),
             name("Then limits", "what would limit next"),
         ],
