@@ -71,15 +71,14 @@ pub(crate) fn sweep(
         "decode-bound" => {
             let images = images.to_owned();
             if !images.exists() {
-                let (images, seed, photos) = (IMAGES, 0, "datasets/photos".into());
-                ImagenetLike { images, seed, out: how.out.join("../images"), photos }
-                    .make(|| {})?;
+                let (out, photos) = (images.clone(), "datasets/photos".into());
+                ImagenetLike { images: IMAGES, seed: 0, out, photos }.make(|| {})?;
             }
             sweep.try_run(move || ImageFolder::open(&images, compose()))?
         }
         "io-delay-bound" => sweep.run(move || numbers().io_delay(Duration::from_millis(2)))?,
-        "memory-bound" => sweep.try_run(|| arrays(256, 256 << 10))?,
-        "tiny-in-memory" => sweep.try_run(|| arrays(50_000, 3 * 32 * 32))?,
+        "memory-bound" => sweep.try_run(|| arrays(128, 256 << 10))?,
+        "tiny-in-memory" => sweep.try_run(|| arrays(4096, 3 * 32 * 32))?,
         "consumer-bound" => sweep.run(move || numbers().cpu(Duration::from_micros(200)))?,
         "uneven-costs" => sweep.run(|| Uneven { samples: 8192 })?,
         other => return Err(format!("no workload `{other}`; there are {WORKLOADS:?}").into()),
