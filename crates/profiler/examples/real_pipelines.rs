@@ -68,7 +68,7 @@ const PIPELINES: [Pipeline; 12] = {
         of(2, [Sleep(200), Spin(300), Spin(100)], 4, Sleep(120)),
         of(4, [Nothing, Spin(600), Spin(100)], 2, Sleep(100)),
         of(4, [Nothing, Spin(200), Sleep(800)], 2, Spin(100)),
-        of(1, [Read(512), Spin(100), Nothing], 2, Sleep(50)),
+        of(1, [Read(2048), Spin(100), Nothing], 2, Sleep(50)),
         of(4, [Read(1024), Spin(100), Nothing], 4, Sleep(50)),
         of(1, [Nothing, Spin(100), Nothing], 2, Sleep(400)),
         of(2, [Sleep(500), Sleep(400), Sleep(300)], 1, Sleep(200)),
