@@ -129,6 +129,26 @@ fn what_cannot_be_measured_is_said_and_the_rest_goes_on() {
 }
 
 #[test]
+fn what_would_not_fit_in_memory_is_skipped_and_recorded() {
+    let folder = workspace(20);
+    let mut config = fs::read_to_string(folder.path().join("small.toml")).unwrap();
+    assert!(config.contains("\n[sweep]\n"));
+    // A few of the images with their pixels, and never sixteen.
+    config = config.replacen("\n[sweep]\n", "\n[sweep]\nmemory_limit_bytes = 8_000_000\n", 1);
+    fs::write(folder.path().join("limited.toml"), config).unwrap();
+    let done = preproc(folder.path(), "limited.toml", &["--batch-sizes", "1,16"]);
+    assert_success(&done);
+    let report = report(folder.path());
+    assert_eq!(row(&report, "compose_batch_1")["status"], "measured");
+    for step in ["compose", "decode", "random_resized_crop", "to_tensor+normalize"] {
+        let failure = &row(&report, &format!("{step}_batch_16"))["failure"];
+        assert_eq!(failure["kind"], "does_not_fit", "{failure}");
+    }
+    let text = stdout(&done);
+    assert!(text.contains("`compose_batch_16` was not measured"), "{text}");
+}
+
+#[test]
 fn some_transforms_and_json() {
     let folder = workspace(8);
     let more = ["--batch-sizes", "2", "--transforms", "normalize,decode", "--json", "--quiet"];
@@ -177,6 +197,44 @@ fn bad_flags_and_data_are_refused() {
         }
     }
     refused(&[], &["no transform could be measured", "not an image"]);
+}
+
+#[test]
+fn batches_are_mixed_as_the_configuration_says() {
+    let folder = workspace(40);
+    let text = fs::read_to_string(folder.path().join("small.toml")).unwrap();
+    let mixed = |table: &str| {
+        let config = folder.path().join("mixed.toml");
+        fs::write(&config, format!("{text}\n[[batch_transforms]]\n{table}\n")).unwrap();
+        config
+    };
+    let show = |config: &Path, workers: &str| {
+        let out = folder.path().join("out.safetensors");
+        let mut show = tuner();
+        show.args(["show-batch", "--quiet", "--num-workers", workers, "--config"]).arg(config);
+        assert_success(&show.arg("--out").arg(&out).output().unwrap());
+        fs::read(&out).unwrap()
+    };
+    for name in ["mix_up", "cut_mix"] {
+        let config = mixed(&format!("{name} = {{ alpha = 1.0, num_classes = 1_000 }}"));
+        let bytes = show(&config, "0");
+        assert_eq!(show(&config, "2"), bytes);
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let labels = tensors.tensor("labels").unwrap();
+        assert_eq!((labels.dtype(), labels.shape()), (Dtype::F32, &[8, 1_000][..]));
+        let plain = show(&folder.path().join("small.toml"), "0");
+        let plain = SafeTensors::deserialize(&plain).unwrap();
+        let [images, plain] = [&tensors, &plain].map(|it| it.tensor("images").unwrap());
+        assert_ne!(images.data(), plain.data());
+    }
+    for (table, part) in [
+        ("mix_up = { alpha = 0.0, num_classes = 10 }", "`alpha`"),
+        ("cut_mix = { alpha = 1.0, num_classes = 0 }", "`num_classes`"),
+        ("mix = { alpha = 1.0, num_classes = 10 }", "`mix`"),
+    ] {
+        let bench = tuner().args(["bench", "--config"]).arg(mixed(table)).output().unwrap();
+        assert_refused(&bench, &[part]);
+    }
 }
 
 /// What `show-batch` writes: type, shape, values in units of 0 to 255, and the contact sheet.

@@ -1,10 +1,15 @@
 //! Values kept by the shape of what they were made for, the least recently used thrown out first.
 //!
-//! Two things can be kept so. *Plans and scratch* depend on the shape and nothing else: weights,
-//! tables, constants on a device. Keeping them is always right. *Results* depend on the data too: a
-//! result kept by shape alone is wrong for other data of that shape, and finding it is not the
-//! transform's speed. So results are kept by the [benchmark](crate::benchmark) alone, where it is
-//! asked for, and there the times of hits and misses are told apart; they never reach training.
+//! Two things can be kept so. *What depends on the shape alone*: weights, tables, constants on a
+//! device. Keeping it is always right. *Results* depend on the data too: a result kept by shape alone
+//! is wrong for other data of that shape, and finding it is not the transform's speed. So results
+//! are kept by the [benchmark](crate::benchmark) alone, where it is asked for, and there the times
+//! of hits and misses are told apart; they never reach training.
+//!
+//! A loader's worker uses no such cache. A [`Compose`](crate::Compose) is planned once, whatever
+//! the shapes. Buffers belong to the worker ([`Worker`](crate::Worker)), fit any shape and are used
+//! again. The coefficients of a resize are computed for each image: a random crop hardly ever comes
+//! in the same size again, and the resampler takes none from outside.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -307,6 +307,21 @@ fn batches_of_images_take_as_many_distinct_ones() {
 }
 
 #[test]
+fn thread_cpu_time_does_not_count_waiting() {
+    let wait = std::time::Duration::from_millis(20);
+    let slow = tensor::from_fn("slow", move |x: &Tensor| {
+        std::thread::sleep(wait);
+        Ok(x.shallow_clone())
+    });
+    let least = |profiler: PreprocessingProfiler| {
+        let profile = { profiler }.profile(&slow, &sample(), 3);
+        profile.measured().unwrap().execution.raw_s.iter().copied().fold(f64::INFINITY, f64::min)
+    };
+    assert!(least(PreprocessingProfiler::new()) >= 0.99 * wait.as_secs_f64());
+    assert!(least(PreprocessingProfiler::new().thread_cpu_time()) < 0.5 * wait.as_secs_f64());
+}
+
+#[test]
 fn custom_steps_that_fail_are_rows_too() {
     let bad = from_fn("bad", |_: &mut Pixels, _| panic!("no such colour"));
     let compose = imagenet(vec![

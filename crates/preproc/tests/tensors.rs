@@ -1,9 +1,16 @@
 //! Transforms of tensors and of batches.
 
+#![expect(clippy::unwrap_used, reason = "a failure fails the test")]
+
 use preproc::transform::tensor::{TensorTransform, TokenizeAndPad};
 use preproc::transform::{CutMix, MixUp, Scratch};
 use preproc::{Region, SampleRng, Transform, TransformError};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tch::{Kind, Tensor};
+
+mod common;
 
 fn run(transform: &TensorTransform, x: &Tensor) -> Result<Tensor, TransformError> {
     let mut value = x.shallow_clone();
@@ -115,4 +122,89 @@ fn parts_are_exchanged_with_their_labels() {
         mix.apply(batch, rng, &mut Scratch::default()).unwrap();
     }
     assert_eq!(a, b);
+}
+
+/// A tensor as `tensors.json` has it.
+#[derive(Deserialize)]
+struct Recorded {
+    shape: Vec<i64>,
+    values: Vec<f64>,
+}
+
+impl Recorded {
+    fn of(value: &Value) -> Tensor {
+        let Self { shape, values } = Self::deserialize(value).unwrap();
+        Tensor::from_slice(&values).view(&shape[..])
+    }
+}
+
+/// The tensor transform of a case, and whether its input is of floats.
+fn recorded(case: &Value) -> (TensorTransform, bool) {
+    fn get<T: DeserializeOwned>(value: &Value) -> T {
+        T::deserialize(value).unwrap()
+    }
+    match case["op"].as_str().unwrap() {
+        "cast" => (TensorTransform::Cast(Kind::Float), false),
+        "normalize" => {
+            let (mean, std) = (get(&case["mean"]), get(&case["std"]));
+            (TensorTransform::Normalize { mean, std }, true)
+        }
+        "resize" => (TensorTransform::Resize(get(&case["size"])), case["dtype"] == "float32"),
+        "crop" => (TensorTransform::Crop(region(&case["box"])), false),
+        "horizontal_flip" => (TensorTransform::HorizontalFlip, false),
+        "vertical_flip" => (TensorTransform::VerticalFlip, false),
+        "pad" => {
+            let (padding, value) = (get(&case["padding"]), get(&case["value"]));
+            (TensorTransform::Pad { padding, value }, false)
+        }
+        op => panic!("{op}"),
+    }
+}
+
+fn region(corners: &Value) -> Region {
+    let [left, top, right, bottom] = <[u32; 4]>::deserialize(corners).unwrap();
+    Region { left, top, width: right - left, height: bottom - top }
+}
+
+/// What torchvision's v2 transforms gave (`tests/reference/transforms/tensors.py`): the same to float
+/// accuracy; of resized bytes to one, as its kernel for bytes has weights of 16 bits.
+#[test]
+fn tensors_and_batches_agree_with_torchvision() {
+    let file = common::repository("tests/reference/transforms/tensors.json");
+    let recording: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    let batch = &recording["batch"];
+    let images = Recorded::of(&batch["images"]);
+    let labels = Tensor::from_slice(&Vec::<i64>::deserialize(&batch["labels"]).unwrap());
+    let num_classes = batch["classes"].as_i64().unwrap();
+    let agree = |case: &Value, field: &str, ours: &Tensor, most: f64| {
+        let theirs = Recorded::of(&case[field]);
+        assert_eq!(ours.size(), theirs.size(), "{}", case["op"]);
+        let apart = (ours.to_kind(Kind::Double) - theirs).abs().max().double_value(&[]);
+        assert!(apart <= most, "{} {}: {apart}", case["op"], case["size"]);
+    };
+    let cases = recording["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 21);
+    for case in cases {
+        let mut both = (images.to_kind(Kind::Float), labels.shallow_clone());
+        match case["op"].as_str().unwrap() {
+            "mix_up" => {
+                let mix = MixUp { alpha: 1.0, num_classes };
+                mix.mix(&mut both, case["share"].as_f64().unwrap()).unwrap();
+            }
+            "cut_mix" => {
+                let mix = CutMix { alpha: 1.0, num_classes };
+                mix.mix(&mut both, region(&case["box"])).unwrap();
+            }
+            _ => {
+                let (transform, floats) = recorded(case);
+                let kind = if floats { Kind::Float } else { Kind::Uint8 };
+                let ours = run(&transform, &images.to_kind(kind)).unwrap();
+                let resized_bytes = case["op"] == "resize" && !floats;
+                agree(case, "images", &ours, if resized_bytes { 1.0 } else { 1e-3 });
+                continue;
+            }
+        }
+        agree(case, "images", &both.0, 1e-3);
+        agree(case, "labels", &both.1, 1e-5);
+    }
 }

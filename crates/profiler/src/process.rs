@@ -12,6 +12,13 @@ pub fn process_cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
+/// CPU time, user and system, of the calling thread since it began; the kernel counts it in
+/// nanoseconds.
+pub fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
 /// The most bytes that were ever resident since this process began; `None` where the kernel does
 /// not tell (no `/proc`).
 ///

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use loader::Settings;
 use loader::settings::parse_toml;
+use preproc::transform::BatchTransform;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +27,9 @@ use crate::sweep::strategy::Strategy;
 pub struct Config {
     /// What to load.
     pub dataset: DatasetConfig,
+    /// What is done to each batch's `images` and `labels`, in turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub batch_transforms: Vec<BatchTransform>,
     /// How, where the sweep does not say otherwise.
     pub loader: Settings,
     /// What to try.
@@ -62,7 +66,7 @@ pub struct SweepConfig {
     pub cache: Cache,
     /// Seconds that the sweep may take, about; the setting up of the first process counts.
     pub time_budget_s: Option<f64>,
-    /// Bytes of memory that a process may take; if not given, what the machine or the control group
+    /// Bytes of memory that a process may take, that of `tuner preproc` too; if not given, what the machine or the control group
     /// has left.
     pub memory_limit_bytes: Option<u64>,
     /// Seconds before a measurement, at least.
@@ -129,6 +133,9 @@ impl Config {
     /// If a value is out of range or the transforms make no sense.
     pub fn validate(&self) -> Result<(), TunerError> {
         self.dataset.validate()?;
+        for transform in &self.batch_transforms {
+            transform.validate()?;
+        }
         self.sweep.validate()
     }
 }
@@ -138,6 +145,8 @@ impl Config {
 #[serde(deny_unknown_fields)]
 struct Outline {
     dataset: KindOnly,
+    #[serde(default, rename = "batch_transforms")]
+    _batch_transforms: IgnoredAny,
     #[serde(default, rename = "loader")]
     _loader: IgnoredAny,
     #[serde(default, rename = "sweep")]
@@ -155,6 +164,8 @@ struct KindOnly {
 struct ConfigOf<T> {
     dataset: T,
     #[serde(default)]
+    batch_transforms: Vec<BatchTransform>,
+    #[serde(default)]
     loader: Settings,
     #[serde(default)]
     sweep: SweepConfig,
@@ -165,8 +176,8 @@ fn read_as<T: DeserializeOwned>(
     text: &str,
     dataset: fn(T) -> DatasetConfig,
 ) -> Result<Config, TunerError> {
-    let ConfigOf { dataset: table, loader, sweep } = parse_toml(path, text)?;
-    Ok(Config { dataset: dataset(table), loader, sweep })
+    let ConfigOf { dataset: table, batch_transforms, loader, sweep } = parse_toml(path, text)?;
+    Ok(Config { dataset: dataset(table), batch_transforms, loader, sweep })
 }
 
 impl SweepConfig {

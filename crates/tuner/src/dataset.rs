@@ -162,19 +162,27 @@ pub(crate) fn set_own(open: OpenOwn) {
 /// If the data is not there or is not what the configuration says, or the transforms make no
 /// sense.
 pub fn open(config: &Config) -> Result<Opened, TunerError> {
-    match &config.dataset {
-        DatasetConfig::ImageFolder(config) => {
-            let data = open_folder(config)?;
+    let mut opened = open_data(&config.dataset)?;
+    for transform in &config.batch_transforms {
+        opened.builder = opened.builder.batch_transform("images", "labels", transform.clone());
+    }
+    Ok(opened)
+}
+
+fn open_data(config: &DatasetConfig) -> Result<Opened, TunerError> {
+    match config {
+        DatasetConfig::ImageFolder(folder) => {
+            let data = open_folder(folder)?;
             let classes = data.classes().to_vec();
             Ok(Opened { classes, ..Opened::new(data) })
         }
         DatasetConfig::Tar(tar) => {
             let shards = files(&tar.root);
-            let data = TarShards::open_with(shards, &tar.options(), config.dataset.compose()?)?;
+            let data = TarShards::open_with(shards, &tar.options(), config.compose()?)?;
             Ok(Opened::new(data))
         }
         DatasetConfig::Parquet(ParquetConfig { root, image_column, label_column, .. }) => {
-            let compose = config.dataset.compose()?;
+            let compose = config.compose()?;
             let data = ParquetImages::open(files(root), image_column, label_column, compose)?;
             Ok(Opened::new(data))
         }

@@ -121,7 +121,12 @@ impl Sweep {
             env::current_exe().map_err(TunerError::file("find", "the program".as_ref()))?;
         let name = program.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let dataset = DatasetConfig::Own(OwnConfig { program: name });
-        let config = Config { dataset, loader: self.loader, sweep: self.config };
+        let config = Config {
+            dataset,
+            batch_transforms: Vec::new(),
+            loader: self.loader,
+            sweep: self.config,
+        };
         let options = sweep::Options {
             config_path: program,
             out: self.out,

@@ -100,7 +100,7 @@ impl PreprocessingProfiler {
             seed: 0,
             results: None,
             memory_limit: None,
-            clock: Clock::new(),
+            clock: Clock::wall(),
             copy_speed: CopySpeed::default(),
             gpus: Gpus::open().ok(),
         }
@@ -118,6 +118,14 @@ impl PreprocessingProfiler {
     #[must_use]
     pub fn seed(self, seed: u64) -> Self {
         Self { seed, ..self }
+    }
+
+    /// Takes the calling thread's CPU time for the time of a call, so that other programs on the
+    /// machine do not count. It knows nothing of what a transform waits for, or has other threads or
+    /// a GPU do [default: the time that passes].
+    #[must_use]
+    pub fn thread_cpu_time(self) -> Self {
+        Self { clock: Clock::thread_cpu(), ..self }
     }
 
     /// Bytes that a batch may take [default: what the machine and the control groups leave at that

@@ -2,6 +2,7 @@
 
 use rand::{Rng, RngExt};
 use rand_distr::{Beta, Distribution};
+use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::{Scratch, Transform, check};
@@ -10,9 +11,52 @@ use crate::{ComposeError, Region, SampleRng, TransformError};
 /// Images `[N, C, H, W]` of float type, and labels: int64 `[N]`, or shares of each class `[N, classes]`.
 pub type LabelledBatch = (Tensor, Tensor);
 
+/// One transform of batches in a configuration: `{ mix_up = { alpha = 0.2, num_classes = 1000 } }`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BatchTransform {
+    /// [`MixUp`].
+    MixUp(MixUp),
+    /// [`CutMix`].
+    CutMix(CutMix),
+}
+
+impl BatchTransform {
+    /// # Errors
+    /// If a parameter is out of range.
+    pub fn validate(&self) -> Result<(), ComposeError> {
+        let (Self::MixUp(MixUp { alpha, num_classes })
+        | Self::CutMix(CutMix { alpha, num_classes })) = self;
+        check(self.name(), *num_classes > 0, "num_classes", num_classes, "1 or more")?;
+        beta(self.name(), *alpha).map(|_| ())
+    }
+}
+
+impl Transform<LabelledBatch> for BatchTransform {
+    fn name(&self) -> &str {
+        match self {
+            Self::MixUp(mix) => mix.name(),
+            Self::CutMix(mix) => mix.name(),
+        }
+    }
+
+    fn apply(
+        &self,
+        batch: &mut LabelledBatch,
+        rng: &mut SampleRng,
+        scratch: &mut Scratch,
+    ) -> Result<(), TransformError> {
+        match self {
+            Self::MixUp(mix) => mix.apply(batch, rng, scratch),
+            Self::CutMix(mix) => mix.apply(batch, rng, scratch),
+        }
+    }
+}
+
 /// Blends each image, and its label, with the one before it: Zhang et al., 2018. Labels become
 /// float32 `[N, num_classes]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MixUp {
     /// Parameter of the beta distribution that the share is drawn from.
     pub alpha: f64,
@@ -22,7 +66,8 @@ pub struct MixUp {
 
 /// Puts a rectangle of each image's neighbour in its place, and mixes their labels by area: Yun et
 /// al., 2019. Labels become float32 `[N, num_classes]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CutMix {
     /// Parameter of the beta distribution that the share is drawn from.
     pub alpha: f64,
@@ -131,9 +176,16 @@ impl Transform<LabelledBatch> for CutMix {
 }
 
 fn draw_share(name: &str, alpha: f64, rng: &mut impl Rng) -> Result<f64, ComposeError> {
-    let beta = Beta::new(alpha, alpha);
-    check(name, beta.is_ok(), "alpha", alpha, "above 0")?;
-    Ok(beta.map_or(1.0, |beta| beta.sample(rng)))
+    Ok(beta(name, alpha)?.sample(rng))
+}
+
+fn beta(name: &str, alpha: f64) -> Result<Beta<f64>, ComposeError> {
+    Beta::new(alpha, alpha).map_err(|_| ComposeError::Value {
+        name: name.to_owned(),
+        parameter: "alpha",
+        got: format!("{alpha:?}"),
+        expected: "above 0",
+    })
 }
 
 /// `share` of each row and the rest of the one before it, of the last for the first.

@@ -38,7 +38,7 @@ pub use self::custom::{Custom, FromFn, from_fn};
 pub use self::erase::{EraseValue, Noise, RandomErasing};
 pub use self::flip::{HorizontalFlip, VerticalFlip};
 pub use self::list::ImageTransform;
-pub use self::mix::{CutMix, LabelledBatch, MixUp};
+pub use self::mix::{BatchTransform, CutMix, LabelledBatch, MixUp};
 pub use self::output::{Dtype, Element, Layout, Normalize, ToTensor};
 pub use self::pad::Pad;
 pub use self::policy::{AutoAugment, RandAugment, TrivialAugmentWide};

@@ -30,7 +30,7 @@ use crate::config::{ProfilerConfig, ProfilingLevel};
 use crate::gpu::Gpus;
 use crate::machine::usable_cores;
 use crate::notes::{Notes, words_of};
-pub use crate::process::{peak_rss_bytes, process_cpu, rss_bytes};
+pub use crate::process::{peak_rss_bytes, process_cpu, rss_bytes, thread_cpu};
 use crate::resources::{ResourceSample, ThreadUsage, TrackerStatus};
 use crate::rules::{ActiveEpisode, ResourceRules, longest_gap_s};
 use crate::thinned::Thinned;

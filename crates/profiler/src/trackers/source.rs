@@ -8,7 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
+use crate::process::thread_cpu;
 
 /// A moment at which figures are wanted.
 #[derive(Clone, Copy, Debug)]
@@ -106,12 +106,6 @@ impl Pace {
         self.next_s = tick.at_s + spacing_s.max(self.least_s);
         Some(result)
     }
-}
-
-/// CPU time of the calling thread.
-fn thread_cpu() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 type Read<T> = Box<dyn FnMut() -> io::Result<T> + Send>;

@@ -11,12 +11,13 @@ use super::images::ImageFiles;
 use crate::{Config, TunerError};
 
 /// What the planned transforms of a configuration cost, decoding included, and so how many samples
-/// a worker can make in a second at most: one thread alone on the machine, files in memory.
+/// a worker can make in a second at most: one thread that always has a core, files in memory.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ComposeCeiling {
     /// Images that it was measured on, spread evenly over the data set.
     pub images: usize,
-    /// Seconds of a sample: the mean of the images, of each the least of [`ROUNDS`] times.
+    /// Seconds of a sample, of the thread's CPU time, which other programs do not change much: the
+    /// mean of the images, of each the least of [`ROUNDS`] times.
     pub sample_s: f64,
     /// Standard error of that, for the choice of the images; absent of one image.
     pub standard_error_s: Option<f64>,
@@ -53,7 +54,7 @@ impl ComposeCeiling {
     /// Of `images`, which must have been opened for samples of this type and shape.
     pub(super) fn with(images: &[Image], compose: &Compose) -> Result<Self, TunerError> {
         let whole = Step::whole(compose);
-        let mut profiler = PreprocessingProfiler::new();
+        let mut profiler = PreprocessingProfiler::new().thread_cpu_time();
         let mut least = vec![f64::INFINITY; images.len()];
         for _ in 0..ROUNDS {
             let row = profiler.profile_samples(&whole, images, &[1]).swap_remove(0);

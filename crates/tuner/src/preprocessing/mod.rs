@@ -118,7 +118,7 @@ pub fn run(
     if options.enable_caching {
         profiler = profiler.enable_caching(None);
     }
-    let mut room = Room::new();
+    let mut room = Room::new(config.sweep.memory_limit_bytes);
     let Chosen { mut images, bad, .. } = room.choose(&data, &options.batch_sizes);
     let number = images.len();
     if images.is_empty() {

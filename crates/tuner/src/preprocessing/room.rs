@@ -18,9 +18,13 @@ pub(super) struct Room {
 const LEAST_IMAGES: usize = 32;
 
 impl Room {
-    /// Half of what is free: copies and outputs come on top.
-    pub(super) fn new() -> Self {
-        Self { available_bytes: machine::available_memory() / 2, short: false }
+    /// Half of what is free, or of `limit_bytes` if that is less: copies and outputs come on top.
+    pub(super) fn new(limit_bytes: Option<u64>) -> Self {
+        let free = machine::available_memory();
+        Self {
+            available_bytes: limit_bytes.map_or(free, |limit| limit.min(free)) / 2,
+            short: false,
+        }
     }
 
     /// As many images as the largest batch takes, or as there is memory for: how much that is, a
