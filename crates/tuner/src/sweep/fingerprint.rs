@@ -21,7 +21,8 @@ pub struct DataTable {
     /// Classes.
     pub classes: usize,
     /// SHA-256 over what the data set says of itself (for images their names and classes), the
-    /// sizes of its files (of 4,096 of them where there are more), and the other keys of its table.
+    /// sizes of its files (of 4,096 of them where there are more), the other keys of its table, and
+    /// the transforms of batches.
     pub fingerprint: String,
     /// Whether it was made to stand in for real data.
     pub stand_in: bool,
@@ -39,8 +40,12 @@ impl DataTable {
     pub fn new(config: &Config, data: &Opened) -> Result<Self, TunerError> {
         let root = config.dataset.root().map(|root| root.display().to_string());
         let mut hasher = Sha(Sha256::new());
-        hasher
-            .write(&settings(&config.dataset).map_err(|error| TunerError::Bug(error.to_string()))?);
+        let bug = |error: serde_json::Error| TunerError::Bug(error.to_string());
+        hasher.write(&settings(&config.dataset).map_err(bug)?);
+        // Without any, as if there were no such key.
+        if !config.batch_transforms.is_empty() {
+            hasher.write(&serde_json::to_vec(&config.batch_transforms).map_err(bug)?);
+        }
         hasher.write_usize(data.samples);
         data.data.fingerprint(&mut hasher);
         for size in sizes(data) {
