@@ -85,9 +85,16 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     let starred = |line: &str| line.starts_with('|') && line.contains("* ");
     // In the table of batch sizes and in that of all.
     assert_eq!(report.lines().filter(|line| starred(line)).count(), 2, "{report}");
-    let picture = image::open(out.join("heatmap.png")).unwrap();
-    assert!(picture.width() > 400 && picture.height() > 200);
-    assert!(fs::read_to_string(out.join("heatmap.svg")).unwrap().starts_with("<svg"));
+    for name in ["heatmap", "pareto", "stages"] {
+        let picture = image::open(out.join(format!("{name}.png"))).unwrap();
+        assert!(picture.width() > 400 && picture.height() > 200, "{name}");
+        let svg = fs::read_to_string(out.join(format!("{name}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg"), "{name}");
+    }
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("<h1>Use batch size") && page.contains("recommended.toml"));
+    let lines = |name: &str| fs::read_to_string(out.join(name)).unwrap().lines().count();
+    assert_eq!((lines("cells.csv"), lines("trials.csv")), (1 + 6, 1 + 12));
 
     let config = Config::read(&folder.path().join("small.toml")).unwrap();
     let settings = out.join("recommended.toml");

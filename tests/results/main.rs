@@ -8,3 +8,4 @@ mod common;
 mod apply;
 mod misbehaving;
 mod own_sweep;
+mod past;

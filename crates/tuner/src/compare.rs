@@ -33,9 +33,7 @@ fn read(path: &Path) -> Result<Comparable, TunerError> {
     if !is_sweep {
         return Ok(Comparable::from(&session_json::parse(&bytes, path)?));
     }
-    let summary: Summary = serde_json::from_slice(&bytes)
-        .map_err(|source| TunerError::Summary { path: path.to_owned(), source })?;
-    Ok(of_sweep(&summary))
+    Ok(of_sweep(&Summary::read(path)?))
 }
 
 /// The rate of each setting, one value for each of its trials.

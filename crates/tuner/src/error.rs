@@ -125,6 +125,22 @@ pub enum TunerError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// A sweep's summary is of another schema.
+    #[error("`{path}` is of the schema `{got}`, but must be `{}`\nhint: make it again with `tuner sweep`", crate::sweep::summary::SCHEMA, path = path.display())]
+    SummarySchema {
+        /// The file.
+        path: PathBuf,
+        /// Its schema.
+        got: String,
+    },
+    /// Beside a settings file there is no summary of the sweep that it is of.
+    #[error("there is no `{}` beside `{}`, which says what the settings rest on\nhint: give the `recommended.toml` in the folder of its sweep", summary.display(), path.display())]
+    NoSummary {
+        /// The settings file.
+        path: PathBuf,
+        /// What is missing.
+        summary: PathBuf,
+    },
     /// Two measurements do not go together.
     #[error(transparent)]
     Compare(#[from] CompareError),

@@ -4,7 +4,8 @@
 //! data, [`sweep`] measures each setting in a process of its own, scores it, and writes what it
 //! found. [`bench`](mod@bench) measures one setting, [`profile`] says what it spends its time on,
 //! [`preprocessing`] measures the transforms one by one, [`compare`] holds two measurements beside
-//! each other, [`apply`] installs settings, [`show_batch`] writes what training would get, [`data`]
+//! each other, [`explain`](mod@explain) says why settings are what they are, [`history`] lists past sweeps,
+//! [`apply`] installs settings, [`show_batch`] writes what training would get, [`data`]
 //! makes data to try it all on. [`cli`] is what the program `tuner` does. [`Sweep`] measures data that
 //! only a program of one's own can open.
 
@@ -17,7 +18,9 @@ pub mod consumer;
 pub mod data;
 pub mod dataset;
 pub mod error;
+pub mod explain;
 mod files;
+pub mod history;
 mod measure;
 mod own_sweep;
 mod picture;

@@ -4,6 +4,8 @@ mod apply;
 mod bench;
 mod compare;
 mod data;
+mod explain;
+mod history;
 mod preproc;
 mod profile;
 mod self_test;
@@ -44,6 +46,10 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Installs the settings of a sweep in the file that a training program reads, or takes them back.
     Apply(apply::ApplyArgs),
+    /// Says why a sweep's settings are what they are, and whether machine and data are still the same.
+    Explain(explain::ExplainArgs),
+    /// Lists past sweeps.
+    History(history::HistoryArgs),
     /// Measures what the profiler itself costs, beside what is promised. Exit code 1: a promise does
     /// not hold.
     SelfTest(self_test::SelfTestArgs),
@@ -117,6 +123,8 @@ pub fn main() -> ExitCode {
         Command::Preproc(args) => preproc::run(args).map(success),
         Command::Compare(args) => compare::run(&args),
         Command::Apply(args) => apply::run(&args).map(success),
+        Command::Explain(args) => explain::run(&args).map(success),
+        Command::History(args) => history::run(&args).map(success),
         Command::SelfTest(args) => self_test::run(&args),
         Command::ShowBatch(args) => show_batch::run(args).map(success),
         Command::Data(command) => data::run(command).map(success),

@@ -143,11 +143,11 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
     if args.source.json {
         return print_json(&finished);
     }
-    let mut text = String::new();
-    if !args.source.quiet {
-        text += &format!("{}\n", sweep::report::terminal(&finished.summary)?);
+    if args.source.quiet {
+        return print(&show(&finished.path));
     }
-    print(&(text + &show(&finished.path)))
+    let closing = sweep::report::terminal(&finished.summary)?;
+    print(&format!("{closing}\n{}", show(&finished.path)))
 }
 
 /// A time such as `2m`, in seconds.
@@ -175,10 +175,9 @@ fn set<T>(value: &mut T, flag: Option<T>) {
     }
 }
 
-/// The files a sweep leaves, for people.
+/// Where the files are.
 fn show(path: &Path) -> String {
-    let path = path.display();
-    format!("Settings: {path}/recommended.toml\nReport:   {path}/report.md")
+    format!("Files: {}: recommended.toml, report.html, report.md", path.display())
 }
 
 /// Receives when the user presses Ctrl-C or the process is asked to end.

@@ -5,6 +5,7 @@ use super::grid::Cell;
 use super::objective::{Objective, preferred_for};
 use super::score::ScoreTerms;
 use super::summary::Summary;
+use crate::TunerError;
 
 /// CPU use in percent from which the cores count as all busy.
 const BUSY_PERCENT: f64 = 90.0;
@@ -18,8 +19,17 @@ pub struct Limit {
     pub stage: &'static str,
     /// Its share of the work on samples, 0 to 1.
     pub share: f64,
-    /// A sentence.
-    pub sentence: String,
+    /// In words.
+    pub cause: String,
+    /// What would help, or would not.
+    pub help: String,
+}
+
+impl Limit {
+    /// Both in one sentence.
+    pub fn sentence(&self) -> String {
+        format!("{}: {}", self.cause, self.help)
+    }
 }
 
 /// Of the time that threads compute, the share they must get a core for; below, others take it.
@@ -44,49 +54,60 @@ pub fn limit(summary: &CellSummary, usable_cores: f64) -> Limit {
     // Reading may wait for a disk; the other stages compute.
     let computing = busy - times.read_s;
     let got = cpu / 100.0 * usable_cores * summary.wall_s;
-    let sentence = if cpu < BUSY_PERCENT && got < CONTENDED_SHARE * computing {
-        format!(
-            "other programs use the cores: the loader's threads got {:.0}% of the time they would \
-             have computed (`{stage}` takes {percent} of it); measure again on an idle machine",
-            100.0 * got / computing
+    let idle = 100.0 - cpu;
+    let (cause, help) = if cpu < BUSY_PERCENT && got < CONTENDED_SHARE * computing {
+        (
+            format!(
+                "other programs use the cores, and the loader's threads got {:.0}% of the time they \
+                 would have computed (`{stage}` takes {percent} of it)",
+                100.0 * got / computing
+            ),
+            "measure again on an idle machine".to_owned(),
         )
     } else if cpu >= BUSY_PERCENT {
-        format!(
-            "the cores are busy ({cpu:.0}%), and `{stage}` takes {percent} of their work: more \
-             workers cannot help, a cheaper `{stage}` or more cores would"
+        (
+            format!("the cores are busy ({cpu:.0}%), and `{stage}` takes {percent} of their work"),
+            format!("more workers cannot help, a cheaper `{stage}` or more cores would"),
         )
     } else if summary.cell.num_workers == 0 {
-        format!(
-            "one thread does all the work, `{stage}` {percent} of it, and leaves {:.0}% of the \
-             cores' time: workers would use what other programs leave of that",
-            100.0 - cpu
+        (
+            format!(
+                "one thread does all the work, `{stage}` {percent} of it, and leaves {idle:.0}% of \
+                 the cores' time"
+            ),
+            "workers would use what other programs leave of that".to_owned(),
         )
     } else if waiting >= WAITING_SHARE {
-        format!(
-            "workers wait for room {:.0}% of their time: a greater prefetch depth would keep them \
-             busy",
-            100.0 * waiting
+        (
+            format!("workers wait for room {:.0}% of their time", 100.0 * waiting),
+            "a greater prefetch depth would keep them busy".to_owned(),
         )
     } else if stage == "read" {
-        format!(
-            "`read` takes {percent} of the workers' time while the cores are not busy \
-             ({cpu:.0}%): storage limits, and more workers would wait for more files at once"
+        (
+            format!(
+                "`read` takes {percent} of the workers' time while the cores are not busy \
+                 ({cpu:.0}%), so that storage limits"
+            ),
+            "more workers would wait for more files at once".to_owned(),
         )
     } else if summary.cell.num_workers as f64 >= usable_cores {
-        format!(
-            "there is a worker for each core, and `{stage}` takes {percent} of their work: more \
-             workers cannot help, a cheaper `{stage}` or more cores would (they leave {:.0}% \
-             of the cores' time, which is free or other programs')",
-            100.0 - cpu
+        (
+            format!(
+                "there is a worker for each core, and `{stage}` takes {percent} of their work, \
+                 leaving {idle:.0}% of the cores' time, which is free or other programs'"
+            ),
+            format!("more workers cannot help, a cheaper `{stage}` or more cores would"),
         )
     } else {
-        format!(
-            "the workers are busy, with `{stage}` {percent} of the time, and leave {:.0}% of the \
-             cores' time: more workers would use what other programs leave of that",
-            100.0 - cpu
+        (
+            format!(
+                "the workers are busy, with `{stage}` {percent} of the time, and leave {idle:.0}% of \
+                 the cores' time"
+            ),
+            "more workers would use what other programs leave of that".to_owned(),
         )
     };
-    Limit { stage, share, sentence }
+    Limit { stage, share, cause, help }
 }
 
 /// Why `winner` is recommended although another setting is better under the objective, if one is.
@@ -160,6 +181,42 @@ pub fn why_not_fastest(
     ))
 }
 
+/// What makes the recommendation doubtful.
+///
+/// # Errors
+/// If the summary does not hold the recommended setting.
+pub fn warnings(summary: &Summary) -> Result<Vec<String>, TunerError> {
+    let winner = summary.winner()?;
+    let mut warnings: Vec<String> = rivals_that_failed(summary).into_iter().collect();
+    if winner.failed > 0 {
+        let trials = if winner.failed == 1 { "trial" } else { "trials" };
+        warnings.push(format!("{} {trials} of it failed too, as of every setting", winner.failed));
+    }
+    if summary.method.out_of_time {
+        warnings.push("the time was up before it was known which setting is the best".to_owned());
+    }
+    Ok(warnings)
+}
+
+/// Why the recommended setting and not another that is better in some respect.
+///
+/// # Errors
+/// If the summary does not hold the recommended setting or the fastest.
+pub fn notes(summary: &Summary) -> Result<Vec<String>, TunerError> {
+    let (winner, fastest) = (summary.winner()?, summary.find(summary.fastest)?);
+    let mut notes: Vec<String> = equal_to_leader(winner, summary).into_iter().collect();
+    if fastest.cell != winner.cell {
+        let rate = fastest.samples_per_s.median;
+        let reason = why_not_fastest(fastest, winner, summary).map(|reason| format!("; {reason}"));
+        notes.push(format!(
+            "most samples/s: {}, {rate:.0} samples/s{}",
+            fastest.cell,
+            reason.unwrap_or_default()
+        ));
+    }
+    Ok(notes)
+}
+
 /// That settings failed that could have won, if some did.
 pub fn rivals_that_failed(summary: &Summary) -> Option<String> {
     const NAMED: usize = 3;
@@ -181,7 +238,7 @@ pub fn rivals_that_failed(summary: &Summary) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::sweep) mod tests {
     use super::super::cell::tests::cell;
     use super::super::objective::choose;
     use super::*;
@@ -195,7 +252,8 @@ mod tests {
         cell
     }
 
-    fn summary(cells: Vec<CellSummary>) -> Summary {
+    /// Of those settings.
+    pub(in crate::sweep) fn summary(cells: Vec<CellSummary>) -> Summary {
         let choice = choose(Objective::Documented, &cells).unwrap();
         let json = serde_json::json!({
             "schema": "", "started": "", "finished": "", "command": "",

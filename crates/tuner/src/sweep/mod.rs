@@ -8,15 +8,18 @@
 //! all settings alike; its figures are scored by [`score`] and appended to the [`journal`] at once.
 //! [`cell`] takes the runs of a setting together, with intervals ([`estimate`]); [`objective`] says
 //! which is best; [`summary`] holds all that was found; [`recommend`] writes the settings file,
-//! [`report`] and [`charts`] say it to people.
+//! [`report`], [`page`] and [`charts`] say it to people, in the words of [`explain`] and [`closing`];
+//! [`export`] writes tables of it.
 
 pub mod cache;
 pub mod ceiling;
 pub mod cell;
 pub mod charts;
+pub mod closing;
 pub mod dry_run;
 pub mod estimate;
 pub mod explain;
+pub mod export;
 pub mod fingerprint;
 pub mod grid;
 pub mod journal;
@@ -25,6 +28,7 @@ pub mod memory;
 pub mod model;
 pub mod objective;
 pub mod output;
+pub mod page;
 mod progress;
 pub mod recommend;
 pub mod replay;

@@ -35,6 +35,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Of the sweep in `folder`.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, TunerError> {
+        read(&folder.join(PLAN))
+    }
+
     /// What the strategy decides for, with what is known before the trials.
     pub fn task(&self, prior: Prior) -> Task<'_> {
         Task::new(&self.cells, &self.config.sweep, prior)

@@ -75,7 +75,7 @@ fn evidence(winner: &CellSummary, summary: &Summary) -> Table {
         ("trials".to_owned(), Value::from(winner.trials as i64)),
         ("bottleneck".to_owned(), Value::from(limit.stage)),
         ("bottleneck_share".to_owned(), Value::from(rounded(limit.share))),
-        ("limit".to_owned(), Value::from(limit.sentence)),
+        ("limit".to_owned(), Value::from(limit.sentence())),
     ]);
     for (key, estimate) in
         [("score_interval", winner.score), ("samples_per_s_interval", winner.samples_per_s)]

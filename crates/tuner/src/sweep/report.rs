@@ -4,12 +4,14 @@ use std::fmt::Write;
 
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
+use profiler::report::human::{duration, moment};
 
 use super::ceiling::{self, Ceiling};
 use super::cell::CellSummary;
+use super::closing::Closing;
 use super::estimate::Estimate;
 use super::explain;
-use super::summary::{Headline, Summary};
+use super::summary::Summary;
 use crate::TunerError;
 
 /// Settings as a table, in Markdown, which reads well on a terminal too. The recommended one has
@@ -88,7 +90,8 @@ pub(super) fn mebibytes(bytes: f64) -> String {
     format!("{:.0} MiB", bytes / f64::from(1 << 20))
 }
 
-/// What is said at the end on a terminal: the best settings, and the recommendation in words.
+/// What is said at the end on a terminal: the best settings, what is to be known of them, and what it
+/// comes to in four lines.
 ///
 /// # Errors
 /// If the summary does not hold the recommended setting.
@@ -96,7 +99,13 @@ pub fn terminal(summary: &Summary) -> Result<String, TunerError> {
     const SHOWN: usize = 12;
     let best = summary.cells.iter().take(SHOWN);
     let recommended = summary.cells.iter().skip(SHOWN).filter(|c| c.cell == summary.recommended);
-    let mut text = format!("{}\n* recommended\n\n", table(summary, best.chain(recommended)));
+    let shown: Vec<&CellSummary> = best.chain(recommended).collect();
+    let mut shown_table = table(summary, shown.iter().copied());
+    let room = shown_table.width().map_or(usize::MAX, usize::from);
+    if shown_table.lines().any(|line| line.chars().count() > room) {
+        shown_table = narrow_table(summary, &shown);
+    }
+    let mut text = format!("{shown_table}\n* recommended\n\n");
     if let Some(last) = summary.failed.last() {
         let _ = writeln!(
             text,
@@ -106,74 +115,54 @@ pub fn terminal(summary: &Summary) -> Result<String, TunerError> {
             last.error.as_deref().unwrap_or("nothing")
         );
     }
-    Ok(text + &verdict(summary)?)
+    Ok(text + &remarks(summary)? + &Closing::of(summary)?.lines())
 }
 
-/// The recommendation in words: what to use, how it compares, what limits it.
-///
-/// # Errors
-/// If the summary does not hold the recommended setting.
-pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
-    let winner = summary.winner()?;
-    let fastest = summary.find(summary.fastest)?;
-    let mut text = format!(
-        "Use {}: score {:.1}, {:.0} samples/s",
-        winner.cell, winner.score.median, winner.samples_per_s.median
-    );
-    if let Some(headline) = &summary.headline {
-        let _ = write!(text, ", {}", against_default(headline));
+/// For a terminal that has no room for the whole table.
+fn narrow_table(summary: &Summary, cells: &[&CellSummary]) -> Table {
+    let header = ["", "batch", "workers", "depth", "samples/s"];
+    let rows = cells.iter().map(|cell| {
+        let star = if cell.cell == summary.recommended { "*" } else { "" };
+        [
+            star.to_owned(),
+            cell.cell.batch_size.to_string(),
+            cell.cell.num_workers.to_string(),
+            depth(cell),
+            format!("{:.0}", cell.samples_per_s.median),
+        ]
+    });
+    markdown_table(&header, rows)
+}
+
+/// What is to be known beside the recommendation: warnings first.
+fn remarks(summary: &Summary) -> Result<String, TunerError> {
+    let mut text = String::new();
+    for warning in explain::warnings(summary)? {
+        let _ = writeln!(text, "Warning: {warning}.");
     }
-    let _ = writeln!(text, ".");
-    if let Some(rivals) = explain::rivals_that_failed(summary) {
-        let _ = writeln!(text, "Warning: {rivals}.");
+    for note in explain::notes(summary)? {
+        let _ = writeln!(text, "{}.", capitalized(&note));
     }
-    if winner.failed > 0 {
-        let _ = writeln!(
-            text,
-            "Warning: {} of it failed too, as of every setting.",
-            count(winner.failed, "trial")
-        );
-    }
-    let _ = writeln!(
-        text,
-        "What limits it: {}.",
-        explain::limit(winner, summary.machine.usable_cores).sentence
-    );
-    if let (Some(share), Some(lowest)) = (winner.ceiling_share, ceiling::lowest(&summary.ceilings))
-    {
-        let rate = lowest.samples_per_s.unwrap_or_default();
-        let _ = writeln!(
-            text,
-            "It reaches {:.0}% of the lowest ceiling: {} alone gives {rate:.0} samples/s.",
-            100.0 * share,
-            lowest.part.name()
-        );
-    }
-    if let Some(reason) = explain::equal_to_leader(winner, summary) {
-        let _ = writeln!(text, "{}.", capitalized(&reason));
-    }
-    if fastest.cell != winner.cell {
-        let rate = fastest.samples_per_s.median;
-        let _ = write!(text, "Most samples/s: {}, {rate:.0} samples/s", fastest.cell);
-        if let Some(reason) = explain::why_not_fastest(fastest, winner, summary) {
-            let _ = write!(text, "; {reason}");
-        }
-        let _ = writeln!(text, ".");
+    if !text.is_empty() {
+        text.push('\n');
     }
     Ok(text)
 }
 
-/// How much better than the default it is, in words.
-fn against_default(headline: &Headline) -> String {
-    let Headline { default, winner, ratio, interval, .. } = headline;
-    if winner == default {
-        return "which is the default".to_owned();
-    }
-    let sure = interval.map(|[low, high]| format!(" ({low:.2} to {high:.2})"));
-    format!("{ratio:.2}{} times the default, {default}", sure.unwrap_or_default())
+/// The recommendation in words: what to use, how it compares, what limits it, what would help.
+///
+/// # Errors
+/// If the summary does not hold the recommended setting.
+pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
+    let Closing { recommended, gain, limit, next } = Closing::of(summary)?;
+    let remarks = remarks(summary)?;
+    Ok(format!(
+        "Use {recommended}.\n\n- Beside the default: {gain}.\n- What limits it: {limit}.\n- Next: \
+         {next}.\n\n{remarks}"
+    ))
 }
 
-fn capitalized(text: &str) -> String {
+pub(super) fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().to_string() + chars.as_str())
 }
@@ -197,9 +186,9 @@ fn line(text: &str) -> String {
 /// # Errors
 /// If the summary does not hold the recommended setting.
 pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
-    let Summary { data, machine, method, .. } = summary;
+    let Summary { data, machine, .. } = summary;
     let mut text = format!("# Sweep of `{}`\n\n{}\n", line(&data.root), verdict(summary)?);
-    text += "![Samples per second and score by batch size and workers](heatmap.png)\n\n";
+    text += "![Samples per second and score by batch size, workers and depth](heatmap.png)\n\n";
 
     let best = summary.by_batch_size.iter().map(|choice| summary.find(choice.winner));
     let best = best.collect::<Result<Vec<_>, _>>()?;
@@ -208,6 +197,12 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
              has a star.\n\n";
     let _ = writeln!(text, "{}", table(summary, best));
 
+    text += "\n## The winner under each objective\n\n";
+    let _ = writeln!(text, "{}", objectives_table(summary)?);
+
+    text += "\n## Speed and memory, and where the time goes\n\n\
+             ![Samples per second against memory](pareto.png)\n\n\
+             ![Where the threads' time goes, for each setting](stages.png)\n";
     text += "\n## All settings, by rank\n\n";
     let _ = writeln!(text, "{}", table(summary, &summary.cells));
 
@@ -244,45 +239,31 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
         }
     }
 
-    text += "\n## How it was measured\n\n";
+    text += "\n## How it was measured, and how to repeat it\n\n";
+    let _ =
+        writeln!(text, "```sh\n{}\ntuner explain recommended.toml\n```\n", line(&summary.command));
+    for (name, value) in method_lines(summary) {
+        let _ = writeln!(text, "- {name}: {}", line(&value));
+    }
     let _ = writeln!(
         text,
-        "`{}`\n\n- {} to {}\n- {}, {} usable cores, {}{}\n- libtorch {}\n- {} samples{}{}\n\
-         - strategy `{}`, objective `{}`, consumer: {}, page cache {}\n\
-         - {} processes, one for each run, in {} blocks in random order; {} runs of each setting, \
-         those that could still be the best up to {}; at least {} s each, after warming up until the \
-         rate is steady\n\
-         - 95% intervals are from a bootstrap of the runs; settings whose figure lies within the \
-         interval of the leader's, and at most 0.5% below it, are its equals: of these fewer workers \
-         win, then less memory, then smaller depth; settings of which a run failed rank below all \
-         others",
-        line(&summary.command),
-        summary.started,
-        summary.finished,
+        "- Machine: {}, {} usable cores, {}, {}; libtorch {}",
         machine.cpu,
         machine.usable_cores,
         mebibytes(machine.memory_bytes as f64),
-        if machine.gpus.is_empty() {
-            ", no GPU".to_owned()
-        } else {
-            format!(", {}", machine.gpus.join(", "))
-        },
+        if machine.gpus.is_empty() { "no GPU".to_owned() } else { machine.gpus.join(", ") },
         machine.libtorch,
+    );
+    let _ = writeln!(
+        text,
+        "- Data: {} samples{}{}, fingerprint `{}`",
         data.samples,
         match data.classes {
             0 => String::new(),
             classes => format!(" in {classes} classes"),
         },
         if data.stand_in { " (a stand-in for real data)" } else { "" },
-        method.strategy.name(),
-        method.objective,
-        method.consumer,
-        method.cache.state,
-        method.trials,
-        method.blocks,
-        method.repeats,
-        method.max_repeats,
-        method.measure_s,
+        data.fingerprint,
     );
     Ok(text)
 }
@@ -311,6 +292,77 @@ fn ceiling_table(ceilings: &[Ceiling]) -> Table {
         [ceiling.part.name().to_owned(), or_none(rate), ceiling.how.clone()]
     });
     markdown_table(&["part", "samples/s at most", "how"], rows)
+}
+
+/// How it was measured: what, and in words.
+pub(super) fn method_lines(summary: &Summary) -> Vec<(&'static str, String)> {
+    let method = &summary.method;
+    let mut lines = vec![
+        ("Time", format!("{} to {}", moment(&summary.started), moment(&summary.finished))),
+        ("Strategy", method.strategy.name().to_owned()),
+        ("Objective", method.objective.to_string()),
+        ("Consumer", method.consumer.to_string()),
+        ("Page cache", method.cache.state.to_string()),
+        (
+            "Processes",
+            format!(
+                "{}, one for each run, in {} blocks in random order; {} of it in all",
+                method.trials,
+                method.blocks,
+                duration(method.trials_s)
+            ),
+        ),
+        (
+            "Runs",
+            format!(
+                "{} of each setting, those that could still be the best up to {}; at least {} s \
+                 each, after warming up until the rate is steady",
+                method.repeats, method.max_repeats, method.measure_s
+            ),
+        ),
+        (
+            "Intervals",
+            "95%, from a bootstrap of the runs; settings whose figure lies within the interval of \
+             the leader's, and at most 0.5% below it, are its equals: of these fewer workers win, then \
+             less memory, then smaller depth; settings of which a run failed rank below all others"
+                .to_owned(),
+        ),
+    ];
+    if let Some(budget_s) = method.time_budget_s {
+        let ended = if method.out_of_time { "ended by it" } else { "not used up" };
+        lines.push(("Time budget", format!("{}, {ended}", duration(budget_s))));
+    }
+    if let Some(drift) = &summary.drift {
+        lines.push((
+            "Drift",
+            format!(
+                "{}, run in every block: samples/s of the last block {:+.1}% of the first's, highest \
+                 to lowest {:.1}% of the median",
+                drift.cell,
+                100.0 * drift.change,
+                100.0 * drift.spread
+            ),
+        ));
+    }
+    lines
+}
+
+fn objectives_table(summary: &Summary) -> Result<Table, TunerError> {
+    let header = ["objective", "batch", "workers", "depth", "samples/s (95%)", "score", "memory"];
+    let rows = summary.objectives.iter().map(|choice| {
+        let cell = summary.find(choice.winner)?;
+        Ok([
+            choice.objective.to_string(),
+            cell.cell.batch_size.to_string(),
+            cell.cell.num_workers.to_string(),
+            depth(cell),
+            with_interval(&cell.samples_per_s),
+            format!("{:.1}", cell.score.median),
+            mebibytes(cell.rss_mean_bytes.median),
+        ])
+    });
+    let rows = rows.collect::<Result<Vec<_>, TunerError>>()?;
+    Ok(markdown_table(&header, rows.into_iter()))
 }
 
 fn score_table(cells: &[CellSummary]) -> Table {

@@ -18,7 +18,7 @@ use super::objective::{Choice, Objective, by_batch_size, choose, pareto};
 use super::output::{self, Output, Plan};
 use super::progress::Progress;
 use super::summary::{self, Drift, Headline, Method, Summary};
-use super::{cell, charts, recommend, report};
+use super::{cell, charts, export, page, recommend, report};
 use crate::{Config, TunerError, dataset, files};
 
 /// What the command line adds to the configuration.
@@ -106,7 +106,7 @@ pub fn run(
     drop(measuring);
 
     let summary = summarize(&plan, journal.records(), options, conditions)?;
-    write(&output, &plan.config, &summary)?;
+    write(&output, &plan.config, &summary, &cell::latest(journal.records()))?;
     if options.out.is_none() {
         output::link_latest(&path)?;
     }
@@ -216,11 +216,18 @@ fn summarize(
     })
 }
 
-fn write(output: &Output, config: &Config, summary: &Summary) -> Result<(), TunerError> {
+fn write(
+    output: &Output,
+    config: &Config,
+    summary: &Summary,
+    records: &[&TrialRecord],
+) -> Result<(), TunerError> {
     let json = serde_json::to_vec_pretty(summary).map_err(|e| TunerError::Bug(e.to_string()))?;
     files::write(&output.file("summary.json"), &json)?;
-    charts::heat_map(&summary.cells, output.path())?;
+    charts::write(summary, output.path())?;
+    export::write(summary, records, output.path())?;
     files::write(&output.file("report.md"), report::markdown(summary)?.as_bytes())?;
+    files::write(&output.file("report.html"), page::html(summary)?.as_bytes())?;
     let settings = recommend::settings_file(config, summary)?;
     files::write(&output.file("recommended.toml"), settings.as_bytes())
 }

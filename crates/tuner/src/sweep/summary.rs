@@ -1,6 +1,7 @@
 //! What a sweep found: `summary.json`.
 
 use std::cmp::Ordering;
+use std::path::Path;
 
 use loader::settings::MachineTable;
 use profiler::bootstrap::{Scatter, median};
@@ -126,6 +127,25 @@ pub struct Drift {
 }
 
 impl Summary {
+    /// Reads the `summary.json` at `path`.
+    ///
+    /// # Errors
+    /// If it cannot be read, is cut short or damaged, or of another schema.
+    pub fn read(path: &Path) -> Result<Self, TunerError> {
+        /// What every schema has.
+        #[derive(Deserialize)]
+        struct Kind {
+            schema: String,
+        }
+        let bytes = std::fs::read(path).map_err(TunerError::file("read", path))?;
+        let error = |source| TunerError::Summary { path: path.to_owned(), source };
+        let Kind { schema } = serde_json::from_slice(&bytes).map_err(error)?;
+        if schema != SCHEMA {
+            return Err(TunerError::SummarySchema { path: path.to_owned(), got: schema });
+        }
+        serde_json::from_slice(&bytes).map_err(error)
+    }
+
     /// The recommended setting's figures.
     ///
     /// # Errors
