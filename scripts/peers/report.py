@@ -288,13 +288,15 @@ def transforms(results):
         "| transform | ours us | torchvision, PIL us | torchvision, tensors us | times as fast |\n"
         "| --- | ---: | ---: | ---: | ---: |"
     )
-    return TRANSFORMS + "\n" + "\n".join([head, *lines])
+    rounds = len(results["transforms"]["rounds"])
+    return TRANSFORMS.format(rounds=rounds) + "\n" + "\n".join([head, *lines])
 
 
 TRANSFORMS = """Each alone on one thread, on the pixels of a photograph, 224 x 224 uint8; `decode` of a JPEG file of
 500 x 375, `center_crop`, `resize` and `random_resized_crop` from that size to 224 x 224,
 `to_tensor` to float32 in NCHW, normalised. The policies and `color_jitter` draw anew for each call,
-and rows are medians: of a policy, its middling operation. Ours is
+and rows are medians: of a policy, its middling operation; and of {rounds} rounds, in each of which
+all of ours are followed by all of torchvision's. Ours is
 `cargo bench -p preproc --bench transforms`; most work in place, and the copy that each call gets is
 taken off. torchvision's time includes Python's part of a call, some 5 us; its crop of a tensor is
 copied, since a view has done nothing yet. In a list of transforms ours cost less: a crop, a mirroring
