@@ -70,7 +70,7 @@ impl Recording {
     fn truth(&self, cell: Cell) -> Option<f64> {
         let place = self.plan.cells.place(cell)?;
         let rates: Vec<f64> = self.runs[place].iter().filter_map(|run| run.samples_per_s).collect();
-        profiler::statistics::median(&rates)
+        profiler::bootstrap::median(&rates)
     }
 
     /// Samples a second of the best setting.

@@ -30,6 +30,8 @@ impl Standing {
     /// Of that recommendation.
     pub fn of(summary: &Summary) -> Self {
         match &summary.headline {
+            // It is not held against itself.
+            None if is_default(summary) => Self::Default,
             None => Self::Unknown,
             Some(headline) => Self::of_headline(headline),
         }
@@ -129,9 +131,8 @@ const LITTLE: f64 = 0.02;
 fn gain(summary: &Summary) -> String {
     let standing = Standing::of(summary);
     match (&summary.headline, standing) {
-        (None, _) if is_default(summary) => "none: this is the default".to_owned(),
-        (None, _) => "not known: it was not held against the default on fresh runs".to_owned(),
         (_, Standing::Default) => "none: this is the default".to_owned(),
+        (None, _) => "not known: it was not held against the default on fresh runs".to_owned(),
         (Some(headline), _) => format!(
             "{:.2}{} times the samples/s of the default, {}: {}",
             headline.ratio,
@@ -193,6 +194,10 @@ mod tests {
         let mut summary = with_headline(None);
         summary.headline = None;
         assert!(Closing::of(&summary).unwrap().gain.starts_with("not known"));
+        // What is recommended already is the default.
+        summary.machine.usable_cores = 1.0;
+        summary.recommended.prefetch_depth = loader::Settings::default().prefetch_depth;
+        assert_eq!(Standing::of(&summary), Standing::Default);
     }
 
     #[test]
