@@ -15,6 +15,9 @@ pub enum Bound {
     Memory,
     /// It takes more than twice as long as copying: less work for each byte is what helps.
     Compute,
+    /// It is done sooner than as many bytes are copied that lie in no cache: its data does, and little
+    /// is left to gain.
+    Caches,
 }
 
 /// The share of a call's time that copying its bytes takes, from which memory limits it.
@@ -23,7 +26,11 @@ pub const MEMORY_BOUND: f64 = 0.5;
 impl Bound {
     /// By the share of a call's time that copying its bytes takes.
     pub fn of(copy_share: f64) -> Self {
-        if copy_share >= MEMORY_BOUND { Self::Memory } else { Self::Compute }
+        match copy_share {
+            share if share > 1.0 => Self::Caches,
+            share if share >= MEMORY_BOUND => Self::Memory,
+            _ => Self::Compute,
+        }
     }
 }
 
@@ -88,7 +95,7 @@ const UNSTEADY: f64 = 2.0;
 pub(super) fn bottlenecks(transform: &str, row: &Measured) -> Vec<Bottleneck> {
     let calls = row.execution.raw_s.len() as u64;
     let total_time_s = row.execution.raw_s.iter().sum();
-    let (share, call) = (row.copy_share().min(1.0), seconds(row.execution.mean_s));
+    let (share, call) = (row.copy_share(), seconds(row.execution.mean_s));
     let copy = seconds(row.copy_s);
     let bytes = row.memory.input_bytes + row.memory.output_bytes;
     let moved = format!("{:.1} MB", bytes as f64 / 1e6);
@@ -102,7 +109,7 @@ pub(super) fn bottlenecks(transform: &str, row: &Measured) -> Vec<Bottleneck> {
         cause,
         suggestions,
     };
-    let mut found = vec![match Bound::of(share) {
+    let limit = match Bound::of(share) {
         Bound::Memory => {
             let mut suggestions = vec![format!(
                 "make `{transform}` one pass with the step before or after it: each pass over the \
@@ -120,7 +127,8 @@ pub(super) fn bottlenecks(transform: &str, row: &Measured) -> Vec<Bottleneck> {
                  {:.0}%, so memory limits it",
                 100.0 * share
             );
-            bottleneck("memory_bandwidth", BottleneckType::Preprocessing, share, cause, suggestions)
+            let kind = BottleneckType::Preprocessing;
+            Some(bottleneck("memory_bandwidth", kind, share, cause, suggestions))
         }
         Bound::Compute => {
             let cause = format!(
@@ -129,9 +137,11 @@ pub(super) fn bottlenecks(transform: &str, row: &Measured) -> Vec<Bottleneck> {
                 100.0 * share
             );
             let kind = BottleneckType::CpuComputation;
-            bottleneck("processor", kind, 1.0 - share, cause, Vec::new())
+            Some(bottleneck("processor", kind, 1.0 - share, cause, Vec::new()))
         }
-    }];
+        Bound::Caches => None,
+    };
+    let mut found = Vec::from_iter(limit);
     let unsteady = row.execution.p95_s / row.execution.median_s;
     if unsteady > UNSTEADY && row.execution.raw_s.len() >= 5 {
         let cause = format!(

@@ -2,7 +2,7 @@
 //!
 //! [`images`] are taken from the data set into memory; each step of the planned transforms is
 //! measured on what the steps before it make of them, at each batch size, and the plan as a whole;
-//! [`ceiling`] is what one worker can reach with it, and [`advice`] what could be gained.
+//! [`ceiling`] is what one worker can reach with it, and `advice` what could be gained.
 
 mod advice;
 pub mod ceiling;

@@ -68,8 +68,8 @@ const ROWS: &str = "A batch is as many different images, one after the other, an
     outputs take.";
 const FINDINGS: &str = "Fixed and by sample: the time of a batch is the first, and for each sample \
     the second. Best: the batch size with the least time of a sample, and from which on it is \
-    within 5% of that. Copying: the share of the time that copying as many bytes takes; from 50%, \
-    memory limits. Share: of the time of a sample as planned; within a stage divided as the steps \
+    within 5% of that. Copying: the share of the time that copying as many bytes takes that lie in \
+    no cache; from 50%, memory limits, and above 100% the data lies in the caches. Share: of the time of a sample as planned; within a stage divided as the steps \
     take alone.";
 const CACHE: &str = "A repeated call with a shape already seen returns the result kept for that \
     shape. That is wrong for other data, so training never gets it, and a hit says nothing of the \
@@ -205,6 +205,7 @@ fn finding(step: &StepFindings) -> [String; 9] {
     let bound = findings.bound.map(|bound| match bound {
         Bound::Memory => "memory".to_owned(),
         Bound::Compute => "processor".to_owned(),
+        Bound::Caches => "caches".to_owned(),
     });
     [
         findings.transform.clone(),
@@ -212,7 +213,10 @@ fn finding(step: &StepFindings) -> [String; 9] {
         findings.fit.map_or_else(none, |fit| seconds(fit.fixed_s)),
         findings.fit.map_or_else(none, |fit| seconds(fit.sample_s)),
         best.unwrap_or_else(none),
-        findings.copy_share.map_or_else(none, percent),
+        findings.copy_share.map_or_else(none, |share| match share > 1.0 {
+            true => "over 100%".to_owned(),
+            false => percent(share),
+        }),
         bound.unwrap_or_else(none),
         scaling.map_or_else(none, |scaling| rate(scaling.one_samples_per_s)),
         scaling.map_or_else(none, |scaling| {
