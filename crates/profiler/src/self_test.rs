@@ -3,10 +3,11 @@
 //! It must have the process for itself: memory and CPU time are those of all of it. Memory comes
 //! first, since what was used once and freed is used again without growing the process.
 //!
-//! What an operation costs is measured in many short rounds. What else a machine does (programs that
-//! use its caches, a clock that slows down, a hypervisor) makes a round take longer and never shorter,
-//! so the cost is the 10th percentile of the rounds; their median is told beside it. The lowest round
-//! would be a matter of luck.
+//! What an operation costs is measured in many short rounds, spread over some seconds. What else a
+//! machine does (programs that use its caches, a clock that slows down, a hypervisor) makes a round
+//! take longer and never shorter, and often does so for a second or more; so the cost is the 10th
+//! percentile of the rounds, and their median is told beside it. The lowest round would be a matter of
+//! luck.
 
 use std::fs;
 use std::hint::black_box;
@@ -95,7 +96,7 @@ pub enum SelfTestError {
     Session(#[from] SessionError),
 }
 
-/// Measures each promise in turn, some 50 seconds in all, and tells it to `told` as soon as it is
+/// Measures each promise in turn, about a minute in all, and tells it to `told` as soon as it is
 /// known.
 ///
 /// # Example
@@ -241,6 +242,7 @@ fn monitor_percent(interval_s: f64, time: Duration) -> Result<Measured, SelfTest
 fn operation_ns(level: Option<ProfilingLevel>) -> Result<Measured, SelfTestError> {
     const ROUNDS: usize = 200;
     const CALLS: u32 = 10_000;
+    const PAUSE: Duration = Duration::from_millis(20);
     // Without a monitor: what it costs is another promise.
     let config = ProfilerConfig::at_level(level.unwrap_or_default());
     let profiler = BottleneckProfiler::new(config.with_real_time_monitoring(false))?;
@@ -256,6 +258,7 @@ fn operation_ns(level: Option<ProfilingLevel>) -> Result<Measured, SelfTestError
         }
         let cpu = process_cpu().saturating_sub(before);
         *round = cpu.as_nanos() as f64 / f64::from(CALLS);
+        thread::sleep(PAUSE);
     }
     Ok(Measured::low_of(&rounds))
 }

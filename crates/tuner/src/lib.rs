@@ -21,7 +21,7 @@ pub mod error;
 pub mod explain;
 mod files;
 pub mod history;
-mod measure;
+pub mod measure;
 mod own_sweep;
 mod picture;
 pub mod preprocessing;

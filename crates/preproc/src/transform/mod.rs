@@ -110,7 +110,7 @@ pub trait Parameters: Debug {
     }
 }
 
-/// A known transform of images: it works on a [`View`], so that what needs no pixels, such as a
+/// A known transform of images: it works on a view of an image, so that what needs no pixels, such as a
 /// crop or a mirroring, can be put off until more is known.
 pub trait Step: Parameters + Send + Sync {
     /// Transforms what is seen.

@@ -1,7 +1,7 @@
 //! From a session to files: for people, for other tools, and for the next comparison.
 //!
 //! [`write_all`] writes what every report has. Formats and charts of one's own
-//! ([`crate::extend`]) join them through [`formats`] and [`write`].
+//! ([`crate::extend`]) join them through [`formats`] and [`write()`].
 
 pub mod charts;
 mod digest;
@@ -100,7 +100,7 @@ pub(crate) fn drawn(
 /// there, and says which files it wrote.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_all(session: &ProfilingSession, dir: &Path) -> Result<Vec<PathBuf>, ReportError> {
     write(session, dir, &standard_formats())
 }

@@ -1,7 +1,7 @@
 //! One trial: a setting measured in a process of its own.
 //!
 //! The sweep runs this program again with the command `trial` (a program of one's own as
-//! [`crate::Sweep`] says), writes a [`TrialSpec`] as JSON to its standard input and reads [`Told`] as
+//! [`crate::Sweep`] says), writes a [`TrialSpec`] as JSON to its standard input and reads `Told` as
 //! JSON from the last line of its standard output. So memory figures are clean, and a crash or an
 //! out-of-memory kill is one failed row.
 
