@@ -65,7 +65,11 @@ impl Plugins {
             crate::report::formats(&charts)
         };
         #[cfg(not(feature = "report"))]
-        let mut formats = Vec::new();
+        let mut formats = {
+            // Charts alone need them.
+            let _ = (session, notes);
+            Vec::new()
+        };
         formats.extend(self.formats.iter().cloned());
         formats
     }
