@@ -9,6 +9,7 @@ use divan::{Bencher, black_box};
 use preproc::decode::Decoder;
 use preproc::functional::{self, Interpolation, PaddingMode};
 use preproc::transform::augment::Augment;
+use preproc::transform::tensor::TensorTransform;
 use preproc::transform::{
     AutoAugment, CenterCrop, ColorJitter, Grayscale, HorizontalFlip, Layout, Normalize,
     RandAugment, RandomResizedCrop, Resize, ResizeSize, Scratch, Size, TrivialAugmentWide,
@@ -16,6 +17,7 @@ use preproc::transform::{
 };
 use preproc::write::Writer;
 use preproc::{DecodeOptions, Pixels, Region, SampleRng, Transform};
+use tch::{Device, Kind, Tensor};
 
 #[path = "../tests/common/mod.rs"]
 mod common;
@@ -148,4 +150,18 @@ fn to_tensor(bencher: Bencher<'_, '_>) {
     let mut out = vec![0.0_f32; 3 * (SIDE * SIDE) as usize];
     let whole = Region::whole(SIDE, SIDE);
     bencher.bench_local(|| writer.write(black_box(&photo), whole, [false; 2], &mut out));
+}
+
+/// A batch of 8 tensors of 32 x 32, with constants kept from the call before, or made anew.
+#[divan::bench(args = [true, false])]
+fn normalize_tensors(bencher: Bencher<'_, '_>, kept: bool) {
+    let normalize = TensorTransform::Normalize { mean: vec![0.5; 3], std: vec![0.25; 3] };
+    let batch = Tensor::zeros([8, 3, 32, 32], (Kind::Float, Device::Cpu));
+    let (mut rng, mut scratch) = (SampleRng::new(0, 0, 0), Scratch::default());
+    bencher.bench_local(|| {
+        if !kept {
+            scratch = Scratch::default();
+        }
+        normalize.apply(&mut batch.shallow_clone(), &mut rng, &mut scratch)
+    });
 }

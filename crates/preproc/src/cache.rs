@@ -1,15 +1,16 @@
 //! Values kept by the shape of what they were made for, the least recently used thrown out first.
 //!
-//! Two things can be kept so. *What depends on the shape alone*: weights, tables, constants on a
-//! device. Keeping it is always right. *Results* depend on the data too: a result kept by shape alone
-//! is wrong for other data of that shape, and finding it is not the transform's speed. So results
-//! are kept by the [benchmark](crate::benchmark) alone, where it is asked for, and there the times
-//! of hits and misses are told apart; they never reach training.
+//! Two things can be kept so. *What depends on the shape alone*, such as the constants that a tensor
+//! is normalised with, in its type and on its device: [`Scratch`](crate::transform::Scratch) keeps
+//! them from call to call, which is always right. *Results* depend on the data too: a result kept
+//! by shape alone is wrong for other data of that shape, and finding it is not the transform's
+//! speed. So results are kept by the [benchmark](crate::benchmark) alone, where it is asked for,
+//! and there the times of hits and misses are told apart; they never reach training.
 //!
-//! A loader's worker uses no such cache. A [`Compose`](crate::Compose) is planned once, whatever
-//! the shapes. Buffers belong to the worker ([`Worker`](crate::Worker)), fit any shape and are used
-//! again. The coefficients of a resize are computed for each image: a random crop hardly ever comes
-//! in the same size again, and the resampler takes none from outside.
+//! Images need no such cache. A [`Compose`](crate::Compose) is planned once, whatever the shapes.
+//! Buffers belong to the worker ([`Worker`](crate::Worker)), fit any shape and are used again. The
+//! coefficients of a resize are computed for each image: a random crop hardly ever comes in the
+//! same size again, and the resampler takes none from outside.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +18,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind};
+
+use crate::Transform;
+use crate::benchmark::Sample;
 
 /// What a value was made for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +35,19 @@ pub struct ShapeKey {
     pub device: Device,
     /// Shape of the input.
     pub shape: Vec<i64>,
+}
+
+impl ShapeKey {
+    /// Of what `transform` makes of `value` or of what looks like it.
+    pub fn of<S: Sample>(transform: &dyn Transform<S>, value: &S) -> Self {
+        Self {
+            transform: transform.name().to_owned(),
+            parameters: transform.parameters(),
+            dtype: value.dtype(),
+            device: value.device(),
+            shape: value.shape(),
+        }
+    }
 }
 
 /// A map from [`ShapeKey`] to values, bounded in entries and in bytes; any number of threads may

@@ -157,10 +157,8 @@ impl Compose {
             clock.enter(Stage::Write);
         }
         self.writer.write(seen.pixels, seen.region, [seen.mirrored, seen.flipped], out);
-        if let Some(erasing) = &self.erasing
-            && let Some(region) = erasing.draw(width, height, rng)
-        {
-            erasing.erase(out, [width, height], self.layout(), region, rng);
+        if let Some(erasing) = &self.erasing {
+            erasing.run(out, [width, height], self.layout(), rng);
         }
         Ok(())
     }

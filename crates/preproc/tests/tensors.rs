@@ -52,6 +52,22 @@ fn tensors_of_images() {
 }
 
 #[test]
+fn constants_that_are_kept_are_those_of_the_transform_and_the_type() {
+    let mut scratch = Scratch::default();
+    let mut normalized = |mean: f64, kind| {
+        let normalize = TensorTransform::Normalize { mean: vec![mean; 2], std: vec![0.5; 2] };
+        let mut x = image().to_kind(kind);
+        normalize.apply(&mut x, &mut SampleRng::new(0, 0, 0), &mut scratch).unwrap();
+        (x.kind(), x.double_value(&[1, 0, 0]))
+    };
+    for _ in 0..2 {
+        assert_eq!(normalized(2.0, Kind::Uint8), (Kind::Float, 20.0));
+        assert_eq!(normalized(3.0, Kind::Uint8), (Kind::Float, 18.0));
+        assert_eq!(normalized(3.0, Kind::Double), (Kind::Double, 18.0));
+    }
+}
+
+#[test]
 fn sequences_of_one_length() {
     let tokens = TokenizeAndPad {
         length: 6,

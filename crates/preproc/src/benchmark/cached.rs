@@ -29,13 +29,7 @@ pub(super) fn measure<S: Sample>(
         let Calls { transform, clock, scratch, .. } = calls;
         // What failed or panicked was found by the calls before, without the cache.
         let (found, took_s) = clock.time(|| {
-            let key = ShapeKey {
-                transform: transform.name().to_owned(),
-                parameters: transform.parameters(),
-                dtype: sample.dtype(),
-                device: sample.device(),
-                shape: sample.shape(),
-            };
+            let key = ShapeKey::of(*transform, sample);
             let kept = results.get(&key, |kept| kept.downcast_ref::<S>().map(S::share)).flatten();
             if let Some(kept) = kept {
                 value = kept;

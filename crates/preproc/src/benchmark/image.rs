@@ -262,10 +262,8 @@ fn write<T: Element>(
 ) {
     let (width, height) = (pixels.width(), pixels.height());
     writer.write(pixels, Region::whole(width, height), [false, false], out);
-    if let Some(erasing) = erasing
-        && let Some(region) = erasing.draw(width, height, rng)
-    {
-        erasing.erase(out, [width, height], writer.layout(), region, rng);
+    if let Some(erasing) = erasing {
+        erasing.run(out, [width, height], writer.layout(), rng);
     }
 }
 

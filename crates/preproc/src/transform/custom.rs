@@ -20,7 +20,7 @@ impl Custom {
 
 impl fmt::Debug for Custom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Custom").field(&self.0.name()).finish()
+        f.debug_tuple("Custom").field(&self.0.name()).field(&self.0.parameters()).finish()
     }
 }
 

@@ -70,6 +70,19 @@ impl RandomErasing {
         None
     }
 
+    /// Draws, and overwrites what was drawn of `sample`, `[3, height, width]` in `layout`.
+    pub fn run<T: Element>(
+        &self,
+        sample: &mut [T],
+        [width, height]: [u32; 2],
+        layout: Layout,
+        rng: &mut SampleRng,
+    ) {
+        if let Some(region) = self.draw(width, height, rng) {
+            self.erase(sample, [width, height], layout, region, rng);
+        }
+    }
+
     /// Overwrites `region` of `sample`, `[3, height, width]` in `layout`.
     ///
     /// # Panics

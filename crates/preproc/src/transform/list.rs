@@ -88,28 +88,7 @@ impl ImageTransform {
 
     /// The transform of images alone; `None` for `decode`, and for `to_tensor` and what follows it.
     pub fn image(&self) -> Option<&dyn Transform<Pixels>> {
-        // One arm for each: a `dyn Step` is no `dyn Transform`.
-        Some(match self {
-            Self::Decode | Self::ToTensor(_) | Self::Normalize(_) | Self::RandomErasing(_) => {
-                return None;
-            }
-            Self::Resize(step) => step,
-            Self::Crop(step) => step,
-            Self::RandomResizedCrop(step) => step,
-            Self::CenterCrop(step) => step,
-            Self::Pad(step) => step,
-            Self::HorizontalFlip(step) => step,
-            Self::VerticalFlip(step) => step,
-            Self::RandomRotation(step) => step,
-            Self::ColorJitter(step) => step,
-            Self::Grayscale(step) => step,
-            Self::RandomGrayscale(step) => step,
-            Self::GaussianBlur(step) => step,
-            Self::RandAugment(step) => step,
-            Self::AutoAugment(step) => step,
-            Self::TrivialAugmentWide(step) => step,
-            Self::Custom(step) => step,
-        })
+        self.step().map(|step| step as &dyn Transform<Pixels>)
     }
 
     /// The transform of images that it is; `None` for what comes before there are pixels

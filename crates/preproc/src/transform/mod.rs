@@ -27,6 +27,9 @@ mod values;
 
 use std::fmt::Debug;
 
+use tch::Tensor;
+
+use crate::cache::ShapeCache;
 use crate::resample::Resizer;
 use crate::view::View;
 use crate::{ComposeError, Pixels, SampleRng, TransformError};
@@ -96,6 +99,8 @@ pub struct Scratch {
     pub(crate) weights: Vec<f32>,
     /// A row of weighed pixels.
     pub(crate) line: Vec<f32>,
+    /// What tensors of a shape are normalised with: mean and standard deviation.
+    pub(crate) constants: ShapeCache<[Tensor; 2]>,
 }
 
 /// What a known transform of a list is asked before any image.
@@ -112,7 +117,7 @@ pub trait Parameters: Debug {
 
 /// A known transform of images: it works on a view of an image, so that what needs no pixels, such as a
 /// crop or a mirroring, can be put off until more is known.
-pub trait Step: Parameters + Send + Sync {
+pub trait Step: Parameters + Transform<Pixels> {
     /// Transforms what is seen.
     fn run(&self, image: &mut View<'_>, rng: &mut SampleRng) -> Result<(), TransformError>;
 

@@ -3,6 +3,8 @@
 use tch::{Kind, Tensor};
 
 use super::{Scratch, Transform};
+use crate::benchmark::Sample;
+use crate::cache::ShapeKey;
 use crate::{Region, SampleRng, TransformError};
 
 /// A closure on tensors with a name: see [`from_fn`].
@@ -105,7 +107,7 @@ pub struct TokenizeAndPad {
 }
 
 impl TensorTransform {
-    fn of(&self, x: &Tensor) -> Result<Tensor, TransformError> {
+    fn of(&self, x: &Tensor, scratch: &Scratch) -> Result<Tensor, TransformError> {
         Ok(match self {
             Self::Cast(kind) => x.f_to_kind(*kind)?,
             Self::Normalize { mean, std } => {
@@ -120,7 +122,18 @@ impl TensorTransform {
                         .f_to_device(x.device())?
                         .f_view([-1, 1, 1])
                 };
-                x.f_sub(&column(mean)?)?.f_div(&column(std)?)?
+                let key = ShapeKey::of(self, &x);
+                let share = |[mean, std]: &[Tensor; 2]| [mean.shallow_clone(), std.shallow_clone()];
+                let [mean, std] = match scratch.constants.get(&key, share) {
+                    Some(kept) => kept,
+                    None => {
+                        let made = [column(mean)?, column(std)?];
+                        let bytes = made.iter().map(Sample::bytes).sum();
+                        scratch.constants.insert(key, share(&made), bytes);
+                        made
+                    }
+                };
+                x.f_sub(&mean)?.f_div(&std)?
             }
             Self::Resize(size) => {
                 let dim = x.dim();
@@ -206,9 +219,9 @@ impl Transform<Tensor> for TensorTransform {
         &self,
         tensor: &mut Tensor,
         _: &mut SampleRng,
-        _: &mut Scratch,
+        scratch: &mut Scratch,
     ) -> Result<(), TransformError> {
-        *tensor = self.of(tensor)?;
+        *tensor = self.of(tensor, scratch)?;
         Ok(())
     }
 }
