@@ -9,3 +9,4 @@ mod apply;
 mod misbehaving;
 mod own_sweep;
 mod past;
+mod said;

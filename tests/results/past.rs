@@ -72,7 +72,7 @@ fn a_sweep_is_explained_and_listed_and_what_changed_since_is_said() {
     assert!(history["unreadable"][0]["reason"].as_str().unwrap().contains("damaged"));
     other["schema"] = "tuner-sweep-1".into();
     fs::write(out.join("summary.json"), other.to_string()).unwrap();
-    assert_refused(&run(here, &["explain", settings]), &["`tuner-sweep-1`", "`tuner-sweep-2`"]);
+    assert_refused(&run(here, &["explain", settings]), &["`tuner-sweep-1`", "`tuner-sweep-3`"]);
     fs::remove_file(out.join("summary.json")).unwrap();
     assert_refused(&run(here, &["explain", settings]), &["summary.json", "hint:"]);
     assert!(stdout(&run(here, &["history"])).contains("--resume"));

@@ -29,6 +29,7 @@ pub mod profile;
 mod residency;
 pub mod show_batch;
 pub mod sweep;
+mod table;
 mod tensors;
 
 pub use config::Config;

@@ -11,7 +11,6 @@ use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
 
 use crate::TunerError;
-use crate::sweep::cell::LimitingStage;
 
 /// How often memory is sampled.
 pub(crate) const SAMPLING: Duration = Duration::from_millis(20);
@@ -56,6 +55,21 @@ pub struct Figures {
     pub stages: StageTimes,
     /// What limited, by attribution; absent where that was not asked for or too little happened.
     pub limit: Option<LimitingStage>,
+}
+
+/// What limits a run, by [`profiler::attribution`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LimitingStage {
+    /// Such as `decode`.
+    pub stage: String,
+    /// Share of the program's time that would be saved if it took none, 0 to 1.
+    pub potential: f64,
+    /// 95% bootstrap interval of that over stretches of this run; absent with too few batches.
+    pub interval: Option<[f64; 2]>,
+    /// What would limit then.
+    pub next_limiter: String,
+    /// All of it in words.
+    pub sentence: String,
 }
 
 /// For how long to measure.

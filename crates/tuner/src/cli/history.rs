@@ -9,7 +9,7 @@ use profiler::report::human::{moment, number};
 use super::{print, print_json};
 use crate::TunerError;
 use crate::history::{self, History};
-use crate::sweep::report::markdown_table;
+use crate::table;
 
 /// The arguments of `tuner history`.
 #[derive(Debug, Args)]
@@ -53,7 +53,7 @@ fn show(history: &History, folder: &std::path::Path) -> String {
                 sweep.machine.clone(),
             ]
         });
-        let _ = writeln!(text, "{}", markdown_table(&header, rows));
+        let _ = writeln!(text, "{}", table::markdown(header, rows));
     }
     for sweep in &history.unreadable {
         let _ = writeln!(text, "{}: {}", sweep.path.display(), sweep.reason);

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use preproc::benchmark::{Bound, ExecutionTime, Measured, PreprocessingProfile, seconds};
 
 use super::{PreprocReport, StepFindings};
-use crate::sweep::report::markdown_table;
+use crate::table;
 
 /// The tables, what one worker can reach, and what could be gained.
 pub fn terminal(report: &PreprocReport) -> String {
@@ -151,7 +151,7 @@ fn rows(report: &PreprocReport) -> comfy_table::Table {
         "memory",
         "CPU",
     ];
-    markdown_table(&header, report.rows.iter().map(row))
+    table::markdown(header, report.rows.iter().map(row))
 }
 
 fn row(row: &PreprocessingProfile) -> [String; 10] {
@@ -190,7 +190,7 @@ fn findings(report: &PreprocReport) -> comfy_table::Table {
         "1 thread",
         "all cores",
     ];
-    markdown_table(&header, report.transforms.iter().map(finding))
+    table::markdown(header, report.transforms.iter().map(finding))
 }
 
 fn finding(step: &StepFindings) -> [String; 9] {
@@ -243,5 +243,5 @@ fn cache(report: &PreprocReport) -> Option<comfy_table::Table> {
             median(&cache.hit),
         ])
     });
-    Some(markdown_table(&header, rows))
+    Some(table::markdown(header, rows))
 }

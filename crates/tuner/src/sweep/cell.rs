@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::estimate::Estimate;
 use super::grid::Cell;
 use super::journal::{Phase, Status, TrialRecord};
+use super::limit::{Limit, limiting_stage};
 use super::objective::{Objective, Weights};
 use super::score::ScoreTerms;
 
@@ -55,8 +56,8 @@ pub struct CellSummary {
     pub cpu_percent: Estimate,
     /// Samples a second by the lowest ceiling; absent without ceilings.
     pub ceiling_share: Option<f64>,
-    /// What limits it, by attribution: of its runs the one with the median rate.
-    pub limit: Option<LimitingStage>,
+    /// What limits it, by attribution of its runs; absent where none of them could tell.
+    pub limit: Option<Limit>,
     /// Documented bottlenecks, each with the number of runs in which it was found.
     pub bottlenecks: BTreeMap<DataLoadingBottleneck, usize>,
     /// Terms of the documented score, each the median of the runs'.
@@ -65,21 +66,6 @@ pub struct CellSummary {
     pub stages: StageTimes,
     /// Length of the measurements, summed over the runs.
     pub wall_s: f64,
-}
-
-/// What limits a run, by [`profiler::attribution`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LimitingStage {
-    /// Such as `decode`.
-    pub stage: String,
-    /// Share of the program's time that would be gained if it were free.
-    pub potential: f64,
-    /// 95% bootstrap interval of that; absent with too few batches.
-    pub interval: Option<[f64; 2]>,
-    /// What would limit then.
-    pub next_limiter: String,
-    /// All of it in words.
-    pub sentence: String,
 }
 
 /// The runs of the sweep itself, those to confirm it left out; of each the latest record.
@@ -128,6 +114,15 @@ pub fn cells(
         estimates(&|run| Some(run.rss_peak_bytes?.saturating_sub(run.rss_base_bytes?) as f64));
     let gpu_mean_bytes = estimates(&|run| bytes(run.gpu_mean_bytes));
     let cpu_percent = estimates(&|run| run.cpu_percent);
+    // Of each setting, that of the stage which most of its runs name.
+    let named: BTreeMap<usize, &str> = by_cell
+        .iter()
+        .filter_map(|(cell, records)| Some((*cell, limiting_stage(records)?)))
+        .collect();
+    let potential = estimates(&|run| {
+        let limit = run.limit.as_ref()?;
+        (named.get(&run.cell) == Some(&limit.stage.as_str())).then_some(limit.potential)
+    });
     let summary = |(place, (cell, records)): (usize, &(usize, Vec<&TrialRecord>))| {
         let runs: Vec<&TrialRecord> =
             records.iter().copied().filter(|record| record.status == Status::Ok).collect();
@@ -143,9 +138,6 @@ pub fn cells(
         let mut stages = StageTimes::default();
         runs.iter().filter_map(|run| run.stages).for_each(|times| stages += times);
         let rate = samples_per_s[place]?;
-        let nearest =
-            |run: &&&TrialRecord| (run.samples_per_s.unwrap_or(f64::INFINITY) - rate.median).abs();
-        let middle = runs.iter().min_by(|a, b| nearest(a).total_cmp(&nearest(b)));
         Some(CellSummary {
             cell: first.setting(),
             in_grid: *cell < grid,
@@ -166,7 +158,7 @@ pub fn cells(
             gpu_mean_bytes: gpu_mean_bytes[place],
             cpu_percent: cpu_percent[place]?,
             ceiling_share: ceiling.map(|ceiling| rate.median / ceiling),
-            limit: middle.and_then(|run| run.limit.clone()),
+            limit: Limit::of(&runs, potential[place]),
             score_terms: ScoreTerms {
                 batches: term(&|terms| Some(terms.batches))?,
                 memory: term(&|terms| Some(terms.memory))?,

@@ -7,6 +7,7 @@ use comfy_table::Table;
 use crossbeam::channel::Receiver;
 use loader::Settings;
 use loader::error::Report;
+use profiler::report::human::mb;
 use serde::Serialize;
 
 use super::ceiling::{Ceiling, Ceilings};
@@ -14,12 +15,11 @@ use super::grid::{Cell, Cells};
 use super::memory::{limit_bytes, sample_bytes};
 use super::model::Prior;
 use super::objective::Objective;
-use super::report::{markdown_table, mebibytes};
 use super::run::{check_batch_sizes, default_cell};
 use super::strategy::{Strategy, Task};
 use super::trial::{self, Job, TrialFailure, TrialSpec};
 use crate::measure::{LEAST_BATCHES, least_warmup_s, warmup_batches};
-use crate::{Config, TunerError, dataset};
+use crate::{Config, TunerError, dataset, table};
 
 /// The plan of a sweep. Predictions are from what is measured before the trials of a sweep, which a dry
 /// run measures too, in seconds; it writes nothing.
@@ -161,7 +161,7 @@ pub fn text(plan: &DryRun) -> String {
     let minutes =
         |seconds: f64| format!("{:.0} min {:.0} s", (seconds / 60.0).floor(), seconds % 60.0);
     let [short, long] = plan.predicted_s;
-    let mut text = format!("{}\n\n", table(&plan.settings));
+    let mut text = format!("{}\n\n", settings_table(&plan.settings));
     let _ = writeln!(
         text,
         "{} samples; strategy `{}`, objective `{}`: {least} to {most} processes, about {} to {}{}.",
@@ -178,13 +178,13 @@ pub fn text(plan: &DryRun) -> String {
     let _ = writeln!(
         text,
         "A process may take {}; {skipped} of {} settings would be skipped for that.",
-        mebibytes(plan.memory_limit_bytes as f64),
+        mb(plan.memory_limit_bytes as f64),
         plan.settings.len()
     );
     text + "Nothing was written.\n"
 }
 
-fn table(settings: &[PlannedSetting]) -> Table {
+fn settings_table(settings: &[PlannedSetting]) -> Table {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "n/a".to_owned());
     let rows = settings.iter().map(|setting| {
         let Cell { batch_size, num_workers, prefetch_depth } = setting.cell;
@@ -198,12 +198,12 @@ fn table(settings: &[PlannedSetting]) -> Table {
             num_workers.to_string(),
             if num_workers == 0 { "-".to_owned() } else { prefetch_depth.to_string() },
             or_none(setting.predicted_samples_per_s.map(|rate| format!("{rate:.0}"))),
-            mebibytes(setting.predicted_bytes as f64),
+            mb(setting.predicted_bytes as f64),
             or_none(setting.predicted_s.map(|seconds| format!("{seconds:.1} s"))),
             note,
         ]
     });
     let header =
         ["batch", "workers", "depth", "samples/s at most", "memory", "one process", "note"];
-    markdown_table(&header, rows)
+    table::markdown(header, rows)
 }

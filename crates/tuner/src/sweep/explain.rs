@@ -1,114 +1,14 @@
-//! What was measured, in words: what limits a setting, and why it is preferred to another.
+//! What was measured, in words: why a setting is preferred to another, and what makes that doubtful.
+
+use profiler::report::human::duration;
 
 use super::cell::CellSummary;
 use super::grid::Cell;
+use super::limit;
 use super::objective::{Objective, preferred_for};
 use super::score::ScoreTerms;
 use super::summary::Summary;
 use crate::TunerError;
-
-/// CPU use in percent from which the cores count as all busy.
-const BUSY_PERCENT: f64 = 90.0;
-/// Share of the workers' time that may pass waiting before it counts.
-const WAITING_SHARE: f64 = 0.2;
-
-/// What limits a setting.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Limit {
-    /// The stage that takes most of the work: `read`, `decode`, `transform`, `write`, `other`.
-    pub stage: &'static str,
-    /// Its share of the work on samples, 0 to 1.
-    pub share: f64,
-    /// In words.
-    pub cause: String,
-    /// What would help, or would not.
-    pub help: String,
-}
-
-impl Limit {
-    /// Both in one sentence.
-    pub fn sentence(&self) -> String {
-        format!("{}: {}", self.cause, self.help)
-    }
-}
-
-/// Of the time that threads compute, the share they must get a core for; below, others take it.
-const CONTENDED_SHARE: f64 = 0.75;
-
-/// What limits the setting of `summary`, on a machine with `usable_cores`.
-pub fn limit(summary: &CellSummary, usable_cores: f64) -> Limit {
-    let times = &summary.stages;
-    let busy = times.busy_s().max(f64::MIN_POSITIVE);
-    let stages = [
-        ("read", times.read_s),
-        ("decode", times.decode_s),
-        ("transform", times.transform_s),
-        ("write", times.write_s),
-        ("other", times.other_s),
-    ];
-    let largest = stages.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
-    let (stage, share) = largest.map_or(("other", 0.0), |(stage, time)| (stage, time / busy));
-    let percent = format!("{:.0}%", 100.0 * share);
-    let cpu = summary.cpu_percent.median;
-    let waiting = times.wait_room_s / (busy + times.wait_room_s);
-    // Reading may wait for a disk; the other stages compute.
-    let computing = busy - times.read_s;
-    let got = cpu / 100.0 * usable_cores * summary.wall_s;
-    let idle = 100.0 - cpu;
-    let (cause, help) = if cpu < BUSY_PERCENT && got < CONTENDED_SHARE * computing {
-        (
-            format!(
-                "other programs use the cores, and the loader's threads got {:.0}% of the time they \
-                 would have computed (`{stage}` takes {percent} of it)",
-                100.0 * got / computing
-            ),
-            "measure again on an idle machine".to_owned(),
-        )
-    } else if cpu >= BUSY_PERCENT {
-        (
-            format!("the cores are busy ({cpu:.0}%), and `{stage}` takes {percent} of their work"),
-            format!("more workers cannot help, a cheaper `{stage}` or more cores would"),
-        )
-    } else if summary.cell.num_workers == 0 {
-        (
-            format!(
-                "one thread does all the work, `{stage}` {percent} of it, and leaves {idle:.0}% of \
-                 the cores' time"
-            ),
-            "workers would use what other programs leave of that".to_owned(),
-        )
-    } else if waiting >= WAITING_SHARE {
-        (
-            format!("workers wait for room {:.0}% of their time", 100.0 * waiting),
-            "a greater prefetch depth would keep them busy".to_owned(),
-        )
-    } else if stage == "read" {
-        (
-            format!(
-                "`read` takes {percent} of the workers' time while the cores are not busy \
-                 ({cpu:.0}%), so that storage limits"
-            ),
-            "more workers would wait for more files at once".to_owned(),
-        )
-    } else if summary.cell.num_workers as f64 >= usable_cores {
-        (
-            format!(
-                "there is a worker for each core, and `{stage}` takes {percent} of their work, \
-                 leaving {idle:.0}% of the cores' time, which is free or other programs'"
-            ),
-            format!("more workers cannot help, a cheaper `{stage}` or more cores would"),
-        )
-    } else {
-        (
-            format!(
-                "the workers are busy, with `{stage}` {percent} of the time, and leave {idle:.0}% of \
-                 the cores' time"
-            ),
-            "more workers would use what other programs leave of that".to_owned(),
-        )
-    };
-    Limit { stage, share, cause, help }
-}
 
 /// Why `winner` is recommended although another setting is better under the objective, if one is.
 pub fn equal_to_leader(winner: &CellSummary, summary: &Summary) -> Option<String> {
@@ -188,6 +88,8 @@ pub fn why_not_fastest(
 pub fn warnings(summary: &Summary) -> Result<Vec<String>, TunerError> {
     let winner = summary.winner()?;
     let mut warnings: Vec<String> = rivals_that_failed(summary).into_iter().collect();
+    warnings.extend(limit::hungry(winner, summary));
+    warnings.extend(limit::others(winner, summary));
     if winner.failed > 0 {
         let trials = if winner.failed == 1 { "trial" } else { "trials" };
         warnings.push(format!("{} {trials} of it failed too, as of every setting", winner.failed));
@@ -204,7 +106,8 @@ pub fn warnings(summary: &Summary) -> Result<Vec<String>, TunerError> {
 /// If the summary does not hold the recommended setting or the fastest.
 pub fn notes(summary: &Summary) -> Result<Vec<String>, TunerError> {
     let (winner, fastest) = (summary.winner()?, summary.find(summary.fastest)?);
-    let mut notes: Vec<String> = equal_to_leader(winner, summary).into_iter().collect();
+    let mut notes: Vec<String> = for_each_batch_size(summary).into_iter().collect();
+    notes.extend(equal_to_leader(winner, summary));
     if fastest.cell != winner.cell {
         let rate = fastest.samples_per_s.median;
         let reason = why_not_fastest(fastest, winner, summary).map(|reason| format!("; {reason}"));
@@ -215,6 +118,22 @@ pub fn notes(summary: &Summary) -> Result<Vec<String>, TunerError> {
         ));
     }
     Ok(notes)
+}
+
+/// What to use for each batch size, where the consumer takes as long for a batch whatever its size: of
+/// several sizes the smallest is then the easiest to feed, which says nothing of training.
+fn for_each_batch_size(summary: &Summary) -> Option<String> {
+    let step_s = summary.method.consumer.step_s()?;
+    let best: Vec<String> =
+        summary.by_batch_size.iter().map(|choice| choice.winner.to_string()).collect();
+    (best.len() > 1).then(|| {
+        format!(
+            "the training loop takes {} for a batch, however many samples it has; so choose the batch size \
+             for the training, and for each the best is: {}",
+            duration(step_s),
+            best.join("; ")
+        )
+    })
 }
 
 /// That settings failed that could have won, if some did.
@@ -267,6 +186,7 @@ pub(in crate::sweep) mod tests {
             },
             "ceilings": [], "failed": [], "could_have_won": [], "by_batch_size": [], "pareto": [],
             "recommended": choice.winner,
+            "default": cell(2, 2, 0.0).cell,
             "fastest": cells[0].cell,
             "objectives": [choice],
             "cells": cells,
@@ -305,6 +225,25 @@ pub(in crate::sweep) mod tests {
              give more"
         );
         assert_eq!(reason(&same), "its score is 57.0 lower, most of it for memory");
+    }
+
+    #[test]
+    fn where_a_step_takes_as_long_for_any_batch_each_batch_size_has_its_answer() {
+        let mut summary = summary(vec![
+            with_batches(32, [200.0, 0.0], 640.0),
+            with_batches(64, [100.0, 0.0], 640.0),
+        ]);
+        let cells = summary.cells.clone();
+        summary.by_batch_size =
+            super::super::objective::by_batch_size(Objective::Documented, &cells);
+        assert_eq!(for_each_batch_size(&summary), None);
+        summary.method.consumer = crate::consumer::Consumer::StepMs(40.0);
+        let said = notes(&summary).unwrap().remove(0);
+        assert!(said.contains("40.0 ms") || said.contains("40 ms"), "{said}");
+        assert!(
+            said.contains("batch size 32, 1 worker") && said.contains("batch size 64"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -9,72 +9,105 @@ use super::journal::{Phase, Status, TrialRecord};
 use super::summary::Summary;
 use crate::{TunerError, files};
 
-/// Columns of `cells.csv`.
-pub const CELLS: [&str; 40] = [
-    "rank",
-    "batch_size",
-    "num_workers",
-    "prefetch_depth",
-    "pin_memory",
-    "in_grid",
-    "recommended",
-    "pareto",
-    "trials",
-    "failed",
-    "samples_per_s",
-    "samples_per_s_low",
-    "samples_per_s_high",
-    "batches_per_s",
-    "score",
-    "score_low",
-    "score_high",
-    "custom_score",
-    "first_batch_s",
-    "first_batch_s_low",
-    "first_batch_s_high",
-    "wait_share",
-    "rss_mean_bytes",
-    "rss_peak_bytes",
-    "above_base_bytes",
-    "predicted_above_base_bytes",
-    "gpu_mean_bytes",
-    "cpu_percent",
-    "ceiling_share",
-    "limit",
-    "limit_potential",
-    "wall_s",
-    "read_s",
-    "decode_s",
-    "transform_s",
-    "write_s",
-    "other_s",
-    "wait_room_s",
-    "wait_batch_s",
-    "consume_s",
+/// A line of `cells.csv`.
+struct Ranked<'a> {
+    rank: usize,
+    cell: &'a CellSummary,
+    summary: &'a Summary,
+}
+
+/// A column of `cells.csv`: its name, and what it says of a line.
+type CellColumn = (&'static str, fn(&Ranked<'_>) -> String);
+/// Of `trials.csv` likewise.
+type TrialColumn = (&'static str, fn(&TrialRecord) -> String);
+
+const CELLS: &[CellColumn] = &[
+    ("rank", |it| it.rank.to_string()),
+    ("batch_size", |it| it.cell.cell.batch_size.to_string()),
+    ("num_workers", |it| it.cell.cell.num_workers.to_string()),
+    ("prefetch_depth", |it| it.cell.cell.prefetch_depth.to_string()),
+    ("pin_memory", |it| it.cell.pin_memory.to_string()),
+    ("in_grid", |it| it.cell.in_grid.to_string()),
+    ("recommended", |it| (it.cell.cell == it.summary.recommended).to_string()),
+    ("pareto", |it| it.summary.pareto.contains(&it.cell.cell).to_string()),
+    ("trials", |it| it.cell.trials.to_string()),
+    ("failed", |it| it.cell.failed.to_string()),
+    ("samples_per_s", |it| it.cell.samples_per_s.median.to_string()),
+    ("samples_per_s_low", |it| low(Some(&it.cell.samples_per_s))),
+    ("samples_per_s_high", |it| high(Some(&it.cell.samples_per_s))),
+    ("batches_per_s", |it| it.cell.batches_per_s.median.to_string()),
+    ("score", |it| it.cell.score.median.to_string()),
+    ("score_low", |it| low(Some(&it.cell.score))),
+    ("score_high", |it| high(Some(&it.cell.score))),
+    ("custom_score", |it| known(it.cell.custom_score.map(|it| it.median))),
+    ("first_batch_s", |it| it.cell.first_batch_s.median.to_string()),
+    ("first_batch_s_low", |it| low(Some(&it.cell.first_batch_s))),
+    ("first_batch_s_high", |it| high(Some(&it.cell.first_batch_s))),
+    ("wait_share", |it| known(it.cell.wait_share.map(|it| it.median))),
+    ("wait_share_low", |it| low(it.cell.wait_share.as_ref())),
+    ("wait_share_high", |it| high(it.cell.wait_share.as_ref())),
+    ("rss_mean_bytes", |it| it.cell.rss_mean_bytes.median.to_string()),
+    ("rss_peak_bytes", |it| it.cell.rss_peak_bytes.median.to_string()),
+    ("above_base_bytes", |it| it.cell.above_base_bytes.median.to_string()),
+    ("predicted_above_base_bytes", |it| known(it.cell.predicted_above_base_bytes)),
+    ("gpu_mean_bytes", |it| known(it.cell.gpu_mean_bytes.map(|it| it.median))),
+    ("cpu_percent", |it| it.cell.cpu_percent.median.to_string()),
+    ("ceiling_share", |it| known(it.cell.ceiling_share)),
+    ("limit", |it| known(it.cell.limit.as_ref().map(|limit| &limit.stage))),
+    ("limit_potential", |it| known(potential(it.cell).map(|it| it.median))),
+    ("limit_potential_low", |it| low(potential(it.cell))),
+    ("limit_potential_high", |it| high(potential(it.cell))),
+    ("wall_s", |it| it.cell.wall_s.to_string()),
+    ("read_s", |it| it.cell.stages.read_s.to_string()),
+    ("decode_s", |it| it.cell.stages.decode_s.to_string()),
+    ("transform_s", |it| it.cell.stages.transform_s.to_string()),
+    ("write_s", |it| it.cell.stages.write_s.to_string()),
+    ("other_s", |it| it.cell.stages.other_s.to_string()),
+    ("transfer_s", |it| it.cell.stages.transfer_s.to_string()),
+    ("normalize_s", |it| it.cell.stages.normalize_s.to_string()),
+    ("batch_transform_s", |it| it.cell.stages.batch_transform_s.to_string()),
+    ("wait_room_s", |it| it.cell.stages.wait_room_s.to_string()),
+    ("wait_batch_s", |it| it.cell.stages.wait_batch_s.to_string()),
+    ("consume_s", |it| it.cell.stages.consume_s.to_string()),
 ];
 
-/// Columns of `trials.csv`.
-pub const TRIALS: [&str; 20] = [
-    "phase",
-    "block",
-    "batch_size",
-    "num_workers",
-    "prefetch_depth",
-    "status",
-    "error",
-    "samples_per_s",
-    "batches_per_s",
-    "first_batch_s",
-    "wait_share",
-    "score",
-    "rss_mean_bytes",
-    "rss_peak_bytes",
-    "predicted_above_base_bytes",
-    "gpu_mean_bytes",
-    "cpu_percent",
-    "warmup_s",
-    "wall_s",
-    "duration_s",
+const TRIALS: &[TrialColumn] = &[
+    ("phase", |it| {
+        let phase = match it.phase {
+            Phase::Sweep => "sweep",
+            Phase::Confirm => "confirm",
+        };
+        phase.to_owned()
+    }),
+    ("block", |it| it.repeat.to_string()),
+    ("batch_size", |it| it.batch_size.to_string()),
+    ("num_workers", |it| it.num_workers.to_string()),
+    ("prefetch_depth", |it| it.prefetch_depth.to_string()),
+    ("status", |it| {
+        let status = match it.status {
+            Status::Ok => "ok",
+            Status::Failed => "failed",
+            Status::Skipped => "skipped",
+        };
+        status.to_owned()
+    }),
+    ("error", |it| known(it.error.as_ref())),
+    ("samples_per_s", |it| known(it.samples_per_s)),
+    ("batches_per_s", |it| known(it.batches_per_s)),
+    ("first_batch_s", |it| known(it.first_batch_s)),
+    ("wait_share", |it| known(it.wait_share)),
+    ("score", |it| known(it.score)),
+    ("rss_base_bytes", |it| known(it.rss_base_bytes)),
+    ("rss_mean_bytes", |it| known(it.rss_mean_bytes)),
+    ("rss_peak_bytes", |it| known(it.rss_peak_bytes)),
+    ("predicted_above_base_bytes", |it| known(it.predicted_above_base_bytes)),
+    ("gpu_mean_bytes", |it| known(it.gpu_mean_bytes)),
+    ("cpu_percent", |it| known(it.cpu_percent)),
+    ("limit", |it| known(it.limit.as_ref().map(|limit| &limit.stage))),
+    ("steady", |it| known(it.steady)),
+    ("warmup_s", |it| known(it.warmup_s)),
+    ("wall_s", |it| known(it.wall_s)),
+    ("duration_s", |it| known(it.duration_s)),
 ];
 
 /// Writes both to `folder`; of each run the latest of `records`.
@@ -82,21 +115,27 @@ pub const TRIALS: [&str; 20] = [
 /// # Errors
 /// If a file cannot be written.
 pub fn write(summary: &Summary, records: &[&TrialRecord], folder: &Path) -> Result<(), TunerError> {
-    let rows = summary.cells.iter().enumerate().map(|(at, cell)| cell_row(at + 1, cell, summary));
-    write_table(&folder.join("cells.csv"), &CELLS, rows)?;
-    write_table(&folder.join("trials.csv"), &TRIALS, records.iter().map(|run| trial_row(run)))
+    let cells = summary.cells.iter().enumerate().map(|(at, cell)| {
+        let it = Ranked { rank: at + 1, cell, summary };
+        CELLS.iter().map(|(_, say)| say(&it)).collect()
+    });
+    let cells = table(CELLS.iter().map(|(name, _)| *name), cells);
+    files::write(&folder.join("cells.csv"), cells.as_bytes())?;
+    let trials = records.iter().map(|it| TRIALS.iter().map(|(_, say)| say(it)).collect());
+    let trials = table(TRIALS.iter().map(|(name, _)| *name), trials);
+    files::write(&folder.join("trials.csv"), trials.as_bytes())
 }
 
-fn write_table<const N: usize>(
-    path: &Path,
-    head: &[&str; N],
-    rows: impl Iterator<Item = [String; N]>,
-) -> Result<(), TunerError> {
-    let mut text = head.join(",") + "\n";
+fn table<'a>(
+    head: impl Iterator<Item = &'a str>,
+    rows: impl Iterator<Item = Vec<String>>,
+) -> String {
+    let mut text = head.collect::<Vec<_>>().join(",") + "\n";
     for row in rows {
-        text += &(row.map(quoted).join(",") + "\n");
+        let fields: Vec<String> = row.into_iter().map(quoted).collect();
+        text += &(fields.join(",") + "\n");
     }
-    files::write(path, text.as_bytes())
+    text
 }
 
 /// As RFC 4180 has it: in quotes where it needs them, and quotes in it doubled.
@@ -107,86 +146,16 @@ fn quoted(field: String) -> String {
     }
 }
 
-fn cell_row(rank: usize, cell: &CellSummary, summary: &Summary) -> [String; 40] {
-    let low = |it: &Estimate| known(it.interval.map(|[low, _]| low));
-    let high = |it: &Estimate| known(it.interval.map(|[_, high]| high));
-    let stages = &cell.stages;
-    [
-        rank.to_string(),
-        cell.cell.batch_size.to_string(),
-        cell.cell.num_workers.to_string(),
-        cell.cell.prefetch_depth.to_string(),
-        cell.pin_memory.to_string(),
-        cell.in_grid.to_string(),
-        (cell.cell == summary.recommended).to_string(),
-        summary.pareto.contains(&cell.cell).to_string(),
-        cell.trials.to_string(),
-        cell.failed.to_string(),
-        cell.samples_per_s.median.to_string(),
-        low(&cell.samples_per_s),
-        high(&cell.samples_per_s),
-        cell.batches_per_s.median.to_string(),
-        cell.score.median.to_string(),
-        low(&cell.score),
-        high(&cell.score),
-        known(cell.custom_score.map(|it| it.median)),
-        cell.first_batch_s.median.to_string(),
-        low(&cell.first_batch_s),
-        high(&cell.first_batch_s),
-        known(cell.wait_share.map(|it| it.median)),
-        cell.rss_mean_bytes.median.to_string(),
-        cell.rss_peak_bytes.median.to_string(),
-        cell.above_base_bytes.median.to_string(),
-        known(cell.predicted_above_base_bytes),
-        known(cell.gpu_mean_bytes.map(|it| it.median)),
-        cell.cpu_percent.median.to_string(),
-        known(cell.ceiling_share),
-        known(cell.limit.as_ref().map(|limit| &limit.stage)),
-        known(cell.limit.as_ref().map(|limit| limit.potential)),
-        cell.wall_s.to_string(),
-        stages.read_s.to_string(),
-        stages.decode_s.to_string(),
-        stages.transform_s.to_string(),
-        stages.write_s.to_string(),
-        stages.other_s.to_string(),
-        stages.wait_room_s.to_string(),
-        stages.wait_batch_s.to_string(),
-        stages.consume_s.to_string(),
-    ]
+fn potential(cell: &CellSummary) -> Option<&Estimate> {
+    cell.limit.as_ref().map(|limit| &limit.potential)
 }
 
-fn trial_row(run: &TrialRecord) -> [String; 20] {
-    let phase = match run.phase {
-        Phase::Sweep => "sweep",
-        Phase::Confirm => "confirm",
-    };
-    let status = match run.status {
-        Status::Ok => "ok",
-        Status::Failed => "failed",
-        Status::Skipped => "skipped",
-    };
-    [
-        phase.to_owned(),
-        run.repeat.to_string(),
-        run.batch_size.to_string(),
-        run.num_workers.to_string(),
-        run.prefetch_depth.to_string(),
-        status.to_owned(),
-        known(run.error.as_ref()),
-        known(run.samples_per_s),
-        known(run.batches_per_s),
-        known(run.first_batch_s),
-        known(run.wait_share),
-        known(run.score),
-        known(run.rss_mean_bytes),
-        known(run.rss_peak_bytes),
-        known(run.predicted_above_base_bytes),
-        known(run.gpu_mean_bytes),
-        known(run.cpu_percent),
-        known(run.warmup_s),
-        known(run.wall_s),
-        known(run.duration_s),
-    ]
+fn low(estimate: Option<&Estimate>) -> String {
+    known(estimate.and_then(|it| it.interval).map(|[low, _]| low))
+}
+
+fn high(estimate: Option<&Estimate>) -> String {
+    known(estimate.and_then(|it| it.interval).map(|[_, high]| high))
 }
 
 fn known(value: Option<impl ToString>) -> String {
@@ -204,6 +173,11 @@ mod tests {
     fn every_row_has_a_value_for_every_column_and_errors_stay_whole() {
         let mut of_sweep = summary(vec![cell(1, 1, 100.5), cell(2, 1, 90.0)]);
         of_sweep.cells[1].samples_per_s.interval = None;
+        // Each figure another, so that no two columns can be mistaken for each other.
+        let first = &mut of_sweep.cells[0];
+        first.wait_share = Some(first.samples_per_s);
+        (first.stages.transfer_s, first.stages.normalize_s) = (1.25, 2.5);
+        first.stages.batch_transform_s = 3.75;
         let planned = Planned { phase: Phase::Sweep, repeat: 2, cell: 0 };
         let error = "it said: \"no\",\nthen nothing".to_owned();
         let failed =
@@ -215,10 +189,15 @@ mod tests {
         let table = read("cells.csv");
         let cells: Vec<Vec<&str>> = table.lines().map(|line| line.split(',').collect()).collect();
         let cells = &cells[1..];
-        let column = |name: &str| CELLS.iter().position(|it| *it == name).unwrap();
+        let column = |name: &str| CELLS.iter().position(|(it, _)| *it == name).unwrap();
         assert_eq!(cells.len(), 2);
         assert_eq!(cells[0][column("samples_per_s")], "100.5");
         assert_eq!(cells[0][column("samples_per_s_low")], "95.5");
+        assert_eq!(cells[0][column("wait_share_high")], "105.5");
+        assert_eq!(cells[0][column("transfer_s")], "1.25");
+        assert_eq!(cells[0][column("normalize_s")], "2.5");
+        assert_eq!(cells[0][column("batch_transform_s")], "3.75");
+        assert_eq!(cells[1][column("wait_share")], "");
         assert_eq!(cells[0][column("recommended")], "true");
         assert_eq!(cells[1][column("samples_per_s_high")], "");
         assert_eq!(cells[1][column("gpu_mean_bytes")], "");

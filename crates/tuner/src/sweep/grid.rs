@@ -23,14 +23,17 @@ pub struct Cell {
 
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { batch_size, num_workers, prefetch_depth } = self;
-        match num_workers {
-            0 => write!(f, "batch size {batch_size}, no workers"),
-            1 => write!(f, "batch size {batch_size}, 1 worker, prefetch depth {prefetch_depth}"),
-            _ => write!(
-                f,
-                "batch size {batch_size}, {num_workers} workers, prefetch depth {prefetch_depth}"
-            ),
+        write!(f, "batch size {}, {}", self.batch_size, self.shape())
+    }
+}
+
+impl Cell {
+    /// All but the batch size, in words.
+    pub fn shape(self) -> String {
+        match self.num_workers {
+            0 => "no workers".to_owned(),
+            1 => format!("1 worker, prefetch depth {}", self.prefetch_depth),
+            workers => format!("{workers} workers, prefetch depth {}", self.prefetch_depth),
         }
     }
 }

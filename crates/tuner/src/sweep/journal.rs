@@ -9,12 +9,11 @@ use profiler::rules::DataLoadingBottleneck;
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
 
-use super::cell::LimitingStage;
 use super::grid::{Cell, Planned};
 use super::score::{self, ScoreTerms};
 use super::trial::TrialFailure;
 use crate::TunerError;
-use crate::measure::Figures;
+use crate::measure::{Figures, LimitingStage};
 
 /// Whether a trial gave figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@
 //! all settings alike; its figures are scored by [`score`] and appended to the [`journal`] at once.
 //! [`cell`] takes the runs of a setting together, with intervals ([`estimate`]); [`objective`] says
 //! which is best; [`summary`] holds all that was found; [`recommend`] writes the settings file,
-//! [`report`], [`page`] and [`charts`] say it to people, in the words of [`explain`] and [`closing`];
+//! [`report`], [`page`] and [`charts`] say it to people, in the words of [`explain`], [`limit`] and [`closing`];
 //! [`export`] writes tables of it.
 
 pub mod cache;
@@ -23,8 +23,10 @@ pub mod export;
 pub mod fingerprint;
 pub mod grid;
 pub mod journal;
+pub mod limit;
 mod measure;
 pub mod memory;
+mod method;
 pub mod model;
 pub mod objective;
 pub mod output;
@@ -38,6 +40,8 @@ pub mod score;
 mod search;
 pub mod strategy;
 pub mod summary;
+mod tables;
 pub mod trial;
+pub(crate) mod words;
 
 pub use run::{Finished, Options, run};

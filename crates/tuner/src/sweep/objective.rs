@@ -33,6 +33,12 @@ pub enum Objective {
 /// A consumer that waits a smaller share of its time is fed.
 pub const FED: f64 = 0.05;
 
+/// Whether the consumer is fed with the setting of `cell`, by the median of its runs; never without a
+/// consumer.
+pub fn feeds(cell: &CellSummary) -> bool {
+    cell.wait_share.is_some_and(|wait| wait.median < FED)
+}
+
 impl Objective {
     /// All of them.
     pub const ALL: [Self; 6] = [

@@ -3,17 +3,18 @@
 //! Looks, tables and script are those of the profiler's page ([`profiler::report::page`]).
 
 use askama::Template;
-use profiler::report::human::{self, mb, moment, number, percent};
+use profiler::report::human::{self, mb, moment, percent};
 use profiler::report::page::{self, Cell as Shown, Prose, Table, figure, name, text};
 
 use super::ceiling::Ceiling;
 use super::cell::CellSummary;
-use super::charts::{Chart, sure};
+use super::charts::Chart;
 use super::closing::{Closing, Standing};
 use super::estimate::Estimate;
 use super::explain;
-use super::report::method_lines;
+use super::method;
 use super::summary::Summary;
+use super::words::{hundredths, sure, tenths, whole};
 use crate::TunerError;
 
 #[derive(Template)]
@@ -95,40 +96,42 @@ pub fn html(summary: &Summary) -> Result<String, TunerError> {
         all: all(summary),
         failed: failed.collect(),
         machine: machine(summary),
-        method: method_lines(summary),
+        method: method::lines(summary),
     };
     page.render().map_err(|error| TunerError::Bug(error.to_string()))
 }
 
 fn tiles(summary: &Summary, winner: &CellSummary) -> Vec<Tile> {
-    let range = |it: &Estimate, decimals| match it.interval {
-        Some([low, high]) => format!("{} to {}", number(low, decimals), number(high, decimals)),
+    let range = |interval: Option<[f64; 2]>, write: &dyn Fn(f64) -> String| match interval {
+        Some([low, high]) => format!("{} to {}", write(low), write(high)),
         None => "no interval: too few runs".to_owned(),
     };
     let rate = &winner.samples_per_s;
-    let mut tiles = vec![
-        Tile { name: "Samples/s", value: number(rate.median, 0), about: range(rate, 0) },
-        Tile {
-            name: "Score",
-            value: number(winner.score.median, 1),
-            about: range(&winner.score, 1),
-        },
-    ];
+    let score = &winner.score;
+    let mut tiles = Vec::new();
     let mut tile = |name, value, about: &str| {
         tiles.push(Tile { name, value, about: about.to_owned() });
     };
+    tile("Samples/s", whole(rate.median), &range(rate.interval, &whole));
+    if let Some(wait) = &winner.wait_share {
+        let about = range(wait.interval, &percent);
+        tile(
+            "Waiting for data",
+            percent(wait.median),
+            &format!("{about} of the training loop's time"),
+        );
+    }
+    tile("Score", tenths(score.median), &range(score.interval, &tenths));
     if let Some(headline) = &summary.headline {
-        let about = match headline.interval {
-            Some([low, high]) => format!("{low:.2} to {high:.2} times its samples/s"),
-            None => "times its samples/s".to_owned(),
-        };
-        tile("Beside the default", format!("{:.2}", headline.ratio), &about);
+        let about = range(headline.interval, &hundredths);
+        tile(
+            "Beside the default",
+            hundredths(headline.ratio),
+            &format!("{about} times its samples/s"),
+        );
     }
     if let Some(share) = winner.ceiling_share {
         tile("Of the lowest ceiling", percent(share), "samples/s");
-    }
-    if let Some(wait) = &winner.wait_share {
-        tile("Waiting for data", percent(wait.median), "of the consumer's time");
     }
     tile("First batch", human::duration(winner.first_batch_s.median), "after the start");
     tile("Memory", mb(winner.rss_mean_bytes.median), "resident, mean");
@@ -136,8 +139,8 @@ fn tiles(summary: &Summary, winner: &CellSummary) -> Vec<Tile> {
     tiles
 }
 
-fn with_interval(estimate: Option<&Estimate>, decimals: usize) -> Shown {
-    let known = estimate.map(|it| (it.median, sure(it, decimals)));
+fn with_interval(estimate: Option<&Estimate>, write: impl Fn(f64) -> String) -> Shown {
+    let known = estimate.map(|it| (it.median, sure(it, write)));
     let words = known.as_ref().map_or("n/a", |(_, words)| words);
     Shown { order: Some(known.as_ref().map_or(f64::MIN, |(value, _)| *value)), ..text(words) }
 }
@@ -146,8 +149,8 @@ fn figure_of(value: Option<f64>, write: impl Fn(f64) -> String) -> Shown {
     page::number(value, write)
 }
 
-fn whole(value: usize) -> Shown {
-    page::number(Some(value as f64), |value| number(value, 0))
+fn counted(value: usize) -> Shown {
+    page::number(Some(value as f64), whole)
 }
 
 /// The three numbers of a setting.
@@ -155,11 +158,14 @@ fn setting(summary: &Summary, cell: &CellSummary) -> [Shown; 3] {
     let mark = (cell.cell == summary.recommended).then_some("recommended");
     let depth = (cell.cell.num_workers > 0).then_some(cell.cell.prefetch_depth as f64);
     [
-        Shown { mark, ..whole(cell.cell.batch_size) },
-        whole(cell.cell.num_workers),
-        figure_of(depth, |depth| number(depth, 0)),
+        Shown { mark, ..counted(cell.cell.batch_size) },
+        counted(cell.cell.num_workers),
+        figure_of(depth, whole),
     ]
 }
+
+/// Without a consumer it is left out.
+const WAITING: (&str, &str) = ("Waiting (95%)", "share of the training loop's time without data");
 
 const SETTING: [(&str, &str); 3] =
     [("Batch size", ""), ("Workers", ""), ("Depth", "batches ready or being filled")];
@@ -173,24 +179,26 @@ fn by_batch_size(summary: &Summary) -> Result<Table, TunerError> {
         let cell = summary.find(choice.winner)?;
         let mut row = Vec::from(setting(summary, cell));
         row.extend([
-            with_interval(Some(&cell.samples_per_s), 0),
-            with_interval(Some(&cell.score), 1),
+            with_interval(Some(&cell.samples_per_s), whole),
+            with_interval(Some(&cell.score), tenths),
+            with_interval(cell.wait_share.as_ref(), percent),
             figure_of(Some(cell.rss_mean_bytes.median), mb),
-            whole(choice.equals.len()),
+            counted(choice.equals.len()),
         ]);
         Ok(row)
     });
-    Ok(Table {
+    Ok(page::without_empty(Table {
         title: "Best for each batch size",
         about: "Batch size changes the training; workers and depth do not.",
         head: head(&[
             ("Samples/s (95%)", "median of the runs, with its interval"),
             ("Score (95%)", ""),
+            WAITING,
             ("Memory", "resident, mean"),
             ("Equals", "settings as good for all that can be told, this one among them"),
         ]),
         rows: rows.collect::<Result<_, TunerError>>()?,
-    })
+    }))
 }
 
 fn objectives(summary: &Summary) -> Result<Table, TunerError> {
@@ -199,8 +207,9 @@ fn objectives(summary: &Summary) -> Result<Table, TunerError> {
         let mut row = vec![text(choice.objective.name())];
         row.extend(setting(summary, cell));
         row.extend([
-            with_interval(Some(&cell.samples_per_s), 0),
-            figure_of(Some(cell.score.median), |it| number(it, 1)),
+            with_interval(Some(&cell.samples_per_s), whole),
+            figure_of(Some(cell.score.median), tenths),
+            with_interval(cell.wait_share.as_ref(), percent),
             figure_of(Some(cell.first_batch_s.median), human::duration),
             figure_of(Some(cell.rss_mean_bytes.median), mb),
         ]);
@@ -210,21 +219,22 @@ fn objectives(summary: &Summary) -> Result<Table, TunerError> {
     heads.extend(head(&[
         ("Samples/s (95%)", ""),
         ("Score", ""),
+        WAITING,
         ("First batch", "time to it"),
         ("Memory", "resident, mean"),
     ]));
-    Ok(Table {
+    Ok(page::without_empty(Table {
         title: "The winner under each objective",
         about: "Of settings that cannot be told apart, fewer workers win, then less memory, then \
                 smaller depth.",
         head: heads,
         rows: rows.collect::<Result<_, TunerError>>()?,
-    })
+    }))
 }
 
 fn ceilings(ceilings: &[Ceiling]) -> Table {
     let rows = ceilings.iter().map(|ceiling| {
-        let rate = figure_of(ceiling.samples_per_s, |rate| number(rate, 0));
+        let rate = figure_of(ceiling.samples_per_s, whole);
         vec![text(ceiling.part.name()), rate, text(&ceiling.how)]
     });
     Table {
@@ -240,15 +250,15 @@ fn all(summary: &Summary) -> Table {
         let limit = cell.limit.as_ref();
         let mut row = vec![Shown {
             before: if cell.in_grid { String::new() } else { "not in the grid ".to_owned() },
-            ..whole(at + 1)
+            ..counted(at + 1)
         }];
         row.extend(setting(summary, cell));
         row.extend([
-            with_interval(Some(&cell.score), 1),
-            with_interval(Some(&cell.samples_per_s), 0),
+            with_interval(Some(&cell.score), tenths),
+            with_interval(Some(&cell.samples_per_s), whole),
             figure_of(cell.ceiling_share, percent),
-            with_interval(cell.custom_score.as_ref(), 1),
-            figure_of(cell.wait_share.map(|it| it.median), percent),
+            with_interval(cell.custom_score.as_ref(), tenths),
+            with_interval(cell.wait_share.as_ref(), percent),
             figure_of(Some(cell.first_batch_s.median), human::duration),
             figure_of(Some(cell.rss_mean_bytes.median), mb),
             figure_of(Some(cell.above_base_bytes.median), mb),
@@ -256,9 +266,9 @@ fn all(summary: &Summary) -> Table {
             figure_of(cell.gpu_mean_bytes.map(|it| it.median), mb),
             figure_of(Some(cell.cpu_percent.median / 100.0), percent),
             text(limit.map_or("n/a", |limit| &limit.stage)),
-            figure_of(limit.map(|limit| limit.potential), percent),
-            whole(cell.trials),
-            whole(cell.failed),
+            with_interval(limit.map(|limit| &limit.potential), percent),
+            counted(cell.trials),
+            counted(cell.failed),
         ]);
         row
     });
@@ -268,7 +278,7 @@ fn all(summary: &Summary) -> Table {
         ("Samples/s (95%)", ""),
         ("Ceiling", "share of the lowest ceiling"),
         ("Custom score", "with the weights of the configuration"),
-        ("Waiting", "share of the consumer's time without data"),
+        WAITING,
         ("First batch", "time to it"),
         ("Memory", "resident, mean"),
         ("Peak", "of memory, above what the process held before the loader was built"),
@@ -276,9 +286,9 @@ fn all(summary: &Summary) -> Table {
         ("GPU memory", ""),
         ("CPU", "of the usable cores"),
     ]));
-    heads.push(name("Limit", "the stage that limits, by attribution"));
+    heads.push(name("Limit", "the stage that limits, by attribution of most of its runs"));
     heads.extend([
-        figure("Gain if free", "share of the time that would be saved without that stage"),
+        figure("Without it (95%)", "share of the time that would be saved without that stage"),
         figure("Runs", "with figures"),
         figure("Failed", "runs without"),
     ]);
@@ -300,7 +310,7 @@ fn machine(summary: &Summary) -> Vec<(&'static str, String)> {
         ("GPUs", if machine.gpus.is_empty() { "none".to_owned() } else { machine.gpus.join(", ") }),
         ("libtorch", machine.libtorch.clone()),
         ("Data", data.root.clone()),
-        ("Samples", number(data.samples as f64, 0)),
+        ("Samples", whole(data.samples as f64)),
         ("Stand-in", if data.stand_in { "yes, for real data" } else { "no" }.to_owned()),
         ("Fingerprint", data.fingerprint.clone()),
     ]

@@ -5,6 +5,7 @@ use loader::settings::{BatchSizeSettings, SCHEMA, SettingsFile};
 use toml::{Table, Value};
 
 use super::cell::CellSummary;
+use super::closing::Closing;
 use super::explain;
 use super::grid::Cell;
 use super::summary::Summary;
@@ -35,7 +36,7 @@ pub fn settings_file(config: &Config, summary: &Summary) -> Result<String, Tuner
             ..config.loader.clone()
         },
         by_batch_size: rows.collect(),
-        evidence: evidence(winner, summary),
+        evidence: evidence(winner, summary)?,
         machine: Some(summary.machine.clone()),
         data: Table::try_from(&summary.data).map_err(|e| TunerError::Bug(e.to_string()))?,
         sweep: Table::from_iter([
@@ -62,8 +63,8 @@ pub fn settings_file(config: &Config, summary: &Summary) -> Result<String, Tuner
     ))
 }
 
-fn evidence(winner: &CellSummary, summary: &Summary) -> Table {
-    let limit = explain::limit(winner, summary.machine.usable_cores);
+fn evidence(winner: &CellSummary, summary: &Summary) -> Result<Table, TunerError> {
+    let closing = Closing::of(summary)?;
     let pair = |pair: [f64; 2]| Value::from(pair.map(rounded).to_vec());
     let mut table = Table::from_iter([
         ("objective".to_owned(), Value::from(summary.method.objective.name())),
@@ -73,26 +74,32 @@ fn evidence(winner: &CellSummary, summary: &Summary) -> Table {
         ("rss_mean_bytes".to_owned(), Value::from(winner.rss_mean_bytes.median as i64)),
         ("cpu_percent".to_owned(), Value::from(rounded(winner.cpu_percent.median))),
         ("trials".to_owned(), Value::from(winner.trials as i64)),
-        ("bottleneck".to_owned(), Value::from(limit.stage)),
-        ("bottleneck_share".to_owned(), Value::from(rounded(limit.share))),
-        ("limit".to_owned(), Value::from(limit.sentence())),
+        ("limit".to_owned(), Value::from(closing.limit)),
+        ("next".to_owned(), Value::from(closing.next)),
     ]);
-    for (key, estimate) in
-        [("score_interval", winner.score), ("samples_per_s_interval", winner.samples_per_s)]
-    {
-        if let Some(interval) = estimate.interval {
+    if let Some(limit) = &winner.limit {
+        table.insert("bottleneck".to_owned(), Value::from(limit.stage.as_str()));
+        let potential = rounded(limit.potential.median);
+        table.insert("bottleneck_potential".to_owned(), Value::from(potential));
+    }
+    if let Some(wait) = winner.wait_share {
+        table.insert("wait_share".to_owned(), Value::from(rounded(wait.median)));
+    }
+    for (key, estimate) in [
+        ("score_interval", Some(winner.score)),
+        ("samples_per_s_interval", Some(winner.samples_per_s)),
+        ("bottleneck_potential_interval", winner.limit.as_ref().map(|limit| limit.potential)),
+        ("wait_share_interval", winner.wait_share),
+    ] {
+        if let Some(interval) = estimate.and_then(|it| it.interval) {
             table.insert(key.to_owned(), pair(interval));
         }
     }
     if let Some(headline) = &summary.headline {
-        let Cell { batch_size, num_workers, prefetch_depth } = headline.default;
-        let mut against = Table::from_iter([
-            ("batch_size".to_owned(), Value::from(batch_size as i64)),
-            ("num_workers".to_owned(), Value::from(num_workers as i64)),
-            ("prefetch_depth".to_owned(), Value::from(prefetch_depth as i64)),
-            ("ratio".to_owned(), Value::from(rounded(headline.ratio))),
-            ("pairs".to_owned(), Value::from(headline.winner_samples_per_s.len() as i64)),
-        ]);
+        let mut against = setting(headline.default);
+        let pairs = headline.winner_samples_per_s.len() as i64;
+        against.insert("ratio".to_owned(), Value::from(rounded(headline.ratio)));
+        against.insert("pairs".to_owned(), Value::from(pairs));
         if let Some(interval) = headline.interval {
             against.insert("ratio_interval".to_owned(), pair(interval));
         }
@@ -102,20 +109,25 @@ fn evidence(winner: &CellSummary, summary: &Summary) -> Table {
         table.insert("equal".to_owned(), Value::from(reason));
     }
     if let Some(runner_up) = summary.cells.iter().find(|it| it.in_grid && it.cell != winner.cell) {
-        let Cell { batch_size, num_workers, prefetch_depth } = runner_up.cell;
-        let cell = Table::from_iter([
-            ("batch_size".to_owned(), Value::from(batch_size as i64)),
-            ("num_workers".to_owned(), Value::from(num_workers as i64)),
-            ("prefetch_depth".to_owned(), Value::from(prefetch_depth as i64)),
-            ("score".to_owned(), Value::from(rounded(runner_up.score.median))),
-        ]);
-        table.insert("runner_up".to_owned(), cell.into());
+        let mut next = setting(runner_up.cell);
+        next.insert("score".to_owned(), Value::from(rounded(runner_up.score.median)));
+        table.insert("runner_up".to_owned(), next.into());
     }
     if !summary.could_have_won.is_empty() {
         let settings = summary.could_have_won.iter().map(|cell| Value::from(cell.to_string()));
         table.insert("could_have_won".to_owned(), Value::Array(settings.collect()));
     }
-    table
+    Ok(table)
+}
+
+fn setting(cell: Cell) -> Table {
+    let Cell { batch_size, num_workers, prefetch_depth } = cell;
+    let keys = [
+        ("batch_size", batch_size),
+        ("num_workers", num_workers),
+        ("prefetch_depth", prefetch_depth),
+    ];
+    keys.into_iter().map(|(key, number)| (key.to_owned(), Value::from(number as i64))).collect()
 }
 
 /// Four digits after the point: more would pretend.

@@ -169,9 +169,8 @@ fn summarize(
     let (recommended, fastest) = (recommended.winner, fastest.leader);
     let winner = cells.iter().find(|cell| cell.cell == recommended);
     let records: Vec<TrialRecord> = records.into_iter().cloned().collect();
-    let default = plan.cells.default_of(recommended.batch_size);
-    let default = default.map(|place| plan.cells.cells[place]);
     let sentinel = plan.cells.sentinel;
+    let default = Cell { batch_size: recommended.batch_size, ..plan.cells.cells[sentinel] };
     Ok(Summary {
         schema: summary::SCHEMA.to_owned(),
         started: plan.started.clone(),
@@ -202,10 +201,13 @@ fn summarize(
         },
         ceilings,
         recommended,
+        default,
         fastest,
         by_batch_size: by_batch_size(objective, &cells),
         pareto: pareto(&cells),
-        headline: default.and_then(|default| Headline::of(recommended, default, &records)),
+        headline: (recommended != default)
+            .then(|| Headline::of(recommended, default, &records))
+            .flatten(),
         drift: Drift::of(plan.cells.cells[sentinel], sentinel, &records),
         could_have_won: winner
             .map(|winner| cell::could_have_won(objective, winner, &cells, &failed))

@@ -19,7 +19,7 @@ use crate::TunerError;
 use crate::consumer::Consumer;
 
 /// The value of [`Summary::schema`].
-pub const SCHEMA: &str = "tuner-sweep-2";
+pub const SCHEMA: &str = "tuner-sweep-3";
 
 /// What a sweep found.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,6 +47,8 @@ pub struct Summary {
     pub failed: Vec<TrialRecord>,
     /// The recommended setting: the winner under the objective.
     pub recommended: Cell,
+    /// What the loader takes without settings, with the recommended batch size.
+    pub default: Cell,
     /// The setting with the most samples a second.
     pub fastest: Cell,
     /// The winner under each objective that applies.

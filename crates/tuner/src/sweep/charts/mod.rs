@@ -9,13 +9,13 @@ mod stages;
 use std::path::Path;
 
 use profiler::report::charts::png;
-use profiler::report::human::{mb, number, percent};
+use profiler::report::human::{mb, percent};
 
 use self::drawing::Ground;
 use super::cell::CellSummary;
-use super::estimate::Estimate;
 use super::grid::Cell;
 use super::summary::Summary;
+use super::words::{sure, tenths, whole};
 use crate::{TunerError, files};
 
 /// A chart of a sweep.
@@ -78,8 +78,8 @@ fn about(cell: &CellSummary) -> String {
     let mut text = format!(
         "{}: {} samples/s, score {}, {}, CPU {}, {} run{}",
         cell.cell,
-        sure(&cell.samples_per_s, 0),
-        sure(&cell.score, 1),
+        sure(&cell.samples_per_s, whole),
+        sure(&cell.score, tenths),
         mb(cell.rss_mean_bytes.median),
         percent(cell.cpu_percent.median / 100.0),
         cell.trials,
@@ -89,17 +89,6 @@ fn about(cell: &CellSummary) -> String {
         text += &format!("; limited by {}", limit.stage);
     }
     text
-}
-
-/// A figure with its 95% interval.
-pub(crate) fn sure(estimate: &Estimate, decimals: usize) -> String {
-    let median = number(estimate.median, decimals);
-    match estimate.interval {
-        Some([low, high]) => {
-            format!("{median} ({} to {})", number(low, decimals), number(high, decimals))
-        }
-        None => format!("{median} (no interval)"),
-    }
 }
 
 /// Why there is nothing of a setting.
