@@ -1,5 +1,7 @@
 """Writes BENCHMARKS.md from the figures."""
 
+from statistics import median
+
 import chart
 import summary
 from summary import MIB
@@ -93,13 +95,15 @@ import of libraries and the reading of the list of files.
 
 By `perf record` of the JPEG pipeline with one worker, 56% of all time is libjpeg-turbo decoding
 Huffman codes, 10% resizing, 4% the inverse DCT, 3% writing floats, and the rest colour conversion,
-upsampling and reading. Rows below a crop are not decoded at all, and of rows above it only the codes
-are read; a JPEG file has no way to skip them. So a loader that decodes the same files can hardly be
-much faster than this: what is left is a decoder with larger Huffman tables, or data stored so that a
-crop can be found in it (restart markers, or pixels).
+upsampling and reading. Rows below a crop are not decoded at all, and of rows above it only the
+codes are read; a JPEG file has no way to skip them. So a loader that decodes the same files can
+hardly be much faster than this: what is left is a decoder with larger Huffman tables, or data
+stored so that a crop can be found in it (restart markers, or pixels).
 
-What a machine gives changes from hour to hour where others share its processor, and not for all work
-alike: compare columns of one page, and look at the ranges before trusting a ratio to 10%.
+{neighbour}
+
+What a machine gives changes from hour to hour where others share its processor, and not for all
+work alike: compare columns of one page, and look at the ranges before trusting a ratio to 10%.
 
 ## Costs of the engine
 
@@ -159,6 +163,7 @@ def page(results):
         jpeg=tables(results, "jpeg"),
         small=tables(results, "small"),
         stages=stages(results),
+        neighbour=neighbour(results),
         engine=engine(results),
         transforms=transforms(results),
         when=results["date"][:16].replace("T", " ") + " UTC",
@@ -233,6 +238,40 @@ def stages(results):
     return f"Microseconds of a worker for each sample, by stage:\n\n{text}"
 
 
+def neighbour(results):
+    """What a second busy core costs the first."""
+    cost = results.get("neighbour", {})
+    if "cpu_per_sample_s" not in cost:
+        return "What a busy neighbour costs: " + cost.get("error", "not measured") + "."
+    seen = {name: median(values) for name, values in cost["cpu_per_sample_s"].items()}
+    rows = [
+        f"| {NEIGHBOURS[name]} | {1e6 * seconds:,.0f} | {seconds / seen['idle'] - 1:+.0%} |"
+        for name, seconds in seen.items()
+    ]
+    head = "| the other core | CPU us/image | more |\n| --- | ---: | ---: |"
+    return NEIGHBOUR.format(
+        rounds=len(cost["cpu_per_sample_s"]["idle"]),
+        rows="\n".join([head, *rows]),
+        most=2 * seen["idle"] / seen["second_worker"],
+    )
+
+
+NEIGHBOURS = {
+    "idle": "idle",
+    "computes": "a loop that stays in its first caches",
+    "second_worker": "a second worker of the same loader",
+    "copies": "copies of memory beyond all caches",
+}
+NEIGHBOUR = """CPU time of an image with one worker on one core, by what the other core does,
+medians of {rounds} rounds in turn:
+
+{rows}
+
+Two workers share nothing but the counter that they take samples from; their cores share the
+processor's clock, last cache and memory. If nothing else were lost, two workers would be {most:.2f}
+times as fast as one."""
+
+
 def engine(results):
     parts = []
     cost = results.get("engine", {})
@@ -292,15 +331,16 @@ def transforms(results):
     return TRANSFORMS.format(rounds=rounds) + "\n" + "\n".join([head, *lines])
 
 
-TRANSFORMS = """Each alone on one thread, on the pixels of a photograph, 224 x 224 uint8; `decode` of a JPEG file of
+TRANSFORMS = """\
+Each alone on one thread, on the pixels of a photograph, 224 x 224 uint8; `decode` of a JPEG file of
 500 x 375, `center_crop`, `resize` and `random_resized_crop` from that size to 224 x 224,
 `to_tensor` to float32 in NCHW, normalised. The policies and `color_jitter` draw anew for each call,
 and rows are medians: of a policy, its middling operation; and of {rounds} rounds, in each of which
-all of ours are followed by all of torchvision's. Ours is
-`cargo bench -p preproc --bench transforms`; most work in place, and the copy that each call gets is
-taken off. torchvision's time includes Python's part of a call, some 5 us; its crop of a tensor is
-copied, since a view has done nothing yet. In a list of transforms ours cost less: a crop, a mirroring
-or a resize is not done before it is known what is kept of it.
+all of ours are followed by all of torchvision's. Ours is `cargo bench -p preproc --bench
+transforms`; most work in place, and the copy that each call gets is taken off. torchvision's time
+includes Python's part of a call, some 5 us; its crop of a tensor is copied, since a view has done
+nothing yet. In a list of transforms ours cost less: a crop, a mirroring or a resize is not done
+before it is known what is kept of it.
 """
 
 

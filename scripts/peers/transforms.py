@@ -104,9 +104,10 @@ def main():
     found = {}
 
     def time_both(name, work, image):
+        tensor = F.pil_to_tensor(image)
         found[name] = {
             "pil": median_s(lambda: work(image)),
-            "tensor": median_s(lambda tensor=F.pil_to_tensor(image): work(tensor)),
+            "tensor": median_s(lambda: work(tensor)),
         }
 
     found["decode"] = {

@@ -2,8 +2,8 @@
 
 use profiler::report::human::number;
 
-use super::drawing::{Anchor, Drawing, Ground, Ink, Style};
 use super::{about, why_missing};
+use crate::drawing::{Anchor, Drawing, Ground, Ink, Style};
 use crate::sweep::cell::CellSummary;
 use crate::sweep::grid::Cell;
 use crate::sweep::report::capitalized;

@@ -1,22 +1,20 @@
 //! Pictures: SVG, and PNG of the same drawing. On the page they have its colours and say their
 //! figures when pointed at.
 
-mod drawing;
 mod heat;
 mod pareto;
 mod stages;
 
 use std::path::Path;
 
-use profiler::report::charts::png;
 use profiler::report::human::{mb, percent};
 
-use self::drawing::Ground;
 use super::cell::CellSummary;
 use super::grid::Cell;
 use super::summary::Summary;
 use super::words::{sure, tenths, whole};
-use crate::{TunerError, files};
+use crate::TunerError;
+use crate::drawing::{self, Ground};
 
 /// A chart of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,21 +52,13 @@ impl Chart {
     }
 }
 
-/// Writes `heatmap`, `pareto` and `stages` to `folder`, each as SVG and as PNG of twice as many
-/// pixels.
+/// Writes `heatmap`, `pareto` and `stages` to `folder`, each as SVG and as PNG.
 ///
 /// # Errors
 /// If a file cannot be written.
 pub fn write(summary: &Summary, folder: &Path) -> Result<(), TunerError> {
     for (chart, name) in Chart::ALL {
-        let svg = chart.svg(summary);
-        files::write(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
-        let path = folder.join(format!("{name}.png"));
-        let picture = png(&svg, 2.0).map_err(|error| TunerError::Chart {
-            path: path.clone(),
-            message: error.to_string(),
-        })?;
-        files::write(&path, &picture.bytes)?;
+        drawing::write(&chart.svg(summary), folder, name)?;
     }
     Ok(())
 }

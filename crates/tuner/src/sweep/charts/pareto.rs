@@ -3,7 +3,7 @@
 use profiler::report::page::Axis;
 
 use super::about;
-use super::drawing::{Anchor, Drawing, Ground, Ink, Style};
+use crate::drawing::{Anchor, Drawing, Ground, Ink, Style};
 use crate::sweep::cell::CellSummary;
 use crate::sweep::summary::Summary;
 

@@ -2,7 +2,7 @@
 
 use profiler::report::human::{number, percent};
 
-use super::drawing::{Anchor, Drawing, Ground, Ink, Style};
+use crate::drawing::{Anchor, Drawing, Ground, Ink, Style};
 use crate::sweep::cell::CellSummary;
 use crate::sweep::summary::Summary;
 

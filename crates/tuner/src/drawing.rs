@@ -1,10 +1,27 @@
-//! A small SVG: text, boxes, lines and dots, in the colours of the page or of white paper.
+//! A small SVG: text, boxes, lines and dots, in the colours of the page or of white paper; and the
+//! PNG of it.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use askama::filters::{self, Html};
 use plotters::style::RGBColor;
 use plotters::style::colors::colormaps::{ColorMap, ViridisRGB};
+use profiler::report::charts::png;
+
+use crate::{TunerError, files};
+
+/// Writes `svg` to `folder` as `name.svg`, and as `name.png` with twice as many pixels each way.
+///
+/// # Errors
+/// If a file cannot be written.
+pub(crate) fn write(svg: &str, folder: &Path, name: &str) -> Result<(), TunerError> {
+    files::write(&folder.join(format!("{name}.svg")), svg.as_bytes())?;
+    let path = folder.join(format!("{name}.png"));
+    let picture = png(svg, 2.0)
+        .map_err(|error| TunerError::Chart { path: path.clone(), message: error.to_string() })?;
+    files::write(&path, &picture.bytes)
+}
 
 /// What a drawing is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,8 +53,11 @@ pub(crate) enum Ink {
     OnScale(f64),
 }
 
-/// Of the lines, on paper: as the page has them by day.
-const LINES: [&str; 4] = ["#2f6fdf", "#c75a10", "#0b8073", "#7f56d9"];
+/// Of the lines, on paper: the first as the page has them by day. Dark enough to be read as text.
+const LINES: [&str; 8] =
+    ["#2f6fdf", "#c75a10", "#0b8073", "#7f56d9", "#c2337a", "#3d7a1f", "#8a6d00", "#5b6472"];
+/// Lines that the page has colours for.
+const PAGE_LINES: usize = 4;
 
 impl Ink {
     fn on(self, ground: Ground) -> String {
@@ -53,7 +73,7 @@ impl Ink {
             (Self::Idle, Ground::Paper) => "#c9d0da",
             (Self::Idle, Ground::Page) => "var(--idle)",
             (Self::Line(at), Ground::Paper) => LINES[at % LINES.len()],
-            (Self::Line(at), Ground::Page) => return format!("var(--l{})", at % LINES.len()),
+            (Self::Line(at), Ground::Page) => return format!("var(--l{})", at % PAGE_LINES),
             // Viridis is dark at its low end.
             (Self::OnScale(share), _) if share < 0.6 => "#fff",
             (Self::OnScale(_), _) => "#0c1119",
