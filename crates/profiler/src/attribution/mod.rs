@@ -20,22 +20,28 @@
 //! - The limiting stage is the one whose removal saves most time. That is the largest one of the
 //!   station with the highest utilization, unless cores are short: then it may be another.
 
+mod analysis;
 mod bootstrap;
+mod load;
 mod model;
 pub mod replay;
 mod scatter;
 mod window;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::analysis::Analysis;
 use self::bootstrap::Bootstrap;
+use self::load::{cpu_share, items_of};
 pub(crate) use self::model::{Change, Effort, Limit, StageId};
-use self::model::{Model, cpu_share, items_of};
+pub(crate) use self::words::{per_second, plural};
 use crate::bottleneck::BottleneckType;
-use crate::detect::evidence::{Evidence, Storage};
+use crate::detect::evidence::Storage;
 use crate::machine::Machine;
+use crate::notes::printable;
 use crate::pipeline::PipelineSnapshot;
-use crate::session::{Looks, ProfilingSession};
+use crate::session::ProfilingSession;
 
 /// From this share of waiting on a consumer is input-bound.
 const MODERATE: f64 = 0.05;
@@ -44,10 +50,6 @@ const HIGH: f64 = 0.2;
 /// A consumer can wait only while nothing is ready. By this share of the window the two may
 /// differ: it takes time to wake up.
 const AGREEMENT: f64 = 0.05;
-/// Less time without a core, in shares of the time, is not looked into.
-const SOME_DELAY: f64 = 0.01;
-/// Stretches of time at most: more would not make the interval better, only slower.
-const STRETCHES: usize = 60;
 
 /// How much the consumer waits for its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,14 @@ pub struct Attribution {
     pub limiting_stage: usize,
     /// In the order of the data's way.
     pub stations: Vec<StationAttribution>,
+}
+
+impl Attribution {
+    /// The limiting stage and its station.
+    pub fn limiting(&self) -> (&StationAttribution, &StageAttribution) {
+        let station = &self.stations[self.limiting_station];
+        (station, &station.stages[self.limiting_stage])
+    }
 }
 
 /// A station of a pipeline.
@@ -251,7 +261,7 @@ pub fn attribute(
         limiting_stage,
         stations,
     };
-    attribution.sentence = attribution.say();
+    attribution.sentence = printable(&attribution.say());
     Some(attribution)
 }
 
@@ -279,184 +289,4 @@ fn verdict(wait_share: f64, waiting: f64, readiness: Option<f64>) -> Verdict {
         share if share >= MODERATE => Verdict::ModeratelyInputBound,
         _ => Verdict::NotInputBound,
     }
-}
-
-/// A pipeline over the whole of its snapshots.
-pub(crate) struct Analysis {
-    /// Of the time without a core the part that is the pipeline's own doing.
-    pub(crate) total: PipelineSnapshot,
-    pub(crate) model: Model,
-    /// The same as if no other program wanted a core.
-    crowded: Model,
-    /// Share of the time without a core that other programs cause.
-    others_share: f64,
-    stretches: Vec<PipelineSnapshot>,
-    pub(crate) surroundings: Surroundings,
-}
-
-impl Analysis {
-    pub(crate) fn of(
-        snapshots: &[PipelineSnapshot],
-        surroundings: &Surroundings,
-        effort: Effort,
-    ) -> Option<Self> {
-        let cores = surroundings.usable_cores;
-        let mut stretches = window::stretches(snapshots, STRETCHES);
-        let model = |stretches: &[PipelineSnapshot]| {
-            let total = window::sum(&stretches.iter().collect::<Vec<_>>())?;
-            let model = Model::of(&total, cores)?.with_rows(stretches);
-            let model = model.with_effort(effort, surroundings.pipelines);
-            Some((total, model))
-        };
-        let (total, crowded) = model(&stretches)?;
-        // What other programs cause stays, whatever is changed about the pipeline. Theirs is what
-        // the replay does not account for; or less, where they hardly use a core.
-        let measured_s = model::delay_s(&total) / total.items as f64;
-        let mut others_share = 0.0;
-        if measured_s > SOME_DELAY * crowded.interval_s {
-            let used = crowded.cpu_s() / crowded.interval_s;
-            let share = surroundings.other_cores.map_or(0.0, |others| used / (used + others));
-            let own = (crowded.own_delay_s() / measured_s).max(share).min(1.0);
-            others_share = 1.0 - own;
-            for stretch in &mut stretches {
-                let stations = stretch.stations.iter_mut().map(|it| &mut it.run_delay_s);
-                for delay_s in stations.chain([&mut stretch.consumer_run_delay_s]).flatten() {
-                    *delay_s *= own;
-                }
-            }
-        }
-        let (total, model) = model(&stretches)?;
-        let surroundings = *surroundings;
-        Some(Self { total, model, crowded, others_share, stretches, surroundings })
-    }
-
-    /// The share of the window that the consumer waited or made items itself.
-    fn wait_share(&self) -> f64 {
-        (self.total.input_s() / self.total.at_s).clamp(0.0, 1.0)
-    }
-
-    /// What time would be saved if a stage were free: as the model says, but never more than the time in
-    /// which the consumer waited for data or for a core.
-    fn potential(&self, stage: StageId) -> f64 {
-        let delay_s = self.total.consumer_run_delay_s.unwrap_or(0.0).max(0.0);
-        let most = (self.wait_share() + delay_s / self.total.at_s).clamp(0.0, 1.0);
-        self.model.saving(Change::Demand(stage, 0.0)).clamp(0.0, most)
-    }
-
-    /// What is known of the kind of a stage.
-    pub(crate) fn evidence(&self, station: usize, stage: usize) -> Evidence {
-        let all = &self.total.stations[station];
-        let it = &all.stages[stage];
-        let load = self.crowded.load((station, stage));
-        let items = items_of(all, self.total.items as f64);
-        let busy_s = it.busy_s.max(f64::MIN_POSITIVE);
-        let stages = self.total.stations.iter().flat_map(|station| &station.stages);
-        let others_read = stages
-            .filter(|other| !std::ptr::eq(*other, it))
-            .any(|other| other.kind == BottleneckType::IoOperation && other.busy_s > 0.0);
-        Evidence {
-            declared: it.kind.clone(),
-            wall_s: it.busy_s,
-            cpu_share: cpu_share(it),
-            run_delay_share: all.run_delay_s.map(|_| 1.0 - load.demand_s * items / busy_s),
-            others_share: self.others_share,
-            storage: self.surroundings.storage.filter(|_| !others_read),
-            fault_share: None,
-            looks: Looks::default(),
-        }
-    }
-
-    /// `limit` for people: of a station its largest stage that is not `free`.
-    pub(crate) fn name_of(&self, limit: Limit, free: Option<(usize, usize)>) -> String {
-        match limit {
-            Limit::Consumer => "consumer".to_owned(),
-            Limit::Cores => "cpu cores".to_owned(),
-            Limit::Station(i) => {
-                let stages = self.total.stations[i].stages.iter().enumerate();
-                let largest = stages
-                    .filter(|(j, _)| free != Some((i, *j)))
-                    .max_by(|(_, a), (_, b)| a.busy_s.total_cmp(&b.busy_s));
-                largest.map_or(&self.total.stations[i].name, |(_, stage)| &stage.name).clone()
-            }
-        }
-    }
-}
-
-impl Attribution {
-    /// The limiting stage and its station.
-    pub fn limiting(&self) -> (&StationAttribution, &StageAttribution) {
-        let station = &self.stations[self.limiting_station];
-        (station, &station.stages[self.limiting_stage])
-    }
-
-    fn say(&self) -> String {
-        let (station, stage) = self.limiting();
-        let percent = |share: f64| format!("{:.0}%", 100.0 * share);
-        let rate = per_second(self.items_per_s);
-        let waits = percent(self.wait_share);
-        let busy = |station: &StationAttribution| {
-            format!("{} busy {}", plural(station.threads, "thread"), percent(station.utilization))
-        };
-        match self.verdict {
-            Verdict::NotInputBound => format!(
-                "The consumer waits for data {waits} of its time: it sets the pace itself, {rate} \
-                 items/s. The busiest station, `{}` ({}), keeps up.",
-                self.busiest().name,
-                busy(self.busiest()),
-            ),
-            Verdict::Ambiguous => format!(
-                "The consumer waits {waits} of its time although something was ready for it {} of \
-                 the time: it waits for something else than data, such as a core. The busiest \
-                 station is `{}`.",
-                percent(self.queue_readiness.unwrap_or(0.0)),
-                self.busiest().name,
-            ),
-            Verdict::ModeratelyInputBound | Verdict::HighlyInputBound => {
-                let between = stage.interval.map_or(String::new(), |[low, high]| {
-                    format!(" ({:.0} to {:.0}%)", 100.0 * low, 100.0 * high)
-                });
-                format!(
-                    "The consumer waits for data {waits} of its time, at {rate} items/s. `{}` in \
-                     `{}` ({}) limits: if it took none the loop would take {}{between} less time, \
-                     and `{}` would limit.",
-                    stage.name,
-                    station.name,
-                    busy(station),
-                    percent(stage.optimization_potential),
-                    stage.next_limiter,
-                )
-            }
-        }
-    }
-
-    fn busiest(&self) -> &StationAttribution {
-        let station = &self.stations[self.limiting_station];
-        self.stations.iter().fold(station, |busiest, station| {
-            if station.utilization > busiest.utilization { station } else { busiest }
-        })
-    }
-}
-
-/// A number of things, in words.
-pub(crate) fn plural(count: usize, thing: &str) -> String {
-    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
-}
-
-/// A rate for people: three digits at least, thousands apart.
-pub(crate) fn per_second(rate: f64) -> String {
-    if rate < 9.995 {
-        return format!("{rate:.2}");
-    }
-    if rate < 99.95 {
-        return format!("{rate:.1}");
-    }
-    let digits = format!("{rate:.0}");
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

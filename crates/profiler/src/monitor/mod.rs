@@ -10,6 +10,7 @@
 //! with time. CPU time is not sampled: it is the difference between the window's ends, exact to the
 //! nanosecond.
 
+mod clocks;
 mod sums;
 mod window;
 
@@ -20,9 +21,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
 use thiserror::Error;
 
+use self::clocks::{Clocks, asleep_s};
 use self::window::Windows;
 pub use self::window::{ProcessUsage, Window};
 use crate::bottleneck::Bottleneck;
@@ -32,7 +33,7 @@ use crate::machine::usable_cores;
 use crate::notes::{Notes, words_of};
 pub use crate::process::{peak_rss_bytes, process_cpu, rss_bytes, thread_cpu};
 use crate::resources::{ResourceSample, ThreadUsage, TrackerStatus};
-use crate::rules::{ActiveEpisode, ResourceRules, longest_gap_s};
+use crate::rules::{ActiveEpisode, ResourceRules};
 use crate::thinned::Thinned;
 use crate::trackers::Trackers;
 
@@ -203,21 +204,13 @@ impl Monitor {
     }
 
     /// Opens a window now. Several may be open at once or one after another.
-    pub fn window(&self) -> Window<'_> {
-        Window::open(self)
+    pub fn window(&self) -> Window {
+        Window::open(self.shared.clone(), self.usable_cores)
     }
 
     /// The GPUs that are watched, if any are.
     pub fn gpus(&self) -> Option<&Gpus> {
         self.shared.windows.probe.gpus.as_deref()
-    }
-
-    fn windows(&self) -> &Windows {
-        &self.shared.windows
-    }
-
-    fn usable_cores(&self) -> f64 {
-        self.usable_cores
     }
 
     fn end(&mut self, asked: Asked) {
@@ -358,49 +351,6 @@ impl Recorder {
             notes: self.notes.lines().into_iter().chain(self.trackers.notes()).collect(),
         }
     }
-}
-
-/// Notices time in which the program cannot have run.
-#[derive(Debug)]
-struct Clocks {
-    longest_gap_s: f64,
-    /// Time of the sample before, and how long the machine had slept by then.
-    before: Option<(f64, f64)>,
-}
-
-impl Clocks {
-    fn new(interval: Duration) -> Self {
-        Self { longest_gap_s: longest_gap_s(interval.as_secs_f64()), before: None }
-    }
-
-    /// A note, if there is something to note since the sample before.
-    fn look(&mut self, at_s: f64, asleep_s: f64) -> Option<String> {
-        const SHORT_SLEEP_S: f64 = 1.0;
-        let (before_s, asleep_before_s) = self.before.replace((at_s, asleep_s))?;
-        let (gap_s, slept_s) = (at_s - before_s, asleep_s - asleep_before_s);
-        if slept_s > SHORT_SLEEP_S {
-            return Some(format!(
-                "the machine was suspended for {slept_s:.1} s after {before_s:.1} s: the session's \
-                 length leaves that out, an operation that was open then may not"
-            ));
-        }
-        (gap_s > self.longest_gap_s).then(|| {
-            format!(
-                "no sample from {before_s:.1} s to {at_s:.1} s: the process was stopped or got no \
-                 core; the rules leave that time out"
-            )
-        })
-    }
-}
-
-/// For how long the machine has been suspended since it began: the monotonic clock stands still
-/// then.
-fn asleep_s() -> f64 {
-    let seconds = |clock| {
-        let time = clock_gettime(clock);
-        time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9
-    };
-    seconds(ClockId::Boottime) - seconds(ClockId::Monotonic)
 }
 
 #[cfg(test)]

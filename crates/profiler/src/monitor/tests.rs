@@ -67,7 +67,7 @@ fn windows_may_overlap_and_be_dropped() {
     let outer = outer.finish();
     assert!(outer.wall_s >= inner.wall_s);
     assert!(inner.rss_mean_bytes > Some(0) && inner.rss_peak_bytes >= inner.rss_mean_bytes);
-    assert_eq!(monitor.windows().count(), 0);
+    assert_eq!(monitor.shared.windows.count(), 0);
 }
 
 #[test]

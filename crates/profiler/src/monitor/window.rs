@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::Monitor;
+use super::Shared;
 use super::sums::{Sample, Sums};
 use crate::process::process_cpu;
 use crate::resources::ResourceSample;
@@ -34,31 +34,33 @@ pub struct ProcessUsage {
     pub cpu_percent: f64,
 }
 
-/// A stretch of time over which a [`Monitor`] sums up. Dropping it forgets it.
+/// A stretch of time over which a [`Monitor`](super::Monitor) sums up. Dropping it forgets it. It may
+/// outlive its monitor: what comes after that is known from its end alone.
 #[derive(Debug)]
 #[must_use = "a window that is not finished measures nothing"]
-pub struct Window<'a> {
-    monitor: &'a Monitor,
+pub struct Window {
+    shared: Arc<Shared>,
+    usable_cores: f64,
     id: u64,
     started: Instant,
     cpu_before: Duration,
 }
 
-impl<'a> Window<'a> {
-    pub(super) fn open(monitor: &'a Monitor) -> Self {
-        let id = monitor.windows().open();
-        Self { monitor, id, started: Instant::now(), cpu_before: process_cpu() }
+impl Window {
+    pub(super) fn open(shared: Arc<Shared>, usable_cores: f64) -> Self {
+        let id = shared.windows.open();
+        Self { shared, usable_cores, id, started: Instant::now(), cpu_before: process_cpu() }
     }
 
     /// Closes the window now.
     pub fn finish(self) -> ProcessUsage {
         let wall_s = self.started.elapsed().as_secs_f64();
         let cpu_s = process_cpu().saturating_sub(self.cpu_before).as_secs_f64();
-        let windows = self.monitor.windows();
+        let windows = &self.shared.windows;
         let last = windows.sample();
         let mut sums = windows.sums().remove(&self.id).unwrap_or_else(|| Sums::new(last));
         sums.add(last);
-        let cpu_room_s = (wall_s * self.monitor.usable_cores()).max(1e-9);
+        let cpu_room_s = (wall_s * self.usable_cores).max(1e-9);
         ProcessUsage {
             wall_s,
             rss_mean_bytes: sums.memory_mean_bytes(),
@@ -70,9 +72,9 @@ impl<'a> Window<'a> {
     }
 }
 
-impl Drop for Window<'_> {
+impl Drop for Window {
     fn drop(&mut self) {
-        self.monitor.windows().sums().remove(&self.id);
+        self.shared.windows.sums().remove(&self.id);
     }
 }
 

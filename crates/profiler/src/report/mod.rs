@@ -3,6 +3,7 @@
 //! [`write_all`] writes what every report has. Formats and charts of one's own
 //! ([`crate::extend`]) join them through [`formats`] and [`write()`].
 
+mod axis;
 pub mod charts;
 mod digest;
 mod html;
@@ -11,6 +12,7 @@ mod markdown;
 pub mod page;
 mod palette;
 mod panels;
+mod rates;
 pub mod session_json;
 mod tensorboard;
 mod trace;

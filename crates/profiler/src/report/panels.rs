@@ -3,10 +3,11 @@
 //! The charts and the page draw the same panels.
 
 use crate::gpu::GpuReading;
-use crate::pipeline::PipelineSnapshot;
+use crate::report::axis::Axis;
 use crate::report::digest;
 use crate::report::human;
-use crate::resources::{IoSample, ResourceSample};
+use crate::report::rates::{IoRates, Window, io_rates, windows};
+use crate::resources::ResourceSample;
 use crate::session::ProfilingSession;
 
 const MIB: f64 = 1_048_576.0;
@@ -52,61 +53,6 @@ impl Line {
     fn max(&self) -> f64 {
         self.points.iter().filter_map(|(_, value)| *value).fold(0.0, f64::max)
     }
-}
-
-/// From 0 to `max`, with round numbers to read it by.
-pub struct Axis {
-    /// Where it ends.
-    pub max: f64,
-    /// Place on the axis, and what is written there.
-    pub ticks: Vec<(f64, String)>,
-}
-
-impl Axis {
-    /// Up to at least `top`, with about `count` ticks.
-    pub fn up_to(top: f64, count: usize) -> Self {
-        let step = step(top, count);
-        let last = (top / step - 1e-9).ceil().max(1.0);
-        let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
-        let ticks = (0..=last as usize)
-            .map(|tick| tick as f64 * step)
-            .map(|value| (value, human::number(value, decimals)));
-        Self { max: last * step, ticks: ticks.collect() }
-    }
-
-    /// From 0 to `seconds` exactly, in seconds, minutes or hours.
-    pub fn of_time(seconds: f64) -> Self {
-        let seconds = if seconds > 0.0 && seconds.is_finite() { seconds } else { 1.0 };
-        let (unit, name) = match seconds {
-            s if s < 0.5 => (1e-3, "ms"),
-            s if s <= 180.0 => (1.0, "s"),
-            s if s <= 10_800.0 => (60.0, "min"),
-            _ => (3600.0, "h"),
-        };
-        let step = step(seconds / unit, 6);
-        let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
-        let count = (seconds / unit / step + 1e-9).floor() as usize;
-        let ticks = (0..=count)
-            .map(|tick| tick as f64 * step)
-            .map(|value| (value * unit, format!("{} {name}", human::number(value, decimals))));
-        Self { max: seconds, ticks: ticks.collect() }
-    }
-
-    /// The share of the axis at which `value` lies, 0 to 1.
-    pub fn share(&self, value: f64) -> f64 {
-        (value / self.max).clamp(0.0, 1.0)
-    }
-}
-
-/// The round number (1, 2 or 5 times a power of ten) that cuts `top` in about `count` parts.
-fn step(top: f64, count: usize) -> f64 {
-    let rough = top / count.max(1) as f64;
-    if !(rough > 0.0 && rough.is_finite()) {
-        return 1.0;
-    }
-    let power = 10f64.powf(rough.log10().floor());
-    let times = [1.0, 2.0, 5.0, 10.0].into_iter().find(|times| times * power >= rough * 0.999);
-    times.unwrap_or(10.0) * power
 }
 
 /// The four panels of every report: memory, CPU, GPU, I/O.
@@ -221,96 +167,6 @@ fn io(session: &ProfilingSession) -> Panel {
     })
 }
 
-/// Between one sample of the trackers and the next, in MB a second.
-pub(crate) struct IoRates {
-    /// By system calls, from cache or storage.
-    pub(crate) read_mb: f64,
-    pub(crate) written_mb: f64,
-    pub(crate) storage_read_mb: f64,
-}
-
-/// At the end of each stretch between samples; `None` where an end of it has no figures.
-pub(crate) fn io_rates(samples: &[ResourceSample]) -> Vec<(f64, Option<IoRates>)> {
-    let rates = samples.windows(2).map(|pair| {
-        let seconds = pair[1].at_s - pair[0].at_s;
-        let both = pair[0].io.zip(pair[1].io).filter(|_| seconds > 0.0);
-        let rates = both.map(|(before, now)| {
-            let rate = |of: fn(&IoSample) -> u64| {
-                of(&now).saturating_sub(of(&before)) as f64 / MIB / seconds
-            };
-            IoRates {
-                read_mb: rate(|io| io.read_call_bytes),
-                written_mb: rate(|io| io.write_call_bytes),
-                storage_read_mb: rate(|io| io.storage_read_bytes),
-            }
-        });
-        (pair[1].at_s, rates)
-    });
-    rates.collect()
-}
-
-/// Between one snapshot of a pipeline and the next.
-pub(crate) struct Window {
-    /// Its end.
-    pub(crate) at_s: f64,
-    pub(crate) items_per_s: f64,
-    pub(crate) wait_share: f64,
-    pub(crate) empty_share: Option<f64>,
-}
-
-/// At most so many, and so many batches in each, unless these are slow: in shorter ones it shows how
-/// items come in batches, not how fast they come.
-const WINDOWS: f64 = 60.0;
-const BATCHES: u64 = 4;
-/// From this part of the time on a window is long enough, whatever came in it.
-const LONG: f64 = 0.1;
-
-/// The snapshots at the ends of windows.
-fn ends(snapshots: &[PipelineSnapshot]) -> Vec<&PipelineSnapshot> {
-    let (Some(first), Some(last)) = (snapshots.first(), snapshots.last()) else {
-        return Vec::new();
-    };
-    let all_s = last.at_s - first.at_s;
-    let mut ends = vec![first];
-    let mut before = first;
-    for now in snapshots {
-        let (seconds, batches) =
-            (now.at_s - before.at_s, now.batches.saturating_sub(before.batches));
-        let long = seconds >= LONG * all_s;
-        if seconds * WINDOWS >= all_s && (long || batches >= BATCHES || last.batches == 0) {
-            ends.push(now);
-            before = now;
-        }
-    }
-    // What is left at the end is too short for a window of its own.
-    if ends.len() > 1 {
-        ends.pop();
-    }
-    ends.push(last);
-    ends
-}
-
-pub(crate) fn windows(snapshots: &[PipelineSnapshot]) -> Vec<Window> {
-    let ends = ends(snapshots);
-    let windows = ends.windows(2).filter_map(|pair| {
-        let (before, now) = (pair[0], pair[1]);
-        let seconds = now.at_s - before.at_s;
-        // From batch to batch, where it is told when they came.
-        let of_batches_s = now.batch_at_s() - before.batch_at_s();
-        let rate_s = if of_batches_s > 0.0 { of_batches_s } else { seconds };
-        let share = |before: f64, now: f64| ((now - before) / seconds).clamp(0.0, 1.0);
-        (seconds > 0.0).then(|| Window {
-            at_s: now.at_s,
-            items_per_s: now.items.saturating_sub(before.items) as f64 / rate_s,
-            wait_share: share(before.input_s(), now.input_s()),
-            empty_share: before.queue_empty_s.zip(now.queue_empty_s).map(|(a, b)| share(a, b)),
-        })
-    });
-    windows
-        .filter(|window| window.items_per_s.is_finite() && window.wait_share.is_finite())
-        .collect()
-}
-
 fn over_time(
     session: &ProfilingSession,
     name: &str,
@@ -392,21 +248,6 @@ fn thin(points: Vec<(f64, Option<f64>)>) -> Vec<(f64, Option<f64>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn ticks(axis: &Axis) -> Vec<&str> {
-        axis.ticks.iter().map(|(_, text)| text.as_str()).collect()
-    }
-
-    #[test]
-    fn axes_have_round_numbers() {
-        assert_eq!(ticks(&Axis::up_to(100.0, 5)), ["0", "20", "40", "60", "80", "100"]);
-        assert_eq!(ticks(&Axis::up_to(0.0, 4)), ["0", "1"]);
-        assert_eq!(ticks(&Axis::up_to(1830.0, 4)), ["0", "500", "1,000", "1,500", "2,000"]);
-        assert_eq!(ticks(&Axis::up_to(0.37, 4)), ["0.0", "0.1", "0.2", "0.3", "0.4"]);
-        assert_eq!(ticks(&Axis::of_time(12.3)), ["0 s", "5 s", "10 s"]);
-        assert_eq!(ticks(&Axis::of_time(600.0)).last(), Some(&"10 min"));
-        assert_eq!(ticks(&Axis::of_time(f64::NAN)).first(), Some(&"0.0 s"));
-    }
 
     #[test]
     fn thinning_keeps_peaks_order_and_gaps() {

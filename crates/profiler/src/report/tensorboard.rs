@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use prost::Message;
 
 use crate::extend::{Chart, PluginError, ReportFormat};
-use crate::report::panels::{io_rates, windows};
+use crate::report::rates::{io_rates, windows};
 use crate::report::{charts, markdown};
 use crate::session::ProfilingSession;
 

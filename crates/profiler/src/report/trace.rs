@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::extend::{PluginError, ReportFormat};
-use crate::report::panels::{io_rates, windows};
+use crate::report::rates::{io_rates, windows};
 use crate::report::verdict::Verdict;
 use crate::session::ProfilingSession;
 

@@ -1,188 +1,11 @@
-//! A pipeline in virtual time: how long it takes, and what its counters tell meanwhile.
-//!
-//! Threads of each station take an item from the queue before theirs (the first station never
-//! runs out), run their stages one after the other, and hand it on. A stage waits for something
-//! outside (a disk) or computes; who computes shares the cores evenly with all others who do.
-//! Every draw is a hash of (seed, stage, item): the same pipeline with a stage removed draws the
-//! same times for all else, so that two runs differ by what was removed and by nothing else.
+//! A run of a pipeline in virtual time, from event to event.
 
 use std::collections::VecDeque;
 
+use super::law::mix;
+use super::{Pipeline, Stage};
 use crate::bottleneck::BottleneckType;
 use crate::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot, Visits};
-
-/// How service times scatter about their mean.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Law {
-    /// Not at all.
-    Fixed,
-    /// As the times between random arrivals.
-    Exponential,
-    /// As the logarithm of a normal law, with this ratio of standard deviation to mean.
-    Lognormal(f64),
-    /// This share of the items takes so many times as long as the others.
-    Either(f64, f64),
-}
-
-impl Law {
-    /// The draw for an item, of mean 1. Every `stream` draws for itself.
-    fn draw(self, stream: u64, item: u64) -> f64 {
-        let bits = mix(stream ^ mix(item));
-        let uniform = |bits: u64| (bits >> 11) as f64 / (1u64 << 53) as f64;
-        let either = |bits: u64, share: f64, times: f64| {
-            let drawn = if uniform(bits) < share { times } else { 1.0 };
-            drawn / (1.0 + (times - 1.0) * share)
-        };
-        match self {
-            Law::Fixed => 1.0,
-            Law::Exponential => -(1.0 - uniform(bits)).ln(),
-            Law::Lognormal(variation) => {
-                let variance = (1.0 + variation * variation).ln();
-                // Box and Muller.
-                let radius = (-2.0 * (1.0 - uniform(bits)).ln()).sqrt();
-                let normal = radius * (std::f64::consts::TAU * uniform(mix(bits))).cos();
-                (variance.sqrt() * normal - 0.5 * variance).exp()
-            }
-            Law::Either(share, times) => either(bits, share, times),
-        }
-    }
-}
-
-impl Law {
-    /// That of the mean of so many draws, about.
-    fn of_mean(self, draws: f64) -> Self {
-        if draws <= 1.0 {
-            return self;
-        }
-        let variation = match self {
-            Law::Fixed => return Law::Fixed,
-            Law::Exponential => 1.0,
-            Law::Lognormal(variation) => variation,
-            Law::Either(share, times) => {
-                (times - 1.0) * (share * (1.0 - share)).sqrt() / (1.0 + (times - 1.0) * share)
-            }
-        };
-        Law::Lognormal(variation / draws.sqrt())
-    }
-}
-
-/// The finalizer of SplitMix64: every bit of the key tells on every bit of the hash.
-fn mix(key: u64) -> u64 {
-    let mut z = key.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-/// A stage of a [`Station`], or the consumer's work.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stage {
-    /// Such as `decode`.
-    pub name: String,
-    /// Mean service time; 0 for a stage that was removed.
-    pub mean_s: f64,
-    /// How service times scatter.
-    pub law: Law,
-    /// Items in a row that draw the same; 1 for each its own.
-    pub row: u64,
-    /// Share of it that wants a core; the rest waits for something outside. Over 1 it wants
-    /// several at once.
-    pub cpu_share: f64,
-}
-
-/// A pool of threads.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Station {
-    /// Such as `workers`.
-    pub name: String,
-    /// How many.
-    pub threads: usize,
-    /// What each does with each item, one after the other.
-    pub stages: Vec<Stage>,
-    /// What all stages of an item are longer or shorter by: its size.
-    pub sizes: Law,
-    /// What follows.
-    pub room: Room,
-}
-
-/// A pipeline and its consumer.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Pipeline {
-    /// In the order of the data's way.
-    pub stations: Vec<Station>,
-    /// Stages that the consumer runs itself for each item; often none.
-    pub own_stages: Vec<Stage>,
-    /// Items that the consumer takes at once.
-    pub batch: usize,
-    /// The consumer's work on one batch: its mean is for one item.
-    pub consumer: Stage,
-    /// Shared by all who compute.
-    pub cores: f64,
-}
-
-impl Pipeline {
-    /// Every stage, by station (one past the last: the consumer's own) and place.
-    pub fn stages(&self) -> impl Iterator<Item = (usize, usize)> {
-        let stations = self.stations.iter().map(|station| station.stages.len());
-        let counts: Vec<usize> = stations.chain([self.own_stages.len()]).collect();
-        counts.into_iter().enumerate().flat_map(|(i, count)| (0..count).map(move |j| (i, j)))
-    }
-
-    /// The stage at such a place.
-    pub fn stage_mut(&mut self, (station, stage): (usize, usize)) -> &mut Stage {
-        match self.stations.get_mut(station) {
-            Some(station) => &mut station.stages[stage],
-            None => &mut self.own_stages[stage],
-        }
-    }
-
-    /// The same without that stage.
-    pub fn without(&self, stage: (usize, usize)) -> Self {
-        let mut other = self.clone();
-        other.stage_mut(stage).mean_s = 0.0;
-        other
-    }
-
-    /// About the same pipeline with so many items in a batch, each of which stands for several.
-    pub(super) fn in_lumps(mut self, batch: usize) -> Self {
-        let batch = batch.clamp(1, self.batch);
-        let lump = self.batch as f64 / batch as f64;
-        let stage = |stage: &mut Stage| {
-            stage.mean_s *= lump;
-            // Those that draw the same stay together, as far as they lie in one lump.
-            let rows = (lump / stage.row as f64).max(1.0);
-            stage.law = stage.law.of_mean(rows);
-            stage.row = (stage.row as f64 / lump).round().max(1.0) as u64;
-        };
-        for station in &mut self.stations {
-            station.stages.iter_mut().for_each(stage);
-            station.sizes = station.sizes.of_mean(lump);
-            if let Room::Items(items) = &mut station.room {
-                *items = (*items as f64 / lump).round().max(1.0) as usize;
-            }
-        }
-        // The consumer could never have its batch from less.
-        if let Some(Room::Items(items)) = self.stations.last_mut().map(|last| &mut last.room) {
-            *items = (*items).max(batch);
-        }
-        self.own_stages.iter_mut().for_each(stage);
-        // One draw for a batch.
-        self.consumer.mean_s *= lump;
-        self.batch = batch;
-        self
-    }
-
-    /// Runs until the consumer has used `items` items. Its counters, about `snapshots` times at
-    /// equal distances; the last ones are those of the end.
-    pub fn run(&self, items: usize, snapshots: usize, seed: u64) -> Vec<PipelineSnapshot> {
-        Run::new(self, seed).run(items / self.batch, snapshots)
-    }
-}
-
-/// Seconds for each item over a whole run.
-pub fn seconds_per_item(snapshots: &[PipelineSnapshot]) -> f64 {
-    snapshots.last().map_or(f64::NAN, |last| last.at_s / last.items as f64)
-}
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Doing {
@@ -206,7 +29,7 @@ struct Thread {
 }
 
 /// A run in progress. Thread lists: one for each station, then the consumer alone.
-struct Run<'a> {
+pub(super) struct Run<'a> {
     pipeline: &'a Pipeline,
     seed: u64,
     now: PipelineSnapshot,
@@ -223,7 +46,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(pipeline: &'a Pipeline, seed: u64) -> Self {
+    pub(super) fn new(pipeline: &'a Pipeline, seed: u64) -> Self {
         let idle = Thread { doing: Doing::Waiting, item: 0, since_s: 0.0, cpu_s: 0.0, item_s: 0.0 };
         let stages = |stages: &[Stage]| {
             stages
@@ -284,7 +107,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn run(mut self, batches: usize, snapshots: usize) -> Vec<PipelineSnapshot> {
+    /// Until so many batches were used: the counters about `snapshots` times on the way.
+    pub(super) fn run(mut self, batches: usize, snapshots: usize) -> Vec<PipelineSnapshot> {
         let interval_s =
             self.fastest_s() * (batches * self.pipeline.batch) as f64 / snapshots as f64;
         let mut taken = vec![self.now.clone()];
