@@ -17,7 +17,7 @@ impl Notes {
 
     pub(crate) fn add(&mut self, line: String) {
         if self.lines.len() < Self::MOST {
-            self.lines.push(line);
+            self.lines.push(printable(&line));
         } else {
             self.more += 1;
         }
@@ -28,6 +28,11 @@ impl Notes {
         let more = (self.more > 0).then(|| format!("{} more notes like these", self.more));
         self.lines.iter().cloned().chain(more).collect()
     }
+}
+
+/// Names and words are data of the program; a reader's terminal is not to obey them.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 /// Runs code of someone else's; if it panics, says so.

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use crate::attribution::{Surroundings, attribute};
 use crate::config::{ProfilerConfig, ProfilingLevel};
 use crate::machine::Machine;
-use crate::monitor::{Monitor, MonitorOptions, Recording, process_cpu};
-use crate::notes::Notes;
+use crate::monitor::{Monitor, MonitorOptions, Recording, Window, process_cpu};
+use crate::notes::{Notes, printable};
 use crate::operation::Recorder;
 use crate::pipelines::Pipelines;
 use crate::plugins::Plugins;
@@ -135,11 +135,20 @@ impl OpenSession {
     }
 
     pub(crate) fn attribute(&self, key: &str, value: &str) {
-        lock(&self.attributes).insert(key.to_owned(), value.to_owned());
+        lock(&self.attributes).insert(printable(key), printable(value));
+    }
+
+    pub(crate) fn note(&self, line: String) {
+        lock(&self.notes).add(line);
     }
 
     pub(crate) fn pipelines(&self) -> &Pipelines {
         &self.pipelines
+    }
+
+    /// `None` where there is no monitor.
+    pub(crate) fn window(&self) -> Option<Window> {
+        lock(&self.monitor).as_ref().map(Monitor::window)
     }
 
     /// The session so far; it stays open.

@@ -1,7 +1,7 @@
 //! The profiler: sessions one after another, and the operations of the one that is open.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
@@ -13,6 +13,8 @@ use crate::extend::Chart;
 use crate::extend::{Detector, MetricSource, ReportFormat, SuggestionStrategy};
 use crate::folder::{self, ReportError};
 use crate::machine::Machine;
+use crate::monitor::Window;
+use crate::notes::calmly;
 use crate::open::OpenSession;
 pub use crate::open::SessionId;
 use crate::operation::{self, Operation, Recorder, SessionKey, SyncHook};
@@ -295,6 +297,12 @@ impl BottleneckProfiler {
         }
     }
 
+    /// Opens a window: what the process uses from now until it is finished, as the session's monitor
+    /// sees it. `None` where no session is open, or none that is monitored.
+    pub fn window(&self) -> Option<Window> {
+        self.open().ok()?.window()
+    }
+
     /// Says something of the run: a setting, what data it reads, a version. Replaces what was said
     /// for `key` before. Two sessions whose `data` differs are not compared.
     ///
@@ -334,7 +342,8 @@ impl BottleneckProfiler {
 
     /// Says how to wait for a device: `sync` returns when all work that was handed to it is done.
     /// There is one such hook, and it is called at the edges of
-    /// [synced operations](Self::synced_operation) only.
+    /// [synced operations](Self::synced_operation) only. If it panics it is called no more, and the
+    /// session notes it.
     ///
     /// # Example
     ///
@@ -347,7 +356,20 @@ impl BottleneckProfiler {
     /// let _copy = profiler.synced_operation("to device", BottleneckType::GpuTransfer);
     /// ```
     pub fn register_sync(&self, sync: SyncHook) {
-        self.state().plugins.sync = Some(sync);
+        let (shared, failed) = (Arc::downgrade(&self.shared), AtomicBool::new(false));
+        let calm = move || {
+            if failed.load(Relaxed) {
+                return;
+            }
+            let Err(words) = calmly(|| sync()) else { return };
+            failed.store(true, Relaxed);
+            if let Some(shared) = shared.upgrade()
+                && let Ok(open) = (Self { shared }).open()
+            {
+                open.note(format!("operations wait for the device no more: {words}"));
+            }
+        };
+        self.state().plugins.sync = Some(Arc::new(calm));
     }
 
     pub(crate) fn open(&self) -> Result<Arc<OpenSession>, SessionError> {

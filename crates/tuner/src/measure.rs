@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use loader::{Batch, Loader, Settings, Stats};
 use profiler::attribution::{Surroundings, attribute};
+use profiler::gpu::Gpus;
 use profiler::machine;
-use profiler::monitor::{Monitor, Window};
+use profiler::monitor::{self, Window};
 use profiler::pipeline::PipelineSnapshot;
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
@@ -97,8 +98,6 @@ pub(crate) fn warmup_batches(settings: &Settings) -> usize {
 /// What happens while a loader is measured.
 #[derive(Debug)]
 pub(crate) enum Moment {
-    /// The warm-up is over.
-    Begin,
     /// A batch is asked for.
     Ask,
     /// It came.
@@ -106,24 +105,26 @@ pub(crate) enum Moment {
 }
 
 /// What a measurement began with.
-struct Begun<'a> {
+struct Begun {
     at: Instant,
     /// Batches that came before.
     seen: usize,
     steady: bool,
     stats: Stats,
-    usage: Window<'a>,
+    usage: Window,
     snapshots: Vec<PipelineSnapshot>,
 }
 
 impl Measure {
     /// Loads batches, epoch after epoch, and tells `on` what happens. `built` is when the building of
-    /// the loader began, `rss_base_bytes` what the process held then.
+    /// the loader began, `rss_base_bytes` what the process held then. `begin` is called when the warm-up
+    /// is over, and opens the window of the measurement.
     pub(crate) fn run(
         &self,
         loader: &mut Loader,
         (built, rss_base_bytes): (Instant, u64),
-        monitor: &Monitor,
+        gpus: Option<&Gpus>,
+        mut begin: impl FnMut() -> Result<Window, TunerError>,
         mut on: impl FnMut(Moment) -> Result<(), TunerError>,
     ) -> Result<Figures, TunerError> {
         let pin_memory = loader.settings().pin_memory;
@@ -138,16 +139,15 @@ impl Measure {
                 if begun.is_none()
                     && let Some(steady) = warmup.over(built.elapsed().as_secs_f64(), seen)
                 {
-                    on(Moment::Begin)?;
+                    let usage = begin()?;
                     let (at, stats) = (Instant::now(), epoch.stats());
-                    let usage = monitor.window();
                     begun = Some(Begun { at, seen, steady, stats, usage, snapshots: Vec::new() });
                 }
                 on(Moment::Ask)?;
                 let Some(batch) = epoch.next() else { break };
                 let batch = batch?;
-                let (first_batch_s, context_bytes) = *first
-                    .get_or_insert_with(|| (built.elapsed().as_secs_f64(), gpu_bytes(monitor)));
+                let (first_batch_s, context_bytes) =
+                    *first.get_or_insert_with(|| (built.elapsed().as_secs_f64(), gpu_bytes(gpus)));
                 on(Moment::Batch(batch))?;
                 seen += 1;
                 let Some(now) = &mut begun else { continue };
@@ -212,14 +212,14 @@ fn limit(snapshots: &[PipelineSnapshot]) -> Option<LimitingStage> {
     })
 }
 
-/// What this process holds now, by a sample of its own.
-pub(crate) fn rss_bytes(monitor: &Monitor) -> Result<u64, TunerError> {
-    monitor.window().finish().rss_mean_bytes.ok_or(TunerError::NoMemoryFigure)
+/// What this process holds now.
+pub(crate) fn rss_bytes() -> Result<u64, TunerError> {
+    monitor::rss_bytes().ok_or(TunerError::NoMemoryFigure)
 }
 
 /// What this process holds on GPUs: at the first batch, the bare CUDA context.
-fn gpu_bytes(monitor: &Monitor) -> Option<u64> {
-    monitor.gpus()?.process_bytes(std::process::id())
+fn gpu_bytes(gpus: Option<&Gpus>) -> Option<u64> {
+    gpus?.process_bytes(std::process::id())
 }
 
 /// The warm-up: goes on until the rate neither rises nor falls.

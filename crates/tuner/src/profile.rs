@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use loader::{Loader, Settings};
 use profiler::bottleneck::BottleneckType;
 use profiler::config::{ProfilerConfig, ProfilingLevel};
+use profiler::gpu::Gpus;
 use profiler::monitor::{Monitor, MonitorOptions};
 use profiler::profiler::BottleneckProfiler;
 use profiler::rules::DataLoadingBottleneck;
@@ -83,8 +84,9 @@ pub fn profile_loader(
         measure_s: 0.0,
     };
     let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
-    let built = (Instant::now(), rss_bytes(&monitor)?);
-    let figures = measure.run(loader, built, &monitor, |_| Ok(()))?;
+    let built = (Instant::now(), rss_bytes()?);
+    let begin = || Ok(monitor.window());
+    let figures = measure.run(loader, built, monitor.gpus(), begin, |_| Ok(()))?;
     Ok(DataLoadingProfile::new(&settings, figures))
 }
 
@@ -135,8 +137,8 @@ pub fn run(
     let table = DataTable::new(config, &data)?;
     let profiler =
         BottleneckProfiler::new(ProfilerConfig::at_level(ProfilingLevel::Comprehensive))?;
-    let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
-    let built = (Instant::now(), rss_bytes(&monitor)?);
+    let gpus = Gpus::open().ok();
+    let built = (Instant::now(), rss_bytes()?);
     let mut loader = data.builder.settings(settings).build()?;
     let settings = loader.settings().clone();
     let pipeline = loader.pipeline();
@@ -148,16 +150,17 @@ pub fn run(
         least_batches: LEAST_BATCHES,
         measure_s: options.measure_s,
     };
+    let begin = || {
+        profiler.start_session(&options.name)?;
+        profiler.register_pipeline("loader", pipeline.clone())?;
+        for (name, value) in attributes(&settings, &table) {
+            profiler.attribute(name, &value)?;
+        }
+        profiler.window().ok_or(TunerError::NoMemoryFigure)
+    };
     let mut asked = None;
-    let figures = measure.run(&mut loader, built, &monitor, |moment| {
+    let figures = measure.run(&mut loader, built, gpus.as_ref(), begin, |moment| {
         match moment {
-            Moment::Begin => {
-                profiler.start_session(&options.name)?;
-                profiler.register_pipeline("loader", pipeline.clone())?;
-                for (name, value) in attributes(&settings, &table) {
-                    profiler.attribute(name, &value)?;
-                }
-            }
             Moment::Ask => {
                 // At the end of an epoch none came.
                 drop(asked.take());

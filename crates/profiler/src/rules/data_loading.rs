@@ -67,6 +67,22 @@ impl DataLoadingBottleneck {
         }
     }
 
+    /// What it says, in a few words.
+    pub fn meaning(self) -> String {
+        match self {
+            Self::SlowDiskIo => format!("a batch takes over {SLOW_BATCH_S} s"),
+            Self::InsufficientWorkers => {
+                format!("no workers, and under {FEW_BATCHES_PER_S} batches/s")
+            }
+            Self::MemoryPressure => {
+                format!("the process holds over {} MB", MEMORY_PRESSURE_BYTES / MB)
+            }
+            Self::GpuTransferOverhead => {
+                format!("over {} MB are on the GPU", GPU_TRANSFER_BYTES / MB)
+            }
+        }
+    }
+
     /// What to do about it, as one sentence.
     pub fn suggestion(self) -> &'static str {
         match self {

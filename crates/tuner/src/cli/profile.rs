@@ -59,13 +59,14 @@ pub(super) fn run(args: ProfileArgs) -> Result<(), TunerError> {
 
 fn profile_line(profile: &profile::DataLoadingProfile) -> String {
     let figures = &profile.figures;
-    let bottlenecks: Vec<_> = profile.bottlenecks.iter().map(ToString::to_string).collect();
+    let bottlenecks: Vec<_> =
+        profile.bottlenecks.iter().map(|it| format!("{it} ({})", it.meaning())).collect();
     let found = match bottlenecks.is_empty() {
-        true => "none of the documented bottlenecks".to_owned(),
+        true => "none".to_owned(),
         false => bottlenecks.join(", "),
     };
     format!(
-        "{}: {:.0} samples/s, {:.1} batches/s; score {:.1}; {found}\n",
+        "{}: {:.0} samples/s, {:.1} batches/s; score {:.1}\ndocumented bottlenecks: {found}\n",
         profile.cell, figures.samples_per_s, figures.batches_per_s, profile.score
     )
 }

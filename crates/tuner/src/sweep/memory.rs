@@ -63,10 +63,10 @@ impl MemoryModel {
         let alone = dataset::open(config)?;
         let batch = (batch_size * sample_bytes(&alone.fields)) as u64;
         let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
-        let base_bytes = rss_bytes(&monitor)?;
+        let base_bytes = rss_bytes()?;
         let beside = dataset::open(config)?;
-        let before = rss_bytes(&monitor)?;
-        let peak = |window: profiler::monitor::Window<'_>| {
+        let before = rss_bytes()?;
+        let peak = |window: profiler::monitor::Window| {
             window.finish().rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)
         };
 

@@ -391,11 +391,12 @@ fn measure(config: &Config, cell: Cell) -> Result<Figures, TunerError> {
         measure_s: config.sweep.measure_s,
     };
     let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
-    let built = (Instant::now(), rss_bytes(&monitor)?);
+    let built = (Instant::now(), rss_bytes()?);
     let mut loader = data.builder.settings(settings).build()?;
-    measure.run(&mut loader, built, &monitor, |moment| match moment {
+    let begin = || Ok(monitor.window());
+    measure.run(&mut loader, built, monitor.gpus(), begin, |moment| match moment {
         Moment::Batch(batch) => step.take(batch),
-        Moment::Begin | Moment::Ask => Ok(()),
+        Moment::Ask => Ok(()),
     })
 }
 
