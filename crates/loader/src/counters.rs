@@ -157,8 +157,7 @@ impl PipelineSource for Counters {
                 .then(|| self.unready_nanos.load(Relaxed) as f64 * 1e-9),
             // libtorch computes on threads of its own: whatever is not the workers' is the consumer's.
             consumer_cpu_s: station.cpu_s.map(others_cpu_s),
-            // The kernel's figure holds the delay after waits too.
-            consumer_run_delay_s: None,
+            consumer_run_delay_s: self.consumer.consumer_run_delay_s(),
             consumer_visits: self.consumer.visits(Stage::Consume),
             stations: iter::once(station).chain(delivery).collect(),
             at_s: 0.0,

@@ -266,7 +266,7 @@ fn run(pipeline: &Pipeline, freed: Option<usize>, file: &File) -> (Vec<PipelineS
                 consumer_wait_s: times.wait_batch_s,
                 consumer_busy_s: times.consume_s,
                 consumer_cpu_s: kernel.map(|times| times.cpu_s),
-                consumer_run_delay_s: kernel.and_then(|times| times.run_delay_s),
+                consumer_run_delay_s: own.consumer_run_delay_s(),
                 consumer_visits: own.visits(Stage::Consume),
                 queue_empty_s: None,
                 stations: vec![station],

@@ -7,7 +7,8 @@
 //! - Items shorter than [`SHORT`] are measured now and then only. Over the others the clock is
 //!   not read at all; their time as a whole is known from the readings before and after, and is
 //!   shared among the stages as in the items that were measured. Waits are always read.
-//! - CPU time is read for at most one item in each [`CPU_EVERY`].
+//! - CPU time is read for at most one item in each [`CPU_EVERY`], and for how long the consumer had
+//!   no core while it was at its own work, at most once in each [`DELAY_EVERY`].
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 
 use super::{Stage, StageCounters};
-use crate::thread::current_tid;
+use crate::thread::{OwnDelay, current_tid};
 
 /// Items that take longer are all measured: reading the clock adds under 2%.
 const SHORT: Duration = Duration::from_micros(10);
@@ -23,6 +24,8 @@ const SHORT: Duration = Duration::from_micros(10);
 const MOST_SKIPPED: u128 = 63;
 /// From one item whose CPU time is read to the next.
 const CPU_EVERY: Duration = Duration::from_millis(1);
+/// From one visit to [`Stage::Consume`] whose time without a core is read to the next.
+const DELAY_EVERY: Duration = Duration::from_millis(5);
 /// What the stages took is forgotten by halves, so that the shares follow the data.
 const REMEMBERED: Duration = Duration::from_millis(10);
 
@@ -40,6 +43,12 @@ pub struct StageClock {
     /// The thread's CPU time at the last reading, if it is read for this item.
     cpu: Option<Duration>,
     cpu_read_at: Option<Instant>,
+    own_delay: OwnDelay,
+    /// The thread's time without a core when it began its own work, if it is read for this visit.
+    delay: Option<Duration>,
+    delay_read_at: Option<Instant>,
+    /// Time of its own work since then.
+    untold: Duration,
     /// Of the items that were measured, by stage of work.
     measured: [Duration; Stage::WORK.len()],
 }
@@ -56,6 +65,10 @@ impl StageClock {
             skip: 0,
             cpu: None,
             cpu_read_at: None,
+            own_delay: OwnDelay::default(),
+            delay: None,
+            delay_read_at: None,
+            untold: Duration::ZERO,
             measured: Default::default(),
         }
     }
@@ -98,14 +111,27 @@ impl StageClock {
             // Whatever item was being measured is not one piece.
             (self.item_began, self.cpu) = (None, None);
         }
+        self.watch_delay(stage);
         std::mem::replace(&mut self.stage, stage)
+    }
+
+    /// Reads the time without a core where the consumer's own work begins, if that is due. What comes
+    /// after a wait is left out: it is waiting.
+    fn watch_delay(&mut self, stage: Stage) {
+        let due = || self.delay_read_at.is_none_or(|at| self.since - at >= DELAY_EVERY);
+        self.delay = None;
+        if stage == Stage::Consume && due() {
+            self.delay = self.own_delay.read();
+            self.delay_read_at = Some(self.since);
+        }
     }
 
     /// Begins anew in `stage`: the time since the last reading goes nowhere.
     pub fn restart(&mut self, stage: Stage) {
         self.since = Instant::now();
-        self.stage = stage;
         (self.item_began, self.cpu, self.skip) = (None, None, 0);
+        self.watch_delay(stage);
+        self.stage = stage;
     }
 
     /// Reads the clock: the time since the last reading goes to the stage, or to the stages of the
@@ -114,6 +140,7 @@ impl StageClock {
         // The CPU time first: if the thread has used up its turn it loses its core at this reading,
         // and that is the doing of the stage that ends.
         let cpu = self.cpu.map(|before| (before, clock_gettime_cpu()));
+        let delay = self.delay.take().and_then(|before| Some((before, self.own_delay.read()?)));
         let now = Instant::now();
         let time = now - self.since;
         self.since = now;
@@ -122,6 +149,15 @@ impl StageClock {
             return;
         }
         self.counters.add_visit(self.stage, time);
+        if self.stage == Stage::Consume {
+            self.untold += time;
+        }
+        if let Some((before, now)) = delay {
+            // This visit stands for those before it, of which it was not read.
+            let share = now.saturating_sub(before).as_secs_f64() / time.as_secs_f64().max(1e-9);
+            let untold = std::mem::take(&mut self.untold);
+            self.counters.add_consumer_delay(untold.mul_f64(share.min(1.0)));
+        }
         if self.item_began.is_some() && self.stage.is_work() {
             self.measured[self.stage as usize] += time;
         }

@@ -27,6 +27,8 @@ struct Counts {
     /// Of the visits whose CPU time was read too: that, and their length.
     timed_cpu: Nanos,
     timed_wall: Nanos,
+    /// In [`Stage::Consume`] without a core, plus 1; 0 for not known.
+    consumer_delay: AtomicU64,
     /// Visits that were measured one by one.
     visits: [Moments; Stage::ALL.len()],
     /// Items that were, from begin to end.
@@ -87,6 +89,20 @@ impl StageCounters {
         let cpu = cpu.min(wall);
         add(&self.counts.timed_wall[stage as usize], wall.as_nanos() as u64);
         add(&self.counts.timed_cpu[stage as usize], cpu.as_nanos() as u64);
+    }
+
+    /// Notes that for so much of its time in [`Stage::Consume`] the thread had no core.
+    pub(super) fn add_consumer_delay(&self, delay: Duration) {
+        let first = u64::from(self.counts.consumer_delay.load(Relaxed) == 0);
+        add(&self.counts.consumer_delay, delay.as_nanos() as u64 + first);
+    }
+
+    /// Seconds for which the thread was ready to run without a core while it was in
+    /// [`Stage::Consume`]: read at some of the visits, which stand for the others. `None` before the
+    /// first, and where the kernel does not tell.
+    pub fn consumer_run_delay_s(&self) -> Option<f64> {
+        let nanos = self.counts.consumer_delay.load(Relaxed).checked_sub(1)?;
+        Some(nanos as f64 * 1e-9)
     }
 
     /// Adds a visit to `stage` that was measured by itself.

@@ -97,3 +97,35 @@ fn a_thread_that_ended_is_told_as_it_was_seen_last() {
     assert!(after.cpu_s >= seen.cpu_s);
     assert_eq!(StageCounters::default().thread_times(), None);
 }
+
+/// A thread that spins beside twice as many as there are cores waits for one; asleep it does not.
+#[test]
+fn the_consumers_time_without_a_core_is_of_its_own_work() {
+    let counters = Arc::new(StageCounters::default());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let cores = std::thread::available_parallelism().unwrap().get();
+    let spin = |time: Duration| {
+        let until = Instant::now() + time;
+        while Instant::now() < until {}
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..2 * cores {
+            scope.spawn(|| {
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    spin(Duration::from_millis(1));
+                }
+            });
+        }
+        let mut clock = StageClock::new(counters.clone(), Stage::WaitBatch);
+        assert_eq!(counters.consumer_run_delay_s(), None);
+        for _ in 0..10 {
+            clock.enter(Stage::Consume);
+            spin(Duration::from_millis(20));
+            clock.enter(Stage::WaitBatch);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let (delay_s, times) = (counters.consumer_run_delay_s().unwrap(), counters.times());
+    assert!(0.0 < delay_s && delay_s <= times.consume_s, "{delay_s} of {times:?}");
+}
