@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::notes::calmly;
+use crate::notes::{calmly, printable};
 use crate::pipeline::{PipelineSnapshot, PipelineSource};
 use crate::session::PipelineProfile;
 use crate::thinned::Thinned;
@@ -39,13 +39,14 @@ impl Pipelines {
     /// room.
     pub(crate) fn watch(&self, name: &str, source: Arc<dyn PipelineSource>) -> bool {
         let mut watched = self.lock();
+        let name = printable(name);
         if watched.len() >= MAX_PIPELINES {
             self.refused.fetch_add(1, Relaxed);
             return false;
         }
         let taken = |name: &str| watched.iter().any(|other| other.name == name);
         let numbered = (2..).map(|number| format!("{name} {number}"));
-        let name = std::iter::once(name.to_owned()).chain(numbered).find(|name| !taken(name));
+        let name = std::iter::once(name.clone()).chain(numbered).find(|name| !taken(name));
         let snapshots = Thinned::new(MAX_SNAPSHOTS);
         let name = name.unwrap_or_default();
         let mut new = Watched { name, source, failed: None, snapshots };

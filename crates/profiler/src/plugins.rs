@@ -8,7 +8,7 @@ use crate::detect::{OperationDetector, PipelineDetector};
 #[cfg(feature = "report")]
 use crate::extend::Chart;
 use crate::extend::{Detector, MetricSource, ReportFormat, SuggestionStrategy};
-use crate::notes::{Notes, calmly};
+use crate::notes::{Notes, calmly, printable};
 use crate::operation::SyncHook;
 use crate::session::ProfilingSession;
 
@@ -94,6 +94,8 @@ impl Plugins {
         let threshold = session.config.bottleneck_threshold;
         found.retain(|bottleneck| bottleneck.optimization_potential.is_none_or(|p| p >= threshold));
         for bottleneck in &mut found {
+            let Bottleneck { name, cause, .. } = bottleneck;
+            (*name, *cause) = (printable(name), printable(cause));
             if !(0.0..=1.0).contains(&bottleneck.severity) {
                 let Bottleneck { name, severity, .. } = bottleneck;
                 notes.add(format!("`{name}` had the severity {severity}, which is not 0 to 1"));

@@ -332,6 +332,10 @@ fn what_was_not_declared_is_told_from_its_threads() {
     only(&with_io(training(files), 1 << 20, None), "work", NetworkLatency);
     // A few looks say nothing, and nothing is made up.
     named(seen(Looks { network: 2, ..Looks::default() }), 0.1, Undeclared);
+    // Nor is it storage, whatever the process reads meanwhile.
+    let reading = |looks| with_io(training(with(seen(looks), work(0.1))), 1 << 30, None);
+    only(&reading(Looks { sleep: 2, ..Looks::default() }), "work", Undeclared);
+    only(&reading(Looks { storage: 2, ..Looks::default() }), "work", IoOperation);
 }
 
 #[test]

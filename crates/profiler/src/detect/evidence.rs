@@ -204,6 +204,12 @@ impl Evidence {
         }
     }
 
+    /// Whether its threads were seen waiting, if only now and then, and mostly not for storage.
+    fn seen_elsewhere(&self) -> bool {
+        let Looks { running: _, storage, network, threads, sleep, gpu, other } = self.looks;
+        network + threads + sleep + gpu + other > storage
+    }
+
     /// Of waiting work of which it was not said what it waits for.
     fn judge_by_looks(
         &self,
@@ -226,7 +232,7 @@ impl Evidence {
                 format!("{waits} for files that hardly come from storage: a file system elsewhere"),
             ),
             (Some(Wait::Storage), _) => (IoOperation, format!("{waits} for storage")),
-            (None, Some(true)) => {
+            (None, Some(true)) if !self.seen_elsewhere() => {
                 (IoOperation, format!("{waits}, while the process reads from storage"))
             }
             // Too little was seen of it.

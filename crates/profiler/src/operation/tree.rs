@@ -7,6 +7,7 @@ use super::stretches::Used;
 use super::table::Moment;
 use super::waits::LookCounts;
 use crate::bottleneck::BottleneckType;
+use crate::notes::printable;
 use crate::session::{OperationEvidence, OperationStats};
 
 /// Paths that one thread, or all threads of a session together, may have.
@@ -51,6 +52,10 @@ impl Default for Tree {
 
 impl Node {
     fn new(parent: NodeId, name: &str, kind: BottleneckType) -> Self {
+        let kind = match kind {
+            BottleneckType::Custom(kind) => BottleneckType::Custom(printable(&kind)),
+            kind => kind,
+        };
         Self { parent, name: name.into(), kind, sums: Sums::default() }
     }
 }
@@ -113,9 +118,10 @@ impl Tree {
     }
 
     pub(crate) fn name(&self, node: NodeId) -> String {
-        // A name is data of the program; a reader's terminal is not to obey it.
-        let name = &self.nodes[node as usize].name;
-        name.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+        match &*self.nodes[node as usize].name {
+            "" => "(no name)".to_owned(),
+            name => printable(name),
+        }
     }
 
     pub(crate) fn kind(&self, node: NodeId) -> &BottleneckType {

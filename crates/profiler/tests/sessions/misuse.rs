@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
+use profiler::bottleneck::BottleneckType;
 use profiler::config::ProfilingLevel;
 use profiler::profiler::SessionError;
 
@@ -33,6 +35,23 @@ fn guards_that_are_misused_lose_their_call_and_no_more() {
     let session = profiler.stop_session().unwrap();
     assert_eq!(session.performance_metrics.operations.len(), 1);
     assert!(session.notes.is_empty(), "{:?}", session.notes);
+}
+
+#[test]
+fn no_name_commands_a_terminal() {
+    let profiler = detailed();
+    profiler.start_session("names").unwrap();
+    let kind = BottleneckType::Custom("my\u{1b}[31m".to_owned());
+    profiler.profile_operation("a/b\u{7}\n", kind, || thread::sleep(Duration::from_millis(50)));
+    drop(profiler.operation("", CPU));
+    profiler.register_pipeline("p\u{1b}", Arc::new(Asked(Arc::default()))).unwrap();
+    profiler.attribute("data\n", "\u{9b}0m").unwrap();
+    let session = profiler.stop_session().unwrap();
+    assert_eq!(operation(&session, &["a/b\u{fffd}\u{fffd}"]).calls, 1);
+    assert_eq!(operation(&session, &["(no name)"]).calls, 1);
+    let shown = profiler.summary() + &format!("{:?}", session.attributes);
+    assert!(shown.contains("a/b") && shown.contains("my\u{fffd}[31m"), "{shown}");
+    assert!(!shown.replace('\n', "").contains(char::is_control), "{shown}");
 }
 
 #[test]

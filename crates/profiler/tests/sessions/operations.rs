@@ -104,6 +104,27 @@ fn a_synced_operation_waits_for_the_device_at_its_edges() {
 }
 
 #[test]
+fn a_device_that_fails_fails_no_program() {
+    let profiler = detailed();
+    profiler.register_sync(Arc::new(|| panic!("an illegal memory access")));
+    profiler.start_session("sync").unwrap();
+    // The program fails of its own accord while a guard is open, which waits for the device.
+    let thread = thread::spawn({
+        let profiler = profiler.clone();
+        move || {
+            let _forward = profiler.synced_operation("forward", CPU);
+            panic!("the program's own");
+        }
+    });
+    assert!(thread.join().is_err());
+    drop(profiler.synced_operation("forward", CPU));
+    let session = profiler.stop_session().unwrap();
+    assert_eq!(operation(&session, &["forward"]).calls, 2);
+    assert_eq!(session.notes.len(), 1, "{:?}", session.notes);
+    assert!(session.notes[0].contains("an illegal memory access"), "{:?}", session.notes);
+}
+
+#[test]
 fn production_counts_all_and_says_what_it_estimates() {
     let config = ProfilerConfig::at_level(ProfilingLevel::Production);
     let profiler = BottleneckProfiler::new(config).unwrap();
