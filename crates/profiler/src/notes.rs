@@ -30,9 +30,12 @@ impl Notes {
     }
 }
 
-/// Names and words are data of the program; a reader's terminal is not to obey them.
+/// Names and words are data of the program; a reader's terminal or page is not to obey them.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
+    // Some turn the direction of all that follows.
+    let turns = |c| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let plain = |c: char| if c.is_control() || turns(c) { char::REPLACEMENT_CHARACTER } else { c };
+    text.chars().map(plain).collect()
 }
 
 /// Runs code of someone else's; if it panics, says so.

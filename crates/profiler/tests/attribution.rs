@@ -174,6 +174,27 @@ fn where_cores_are_short_less_work_is_what_helps() {
 }
 
 #[test]
+fn who_is_kept_from_a_core_by_other_programs_waits_for_no_stage() {
+    // The loop takes 30 ms for an item, in 26 of which it has no core; making one takes 3 ms.
+    let mut snapshots = even(&[pool(1, &[0.003])], 0.03);
+    for (tick, snapshot) in snapshots.iter_mut().enumerate() {
+        let items = 100.0 * tick as f64;
+        snapshot.consumer_cpu_s = Some(0.004 * items);
+        snapshot.consumer_run_delay_s = Some(0.026 * items);
+        let station = &mut snapshot.stations[0];
+        station.cpu_s = Some(0.001 * items);
+        station.run_delay_s = Some(0.0015 * items);
+        station.stages[0].timed_wall_s = 0.003 * items;
+        station.stages[0].timed_cpu_s = 0.001 * items;
+    }
+    let surroundings =
+        Surroundings { usable_cores: 2.0, storage: None, other_cores: Some(1.8), pipelines: 1 };
+    let attribution = attribute(&snapshots, &surroundings).unwrap();
+    assert_eq!(attribution.verdict, Verdict::NotInputBound);
+    assert_close(attribution.limiting().1.optimization_potential, 0.0);
+}
+
+#[test]
 fn too_little_is_no_attribution() {
     let snapshots = even(&[pool(1, &[0.01])], 0.005);
     assert_eq!(attribute(&[], &FREE), None);

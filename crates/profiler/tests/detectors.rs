@@ -254,7 +254,22 @@ fn synchronization() {
         Work { run_delay_share: 0.5, ..work("decode", BottleneckType::Preprocessing, 0.5) };
     let found = only(&loader(&crowded), "decode", kind.clone());
     assert!(found.cause.contains("waits for a core 48%"), "{}", found.cause);
-    assert!(found.suggestions[0].contains("fewer threads"), "{:?}", found.suggestions);
+    assert!(found.suggestions[0].contains("fewer threads than 2"), "{:?}", found.suggestions);
+    let mut alone = loader(&crowded);
+    for snapshot in &mut alone.performance_metrics.pipelines[0].snapshots {
+        snapshot.stations[0].threads = 1;
+    }
+    // No other program has a core.
+    let machine = &alone.machine;
+    let cpu = Some(CpuSample {
+        process_percent: Some(100.0),
+        system_percent: Some(100.0 * machine.usable_cores / machine.cores as f64),
+        ..CpuSample::default()
+    });
+    let sample = |at_s| ResourceSample { at_s, cpu, ..ResourceSample::default() };
+    alone.resources = [0.0, DURATION_S].map(sample).to_vec();
+    let found = only(&alone, "decode", kind.clone());
+    assert!(found.suggestions[0].contains("fewer threads beside it"), "{:?}", found.suggestions);
     let barrier = operation(&["epoch", "all_reduce"], kind.clone(), 16.0, 0.1);
     only(&training(barrier), "all_reduce", kind.clone());
     let starved = OperationEvidence { run_delay_s: Some(2.0), ..seen(Looks::default()) };

@@ -2,7 +2,7 @@
 //! its model is then, and what is known of each stage.
 
 use super::Surroundings;
-use super::load::{cpu_share, delay_s, items_of};
+use super::load::{Delay, cpu_share, items_of};
 use super::model::{Change, Effort, Limit, Model, StageId};
 use super::window;
 use crate::bottleneck::BottleneckType;
@@ -43,19 +43,27 @@ impl Analysis {
             Some((total, model))
         };
         let (total, crowded) = model(&stretches)?;
-        // What other programs cause stays, whatever is changed about the pipeline. Theirs is what
-        // the replay does not account for; or less, where they hardly use a core.
-        let measured_s = delay_s(&total) / total.items as f64;
+        // What other programs cause stays, whatever is changed about the pipeline. Of the stations'
+        // delay theirs is what the replay does not account for; or less, where they hardly use a
+        // core. Of the consumer's all that the replay does not account for stays with it.
+        let measured = Delay::of(&total, total.items as f64);
         let mut others_share = 0.0;
-        if measured_s > SOME_DELAY * crowded.interval_s {
+        if measured.stations_s + measured.consumer_s > SOME_DELAY * crowded.interval_s {
+            let replayed = crowded.own_delay();
             let used = crowded.cpu_s() / crowded.interval_s;
             let share = surroundings.other_cores.map_or(0.0, |others| used / (used + others));
-            let own = (crowded.own_delay_s() / measured_s).max(share).min(1.0);
+            let of = |replayed_s: f64, measured_s: f64| match measured_s > 0.0 {
+                true => (replayed_s / measured_s).min(1.0),
+                false => 1.0,
+            };
+            let own = of(replayed.stations_s, measured.stations_s).max(share).min(1.0);
+            let own_of_consumer = of(replayed.consumer_s, measured.consumer_s);
             others_share = 1.0 - own;
             for stretch in &mut stretches {
-                let stations = stretch.stations.iter_mut().map(|it| &mut it.run_delay_s);
-                for delay_s in stations.chain([&mut stretch.consumer_run_delay_s]).flatten() {
-                    *delay_s *= own;
+                let stations = stretch.stations.iter_mut();
+                stations.filter_map(|it| it.run_delay_s.as_mut()).for_each(|delay| *delay *= own);
+                if let Some(delay) = &mut stretch.consumer_run_delay_s {
+                    *delay *= own_of_consumer;
                 }
             }
         }

@@ -11,10 +11,21 @@ pub(crate) struct Load {
     pub(crate) cpu_s: f64,
 }
 
-/// Thread-seconds for which a thread was ready and had no core.
-pub(super) fn delay_s(stretch: &PipelineSnapshot) -> f64 {
-    let stations = stretch.stations.iter().map(|station| station.run_delay_s);
-    stations.chain([stretch.consumer_run_delay_s]).flatten().sum()
+/// Thread-seconds of an item for which a thread was ready and had no core.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Delay {
+    /// Of the stations' threads.
+    pub(super) stations_s: f64,
+    /// Of the consumer's.
+    pub(super) consumer_s: f64,
+}
+
+impl Delay {
+    pub(super) fn of(stretch: &PipelineSnapshot, items: f64) -> Self {
+        let stations_s: f64 = stretch.stations.iter().filter_map(|it| it.run_delay_s).sum();
+        let consumer_s = stretch.consumer_run_delay_s.unwrap_or(0.0);
+        Self { stations_s: stations_s / items, consumer_s: consumer_s / items }
+    }
 }
 
 /// The items that went through `station`.

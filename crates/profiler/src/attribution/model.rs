@@ -11,7 +11,7 @@
 
 use std::cell::{OnceCell, RefCell};
 
-use super::load::{Load, delay_s, items_of, loads};
+use super::load::{Delay, Load, items_of, loads};
 use super::replay::{Law, Pipeline, Stage, Station};
 use super::scatter::{self, Scatter, Shape};
 use crate::pipeline::{PipelineSnapshot, Room, StageSnapshot, StationSnapshot};
@@ -51,6 +51,8 @@ const MOST_ITEMS: usize = 60_000;
 /// at least such a part of it.
 const SCALED: f64 = 2.0;
 const SMALL: f64 = 0.05;
+/// A stage that takes so small a part of the time from item to item is nothing.
+const NEGLIGIBLE: f64 = 1e-3;
 /// The draws of every replay are the same.
 const SEED: u64 = 0;
 
@@ -206,6 +208,13 @@ impl Model {
     /// now is measured. Of the replay is taken by how much it would exceed them then: as much more
     /// or less than now as in the replay.
     pub(crate) fn saving(&self, change: Change) -> f64 {
+        if let Change::Demand((station, stage), part) = change
+            && self.stations[station].stages[stage].load.demand_s * (1.0 - part)
+                <= NEGLIGIBLE * self.interval_s
+        {
+            // No item is sooner done by more than that: not worth a replay.
+            return 0.0;
+        }
         let known = self.savings.borrow().iter().find(|(asked, _)| *asked == change).map(|it| it.1);
         known.unwrap_or_else(|| {
             let saving = self.replayed_saving(change);
@@ -328,9 +337,9 @@ impl Model {
     }
 
     /// Thread-seconds for an item without a core that the pipeline's own threads account for.
-    pub(super) fn own_delay_s(&self) -> f64 {
+    pub(super) fn own_delay(&self) -> Delay {
         let run = self.run(Shape::TwoLengths);
-        delay_s(&run) / (run.batches.max(1) as usize * self.batch) as f64
+        Delay::of(&run, (run.batches.max(1) as usize * self.batch) as f64)
     }
 
     /// The counters at the end of a replay.

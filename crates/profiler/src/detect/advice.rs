@@ -90,6 +90,14 @@ fn of_waiting_threads(analysis: &Analysis, (i, j): StageId) -> String {
     let evidence = analysis.evidence(i, j);
     let delay = evidence.crowded_share();
     let cores = surroundings.usable_cores;
+    if delay >= CROWDED && station.threads <= 1 {
+        return format!(
+            "leave the thread of `{}` a core: it waits {} of its time for one; run fewer threads \
+             beside it (those of libraries: OMP_NUM_THREADS, RAYON_NUM_THREADS)",
+            station.name,
+            percent(delay),
+        );
+    }
     if delay >= CROWDED {
         return format!(
             "run `{}` on fewer threads than {}: {} core(s) give {} items/s at most, and threads \

@@ -36,6 +36,9 @@ pub(crate) fn markdown(session: &ProfilingSession) -> String {
     page.line(&format!("Written {}. Session ID: {}.", human::now(), code(&session.session_id)));
     page.line(&format!("**{}.** {}", verdict.label, prose(&verdict.sentence)));
     page.line(&prose(&verdict.meaning));
+    if let Some(step) = &verdict.first_step {
+        page.line(&format!("**Try first**: {}", prose(step)));
+    }
 
     page.line("## Session Summary");
     let summary = digest::summary_lines(session).into_iter();

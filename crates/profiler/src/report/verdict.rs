@@ -36,6 +36,8 @@ pub(crate) struct Verdict {
     pub(crate) sentence: String,
     /// What the label means, for whoever never saw one.
     pub(crate) meaning: String,
+    /// What to try first, where there is advice.
+    pub(crate) first_step: Option<String>,
 }
 
 impl Verdict {
@@ -73,7 +75,14 @@ impl Verdict {
                         human::percent(pipeline.wait_share)
                     ),
                 };
-                Self { tone, label, sentence: pipeline.sentence.clone(), meaning }
+                // On what the sentence names, if that is among the findings.
+                let limiting = pipeline.stations.get(pipeline.limiting_station);
+                let limiting = limiting.and_then(|it| it.stages.get(pipeline.limiting_stage));
+                let named = limiting
+                    .and_then(|it| session.bottlenecks.iter().find(|found| found.name == it.name));
+                let of_any = session.bottlenecks.iter();
+                let first_step = named.into_iter().chain(of_any).find_map(first_step);
+                Self { tone, label, sentence: pipeline.sentence.clone(), meaning, first_step }
             }
             (None, Some(worst)) => Self::of_bottleneck(worst),
             (None, None) => Self::of_operations(session),
@@ -93,6 +102,7 @@ impl Verdict {
             label,
             sentence: format!("`{}`: {}", worst.name, worst.cause),
             meaning: saved.unwrap_or_else(|| "It is a resource that runs short.".to_owned()),
+            first_step: first_step(worst),
         }
     }
 
@@ -107,6 +117,7 @@ impl Verdict {
                 sentence: "Too little was recorded to say what took the time.".to_owned(),
                 meaning: "No operation ended and no pipeline reported while the session was open."
                     .to_owned(),
+                first_step: None,
             };
         };
         Self {
@@ -121,6 +132,11 @@ impl Verdict {
                 "Findings that would save less than {} of the time are left out.",
                 human::percent(session.config.bottleneck_threshold)
             ),
+            first_step: None,
         }
     }
+}
+
+fn first_step(found: &Bottleneck) -> Option<String> {
+    found.suggestions.first().cloned()
 }

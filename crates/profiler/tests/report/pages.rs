@@ -45,6 +45,22 @@ fn markdown_has_the_sections_verdict_first() {
 }
 
 #[test]
+fn what_to_try_first_is_about_what_limits() {
+    let mut session = gallery::training();
+    session.bottlenecks[0].name = "decode".to_owned();
+    let mut resource = session.bottlenecks[0].clone();
+    resource.name = "cpu_saturation".to_owned();
+    resource.suggestions = vec!["use more cores".to_owned()];
+    session.bottlenecks.insert(0, resource);
+    let report = text(&Markdown, &session);
+    assert!(report.contains("**Try first**: use 6 workers"), "{report}");
+    let page = text(&Html(Vec::new()), &session);
+    assert!(page.contains("<b>Try first</b> <span>use 6 workers"));
+    // Nor is there any where nothing was found.
+    assert!(!text(&Markdown, &gallery::empty()).contains("Try first"));
+}
+
+#[test]
 fn an_empty_session_says_so_everywhere() {
     let session = gallery::empty();
     let report = text(&Markdown, &session);

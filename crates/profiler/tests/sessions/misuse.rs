@@ -41,7 +41,7 @@ fn guards_that_are_misused_lose_their_call_and_no_more() {
 fn no_name_commands_a_terminal() {
     let profiler = detailed();
     profiler.start_session("names").unwrap();
-    let kind = BottleneckType::Custom("my\u{1b}[31m".to_owned());
+    let kind = BottleneckType::Custom("my\u{1b}[31m\u{202e}".to_owned());
     profiler.profile_operation("a/b\u{7}\n", kind, || thread::sleep(Duration::from_millis(50)));
     drop(profiler.operation("", CPU));
     profiler.register_pipeline("p\u{1b}", Arc::new(Asked(Arc::default()))).unwrap();
@@ -52,6 +52,7 @@ fn no_name_commands_a_terminal() {
     let shown = profiler.summary() + &format!("{:?}", session.attributes);
     assert!(shown.contains("a/b") && shown.contains("my\u{fffd}[31m"), "{shown}");
     assert!(!shown.replace('\n', "").contains(char::is_control), "{shown}");
+    assert!(!shown.contains('\u{202e}'), "{shown}");
 }
 
 #[test]

@@ -129,7 +129,6 @@ impl<'a> Page<'a> {
     fn of(session: &'a ProfilingSession, more: &[Arc<dyn Chart>]) -> Result<Self, PluginError> {
         let verdict = Verdict::of(session);
         let flows = Flow::all(session);
-        let first_step = session.bottlenecks.iter().find_map(|found| found.suggestions.first());
         let panels = panels::resources(session).into_iter().chain(panels::others(session));
         let pictures = more.iter().map(|chart| {
             let png = charts::png(&chart.svg(session)?, 2.0)?;
@@ -151,8 +150,8 @@ impl<'a> Page<'a> {
             duration: human::duration(session.duration_s),
             sentence: Prose::new(&verdict.sentence),
             meaning: Prose::new(&verdict.meaning),
+            first_step: verdict.first_step.as_deref().map(Prose::new),
             verdict,
-            first_step: first_step.map(|step| Prose::new(step)),
             tiles: tiles(session, &flows),
             pipelines: flows.iter().map(pipeline).collect(),
             flame: Flame::of(&session.performance_metrics.operations),
