@@ -177,7 +177,11 @@ impl Drawing {
         ));
     }
 
+    /// Through all `points`; nothing with less than two.
     pub(crate) fn line(&mut self, points: &[(f64, f64)], ink: Ink, stroke: f64) {
+        if points.len() < 2 {
+            return;
+        }
         let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
         let (points, ink) = (points.join(" "), ink.on(self.ground));
         self.add(format_args!(

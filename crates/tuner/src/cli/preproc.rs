@@ -61,11 +61,11 @@ pub(super) fn run(args: PreprocArgs) -> Result<(), TunerError> {
     let found = found?;
     preprocessing::write(&found, &out, &command_line())?;
     if args.source.json {
-        return print_json(&found);
+        print_json(&found)?;
+    } else {
+        let text = if quiet { String::new() } else { format!("{}\n", report::terminal(&found)) };
+        print(&format!("{text}Report: {}", out.join("preproc.md").display()))?;
     }
-    let mut text = String::new();
-    if !quiet {
-        text = format!("{}\n", report::terminal(&found));
-    }
-    print(&format!("{text}Report: {}", out.join("preproc.md").display()))
+    // Last, so that the reasons are there whatever came of it.
+    found.check()
 }

@@ -49,9 +49,15 @@ pub(super) fn write(rows: &[PreprocessingProfile], folder: &Path) -> Result<(), 
 
 fn draw(sizes: &[usize], series: &[Series<'_>]) -> String {
     let mut drawing = Drawing::new(Ground::Paper);
+    let about = "Time of a sample by batch size, for each transform";
+    if series.is_empty() {
+        let style = Style::new(18.0, Ink::Muted, Anchor::Middle);
+        drawing.text("nothing could be measured", (WIDTH / 2.0, HEIGHT / 2.0), style);
+        return drawing.finish((WIDTH, HEIGHT), about);
+    }
     let times = || series.iter().flat_map(|line| &line.points).map(|point| point.1);
     // A whole power of ten at each end.
-    let least = times().fold(f64::INFINITY, f64::min).clamp(1e-9, 1e9).log10().floor();
+    let least = times().fold(f64::INFINITY, f64::min).max(1e-9).log10().floor();
     let most = times().fold(1e-9, f64::max).log10().ceil().max(least + 1.0);
     let y = |time: f64| BOTTOM - (time.max(1e-9).log10() - least) / (most - least) * (BOTTOM - TOP);
     let x = |place: usize| LEFT + (place as f64 + 0.5) * (RIGHT - LEFT) / sizes.len() as f64;
@@ -98,7 +104,7 @@ fn draw(sizes: &[usize], series: &[Series<'_>]) -> String {
         let style = Style::new(14.0, Ink::Line(number), Anchor::Start);
         drawing.text(&format!("{} {time}", of.name), (RIGHT + 10.0, above), style);
     }
-    drawing.finish((WIDTH, HEIGHT), "Time of a sample by batch size, for each transform")
+    drawing.finish((WIDTH, HEIGHT), about)
 }
 
 /// A round time.

@@ -70,6 +70,18 @@ pub struct PreprocReport {
     pub cache: Option<CacheStats>,
 }
 
+impl PreprocReport {
+    /// # Errors
+    /// If no row could be measured: why the last one was not.
+    pub fn check(&self) -> Result<(), TunerError> {
+        let failed = self.rows.iter().rev().find_map(PreprocessingProfile::failure);
+        match failed.filter(|_| self.rows.iter().all(|row| row.measured().is_none())) {
+            Some(failure) => Err(TunerError::NoTransform { reason: failure.reason() }),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What the rows of one transform mean.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepFindings {
@@ -96,8 +108,8 @@ pub struct Suggestion {
 /// Calls `on_row` after each row, with its name and the number of rows in all.
 ///
 /// # Errors
-/// If the data is not there or is no image files, the transforms make no sense, one that is asked
-/// for is not among them, or no row could be measured.
+/// If the data is not there or is no image files, the transforms make no sense, or one that is asked
+/// for is not among them.
 pub fn run(
     config: &Config,
     options: &PreprocOptions,
@@ -148,10 +160,6 @@ pub fn run(
         if !std::ptr::eq(step, &whole) {
             room.advance(&profiler, step, &mut images);
         }
-    }
-    let failed = rows.iter().rev().find_map(PreprocessingProfile::failure);
-    if let (Some(failure), true) = (failed, rows.iter().all(|row| row.measured().is_none())) {
-        return Err(TunerError::NoTransform { reason: failure.reason() });
     }
     if let Some(ceiling) = &ceiling {
         advice::shares(&mut transforms, ceiling);

@@ -69,8 +69,8 @@ const ROWS: &str = "A batch is as many different images, one after the other, an
 const FINDINGS: &str = "Fixed and by sample: the time of a batch is the first, and for each sample \
     the second. Best: the batch size with the least time of a sample, and from which on it is \
     within 5% of that. Copying: the share of the time that copying as many bytes takes that lie in \
-    no cache; from 50%, memory limits, and above 100% the data lies in the caches. Share: of the time of a sample as planned; within a stage divided as the steps \
-    take alone.";
+    no cache; from 50%, memory limits, and above 100% the data lies in the caches. Share: of the \
+    time of a sample as planned; within a stage divided as the steps take alone.";
 const CACHE: &str = "A repeated call with a shape already seen returns the result kept for that \
     shape. That is wrong for other data, so training never gets it, and a hit says nothing of the \
     transform's speed:";
@@ -112,15 +112,19 @@ fn remarks(report: &PreprocReport) -> Vec<String> {
             100.0 * share
         ));
     }
-    let mut seen = Vec::new();
+    let mut unmeasured: Vec<(String, Vec<String>)> = Vec::new();
     for row in &report.rows {
         let Some(failure) = row.failure() else { continue };
-        let reason = one_line(&failure.reason());
-        if !seen.contains(&(&row.transform, reason.clone())) {
-            remarks.push(format!("`{}` was not measured: {reason}", row.name));
-            seen.push((&row.transform, reason));
+        let (name, reason) = (format!("`{}`", row.name), one_line(&failure.reason()));
+        match unmeasured.iter_mut().find(|(of, _)| *of == reason) {
+            Some((_, names)) => names.push(name),
+            None => unmeasured.push((reason, vec![name])),
         }
     }
+    remarks.extend(unmeasured.into_iter().map(|(reason, names)| match &names[..] {
+        [name] => format!("{name} was not measured: {reason}"),
+        names => format!("{} were not measured: {reason}", names.join(", ")),
+    }));
     remarks
 }
 
