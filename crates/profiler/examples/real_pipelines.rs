@@ -179,7 +179,7 @@ fn measure(pipeline: &Pipeline, file: &File) -> Option<Seen> {
         of(a).total_cmp(&of(b))
     });
     let attribution = attributions.get(attributions.len() / 2)?.clone();
-    let median = |saved: &Vec<f64>| statistics::median(&statistics::sorted(saved)).unwrap_or(0.0);
+    let median = |saved: &Vec<f64>| statistics::median(saved).unwrap_or(0.0);
     let names = stages.iter().map(|stage| STAGES[*stage].name());
     Some(Seen { attribution, saved: names.zip(saved.iter().map(median)).collect() })
 }

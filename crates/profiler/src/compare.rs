@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::bootstrap::ratio_of_medians;
-use crate::statistics::{median, sorted};
+use crate::statistics::median;
 
 mod of_session;
 
@@ -293,10 +293,9 @@ fn differences(a: &BTreeMap<String, String>, b: &BTreeMap<String, String>) -> Ve
 
 /// `None` where a side has no values.
 fn row(a: &Metric, b: &Metric, threshold: f64) -> Option<Row> {
-    let (before, after) = (sorted(&a.values), sorted(&b.values));
-    let (median_a, median_b) = (median(&before)?, median(&after)?);
+    let (median_a, median_b) = (median(&a.values)?, median(&b.values)?);
     let ratio = (median_a != 0.0).then(|| median_b / median_a);
-    let interval = ratio_of_medians(&before, &after);
+    let interval = ratio_of_medians(&a.values, &b.values);
     let both_none = median_a == 0.0 && median_b == 0.0;
     Some(Row {
         name: a.name.clone(),

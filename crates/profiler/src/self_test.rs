@@ -74,14 +74,14 @@ impl Measured {
 
     fn median_of(rounds: &[f64]) -> Self {
         let statistic = format!("median of {} rounds", rounds.len());
-        Self { value: median(&sorted(rounds)), median: None, statistic }
+        Self { value: median(rounds), median: None, statistic }
     }
 
     /// Of rounds that others can only prolong.
     fn low_of(rounds: &[f64]) -> Self {
         let sorted = sorted(rounds);
         let statistic = format!("10th percentile of {} rounds", rounds.len());
-        Self { value: quantile(&sorted, 0.1), median: median(&sorted), statistic }
+        Self { value: quantile(&sorted, 0.1), median: median(rounds), statistic }
     }
 }
 

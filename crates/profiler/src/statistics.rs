@@ -15,10 +15,10 @@ pub fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     Some(lower + place.fract() * (upper - lower))
 }
 
-/// The middle of values in order; of an even number, the mean of the middle two. `None` of no
-/// values.
-pub fn median(sorted: &[f64]) -> Option<f64> {
-    quantile(sorted, 0.5)
+/// The middle of values in any order; of an even number, the mean of the middle two. Those that are
+/// no numbers are left out. `None` of no values.
+pub fn median(values: &[f64]) -> Option<f64> {
+    quantile(&sorted(values), 0.5)
 }
 
 /// The arithmetic mean; `None` of no values.
@@ -43,7 +43,7 @@ mod tests {
         let values = [4.0, f64::NAN, 1.0, 2.0, 3.0];
         let sorted = sorted(&values);
         assert_eq!(sorted, [1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(median(&sorted), Some(2.5));
+        assert_eq!(median(&values), Some(2.5));
         assert_eq!(quantile(&sorted, 0.75), Some(3.25));
         assert_eq!(quantile(&sorted, 1.0), Some(4.0));
         assert_eq!(mean(&sorted), Some(2.5));

@@ -9,6 +9,7 @@ use crate::sweep::closing::{Closing, Standing};
 use crate::sweep::explain;
 use crate::sweep::fingerprint::DataTable;
 use crate::sweep::grid::Cell;
+use crate::sweep::objective::Choice;
 use crate::sweep::output::Plan;
 use crate::sweep::summary::Summary;
 use crate::{TunerError, dataset};
@@ -137,18 +138,9 @@ pub fn settings(path: &Path) -> Result<Explanation, TunerError> {
     let summary = &origin.summary;
     let winner = summary.winner()?;
     let choice = summary.choice(summary.method.objective);
-    let equals = choice.map_or(1, |choice| choice.equals.len());
-    let mut evidence = vec![
-        format!("{} runs of it, {} of all settings", winner.trials, summary.method.trials),
-        match equals {
-            1 => "no other setting is as good for all that can be told".to_owned(),
-            equals => format!(
-                "{} other settings are as good for all that can be told; of those fewer workers win, \
-                 then less memory, then smaller depth",
-                equals - 1
-            ),
-        },
-    ];
+    let mut evidence =
+        vec![format!("{} runs of it, {} of all settings", winner.trials, summary.method.trials)];
+    evidence.extend(choice.map(Choice::certainty));
     evidence.extend(explain::notes(summary)?);
     let next = summary.cells.iter().find(|it| it.in_grid && it.cell != winner.cell);
     Ok(Explanation {

@@ -9,6 +9,7 @@ use profiler::machine;
 use profiler::monitor::{self, Window};
 use profiler::pipeline::PipelineSnapshot;
 use profiler::stage::StageTimes;
+use profiler::statistics::{mean, standard_deviation};
 use serde::{Deserialize, Serialize};
 
 use crate::TunerError;
@@ -237,14 +238,29 @@ struct WarmUp {
     rates: Vec<f64>,
 }
 
-/// A rate that changes less over three windows is steady.
+/// A rate is steady that changes less from one half of the last windows to the other.
 const STEADY: f64 = 0.05;
-/// Windows in the time of a measurement: short ones, so that three of them cost little.
+/// Windows in the time of a measurement: short ones, so that those that are looked at cost little.
 const WINDOWS: f64 = 20.0;
+/// The last windows, so many, are looked at.
+const LAST: usize = 6;
+/// With fewer nothing can be said.
+const LEAST_WINDOWS: usize = 4;
 
 /// The shortest warm-up that knows whether the rate is steady.
 pub(crate) fn least_warmup_s(measure_s: f64) -> f64 {
-    3.0 * measure_s / WINDOWS
+    LAST as f64 * measure_s / WINDOWS
+}
+
+/// Whether the mean of the later half of the rates is that of the earlier one: but for 5%, or for what
+/// such means differ by (one standard error) when rates scatter as these do.
+fn is_steady(rates: &[f64]) -> bool {
+    let (earlier, later) = rates.split_at(rates.len() / 2);
+    let (Some(a), Some(b)) = (mean(earlier), mean(later)) else { return false };
+    let error =
+        |half: &[f64]| standard_deviation(half).map_or(0.0, |it| it * it / half.len() as f64);
+    let error = (error(earlier) + error(later)).sqrt();
+    (b - a).abs() <= (STEADY * a).max(error)
 }
 
 impl WarmUp {
@@ -275,18 +291,20 @@ impl WarmUp {
         if !enough {
             return None;
         }
-        if let [.., a, b, c] = self.rates[..] {
-            let trend = (a < b && b < c) || (a > b && b > c);
-            if !trend || (c / a - 1.0).abs() < STEADY {
-                return Some(true);
-            }
+        let last = &self.rates[self.rates.len().saturating_sub(LAST)..];
+        if last.len() == LAST && is_steady(last) {
+            return Some(true);
         }
-        (now_s > self.most_s).then_some(false)
+        // As far as so few slow batches tell.
+        (now_s > self.most_s).then(|| last.len() >= LEAST_WINDOWS && is_steady(last))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use preproc::SampleRng;
+    use rand::RngExt;
+
     use super::*;
 
     /// The batch after which the warm-up is over, and whether the rate is steady; `rate` is that at a
@@ -311,9 +329,26 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_rate_takes_three_windows() {
+    fn a_steady_rate_takes_six_windows() {
         let (batches, steady) = over(1.0, |_| 100.0);
-        assert!(steady && (16..=20).contains(&batches), "{batches}");
+        assert!(steady && (31..=38).contains(&batches), "{batches}");
+    }
+
+    #[test]
+    fn noise_neither_hides_a_trend_nor_is_taken_for_one() {
+        // Each batch takes up to 30% more or less; a window holds five of them.
+        let share = |rate: &dyn Fn(f64) -> f64| {
+            let early = (0..200).filter(|&seed| {
+                let mut random = SampleRng::of_order(seed, 3);
+                let noise = std::cell::RefCell::new(move || 0.7 + 0.6 * random.random::<f64>());
+                over(1.0, |now_s| rate(now_s) * (noise.borrow_mut())()).0 < 55
+            });
+            early.count() as f64 / 200.0
+        };
+        // Steady ones are soon seen to be, rising ones mostly waited for.
+        let (steady, rising) =
+            (share(&|_| 100.0), share(&|now_s| 50.0 * (1.0 + 4.0 * now_s.min(0.7))));
+        assert!(steady > 0.9 && rising < 0.3, "{steady} {rising}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use profiler::monitor::thread_cpu;
-use profiler::statistics::{median, sorted};
+use profiler::statistics::median;
 
 /// A clock that knows what reading it costs.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +35,7 @@ impl Clock {
             now().saturating_sub(start).as_secs_f64()
         };
         let apart: Vec<f64> = (0..READINGS).map(apart).collect();
-        Self { now, cost_s: median(&sorted(&apart)).unwrap_or(0.0) }
+        Self { now, cost_s: median(&apart).unwrap_or(0.0) }
     }
 
     /// Runs `work` and says how long it took, in seconds.

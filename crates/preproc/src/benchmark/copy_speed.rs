@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use profiler::statistics::{median, sorted};
+use profiler::statistics::median;
 
 /// How fast one thread copies memory, measured where it is asked for.
 #[derive(Debug, Default)]
@@ -47,5 +47,5 @@ fn measure(bytes: usize) -> f64 {
             start.elapsed().as_secs_f64() / copies as f64
         })
         .collect();
-    bytes as f64 / median(&sorted(&rounds)).unwrap_or(f64::NAN).max(1e-12)
+    bytes as f64 / median(&rounds).unwrap_or(f64::NAN).max(1e-12)
 }

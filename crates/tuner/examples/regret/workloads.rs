@@ -54,7 +54,7 @@ pub(crate) fn sweep(
         prefetch_depth: DEPTHS.to_vec(),
         repeats: if how.strategy == Strategy::Grid { how.repeats } else { 1 },
         max_repeats: how.repeats,
-        confirm: 0,
+        confirm: 5,
         strategy: how.strategy,
         objective: Some(Objective::SamplesPerSecond),
         consumer: step,

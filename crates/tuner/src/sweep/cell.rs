@@ -2,16 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use profiler::bootstrap::{Scatter, median};
+use profiler::bootstrap::{Runs, Scatter};
 use profiler::rules::DataLoadingBottleneck;
 use profiler::stage::StageTimes;
+use profiler::statistics::{mean, median};
 use serde::{Deserialize, Serialize};
 
 use super::estimate::Estimate;
 use super::grid::Cell;
 use super::journal::{Phase, Status, TrialRecord};
 use super::limit::{Limit, limiting_stage};
-use super::objective::{Objective, Weights};
+use super::objective::{FED, Objective, Weights};
 use super::score::ScoreTerms;
 
 /// One setting's runs taken together.
@@ -38,6 +39,9 @@ pub struct CellSummary {
     pub score: Estimate,
     /// The score with the weights of `[sweep.weights]`, where the objective is `custom`.
     pub custom_score: Option<Estimate>,
+    /// How good it is expected to be by the runs of all settings, with the strategies that run most
+    /// settings once or never; they choose by this and not by the luck of a run.
+    pub expected: Option<Expected>,
     /// Seconds to the first batch.
     pub first_batch_s: Estimate,
     /// Share of the consumer's time that it waited for data, 0 to 1; absent without a consumer.
@@ -68,6 +72,15 @@ pub struct CellSummary {
     pub wall_s: f64,
 }
 
+/// How good a setting is expected to be by a [model](super::model) of all runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Under this objective.
+    pub objective: Objective,
+    /// In its unit, with the sign that makes more better: see [`Objective::goodness`].
+    pub goodness: f64,
+}
+
 /// The runs of the sweep itself, those to confirm it left out; of each the latest record.
 fn of_sweep(records: &[TrialRecord]) -> Vec<&TrialRecord> {
     latest(records).into_iter().filter(|record| record.phase == Phase::Sweep).collect()
@@ -92,36 +105,55 @@ pub fn cells(
         by_cell.entry(record.cell).or_default().push(record);
     }
     let by_cell: Vec<(usize, Vec<&TrialRecord>)> = by_cell.into_iter().collect();
-    // For each figure, how much it differs from run to run, whatever the setting.
-    let estimates = |figure: &dyn Fn(&TrialRecord) -> Option<f64>| -> Vec<Option<Estimate>> {
-        let runs: Vec<Vec<f64>> = by_cell
+    // Each figure with its size; how much it differs from run to run is taken from all settings.
+    let estimates = |least: f64, most: f64, figure: &dyn Fn(&TrialRecord) -> Option<(f64, f64)>| {
+        let runs = |(_, records): &(usize, Vec<&TrialRecord>)| -> (Vec<f64>, Vec<f64>) {
+            records.iter().filter_map(|record| figure(record)).unzip()
+        };
+        let runs: Vec<(Vec<f64>, f64)> = by_cell
             .iter()
-            .map(|(_, records)| records.iter().filter_map(|record| figure(record)).collect())
+            .map(runs)
+            .map(|(values, sizes)| (values, mean(&sizes).unwrap_or(0.0)))
             .collect();
-        let scatter = Scatter::of(runs.iter().map(Vec::as_slice));
-        runs.iter().map(|runs| Estimate::of(runs, &scatter)).collect()
+        let runs = runs.iter().map(|(values, size)| Runs { values, size: *size });
+        let scatter = Scatter::of(runs.clone());
+        let estimate = |runs| Some(Estimate::of(runs, &scatter)?.within(least, most));
+        runs.map(estimate).collect::<Vec<Option<Estimate>>>()
+    };
+    // In proportion to itself.
+    let positive = |figure: &dyn Fn(&TrialRecord) -> Option<f64>| {
+        estimates(0.0, f64::INFINITY, &|run| figure(run).map(|it| (it, it)))
+    };
+    let score = |figure: &dyn Fn(&TrialRecord) -> Option<(f64, f64)>| {
+        estimates(f64::NEG_INFINITY, f64::INFINITY, figure)
     };
     let bytes = |value: Option<u64>| value.map(|bytes| bytes as f64);
-    let samples_per_s = estimates(&|run| run.samples_per_s);
-    let batches_per_s = estimates(&|run| run.batches_per_s);
-    let score = estimates(&|run| run.score);
-    let custom = estimates(&|run| Some(weights?.of(run.score_terms.as_ref()?, run.samples_per_s?)));
-    let first_batch_s = estimates(&|run| run.first_batch_s);
-    let wait_share = estimates(&|run| run.wait_share);
-    let rss_mean_bytes = estimates(&|run| bytes(run.rss_mean_bytes));
-    let rss_peak_bytes = estimates(&|run| bytes(run.rss_peak_bytes));
+    let samples_per_s = positive(&|run| run.samples_per_s);
+    let batches_per_s = positive(&|run| run.batches_per_s);
+    let custom = score(&|run| {
+        let (weights, terms, rate) = (weights?, run.score_terms.as_ref()?, run.samples_per_s?);
+        Some((weights.of(terms, rate), weights.size(terms, rate)))
+    });
+    let score = score(&|run| Some((run.score?, run.score_terms.as_ref()?.size())));
+    let first_batch_s = positive(&|run| run.first_batch_s);
+    // What hardly waits at all differs by more than its own size.
+    let wait_share = estimates(0.0, 1.0, &|run| run.wait_share.map(|it| (it, it.max(FED))));
+    let rss_mean_bytes = positive(&|run| bytes(run.rss_mean_bytes));
+    let rss_peak_bytes = positive(&|run| bytes(run.rss_peak_bytes));
     let above_base_bytes =
-        estimates(&|run| Some(run.rss_peak_bytes?.saturating_sub(run.rss_base_bytes?) as f64));
-    let gpu_mean_bytes = estimates(&|run| bytes(run.gpu_mean_bytes));
-    let cpu_percent = estimates(&|run| run.cpu_percent);
+        positive(&|run| Some(run.rss_peak_bytes?.saturating_sub(run.rss_base_bytes?) as f64));
+    let gpu_mean_bytes = positive(&|run| bytes(run.gpu_mean_bytes));
+    let cpu_percent = positive(&|run| run.cpu_percent);
     // Of each setting, that of the stage which most of its runs name.
     let named: BTreeMap<usize, &str> = by_cell
         .iter()
         .filter_map(|(cell, records)| Some((*cell, limiting_stage(records)?)))
         .collect();
-    let potential = estimates(&|run| {
+    let potential = estimates(0.0, 1.0, &|run| {
         let limit = run.limit.as_ref()?;
-        (named.get(&run.cell) == Some(&limit.stage.as_str())).then_some(limit.potential)
+        let named = named.get(&run.cell) == Some(&limit.stage.as_str());
+        // What saves hardly anything differs by more than its own size.
+        named.then_some((limit.potential, limit.potential.max(FED)))
     });
     let summary = |(place, (cell, records)): (usize, &(usize, Vec<&TrialRecord>))| {
         let runs: Vec<&TrialRecord> =
@@ -149,6 +181,7 @@ pub fn cells(
             batches_per_s: batches_per_s[place]?,
             score: score[place]?,
             custom_score: custom[place],
+            expected: None,
             first_batch_s: first_batch_s[place]?,
             wait_share: wait_share[place],
             rss_mean_bytes: rss_mean_bytes[place]?,
@@ -214,6 +247,7 @@ pub(in crate::sweep) mod tests {
             min: median - 5.0,
             max: median + 5.0,
             interval: Some([median - 5.0, median + 5.0]),
+            size: median,
         };
         CellSummary {
             cell: Cell { batch_size: 32, num_workers, prefetch_depth },
@@ -226,6 +260,7 @@ pub(in crate::sweep) mod tests {
             batches_per_s: estimate(middle / 32.0),
             score: estimate(middle),
             custom_score: None,
+            expected: None,
             first_batch_s: estimate(0.1),
             wait_share: None,
             rss_mean_bytes: estimate(1e8 + 1e8 * prefetch_depth as f64),
@@ -313,6 +348,45 @@ pub(in crate::sweep) mod tests {
         let rivals = could_have_won(Objective::Documented, &cells[0], &cells, &failures);
         let rivals: Vec<usize> = rivals.iter().map(|cell| cell.num_workers).collect();
         assert_eq!(rivals, [1, 3]);
+    }
+
+    /// The figures of settings with two runs each, whose waits and scores these are.
+    fn with_waits_and_scores(runs: &[([f64; 2], [f64; 2])]) -> Vec<CellSummary> {
+        let mut records = Vec::new();
+        for (cell, (waits, scores)) in runs.iter().enumerate() {
+            for repeat in 0..2 {
+                let mut run = record(cell, repeat, Some(100.0));
+                run.wait_share = Some(waits[repeat]);
+                // 25 for batches, and what is taken off.
+                run.score = Some(scores[repeat]);
+                let mut terms = run.score_terms.unwrap();
+                (terms.batches, terms.memory) = (25.0, scores[repeat] - 25.0);
+                run.score_terms = Some(terms);
+                records.push(run);
+            }
+        }
+        cells(&records, runs.len(), None, None)
+    }
+
+    #[test]
+    fn a_score_or_a_wait_near_zero_does_not_widen_the_intervals_of_others() {
+        let cells = with_waits_and_scores(&[
+            ([0.001, 0.002], [0.1, 0.5]),
+            ([0.0, 0.0], [-3.0, -2.6]),
+            ([0.080, 0.084], [12.0, 12.5]),
+            ([0.002, 0.004], [15.0, 14.7]),
+        ]);
+        for cell in &cells {
+            let [low, high] = cell.score.interval.unwrap();
+            assert!(high - low > 0.2 && high - low < 3.0, "{:?}", cell.score);
+            let [low, high] = cell.wait_share.unwrap().interval.unwrap();
+            assert!(low >= 0.0 && low < high && high <= 1.0, "{:?}", cell.wait_share);
+        }
+        let [low, high] = cells[2].wait_share.unwrap().interval.unwrap();
+        assert!(low > FED && high < 0.11, "{low} {high}");
+        // None of the others is held to wait for 5%.
+        let highest = |cell: &CellSummary| cell.wait_share.unwrap().high();
+        assert!([0, 1, 3].iter().all(|place| highest(&cells[*place]) < FED));
     }
 
     #[test]

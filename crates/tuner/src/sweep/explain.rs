@@ -7,7 +7,7 @@ use super::grid::Cell;
 use super::limit;
 use super::objective::{Objective, preferred_for};
 use super::score::ScoreTerms;
-use super::summary::Summary;
+use super::summary::{Drift, Headline, Summary};
 use crate::TunerError;
 
 /// Why `winner` is recommended although another setting is better under the objective, if one is.
@@ -94,9 +94,11 @@ pub fn warnings(summary: &Summary) -> Result<Vec<String>, TunerError> {
         let trials = if winner.failed == 1 { "trial" } else { "trials" };
         warnings.push(format!("{} {trials} of it failed too, as of every setting", winner.failed));
     }
-    if summary.method.out_of_time {
-        warnings.push("the time was up before it was known which setting is the best".to_owned());
-    }
+    let for_speed = summary.method.objective == Objective::SamplesPerSecond;
+    let refuted = summary.headline.as_ref().filter(|_| for_speed).and_then(Headline::warning);
+    warnings.extend(refuted);
+    warnings.extend(summary.method.ended.warning().map(str::to_owned));
+    warnings.extend(summary.drift.as_ref().and_then(Drift::warning));
     Ok(warnings)
 }
 
@@ -182,7 +184,7 @@ pub(in crate::sweep) mod tests {
                 "strategy": "grid", "objective": "documented", "consumer": "none",
                 "cache": {"asked": "hot", "state": "hot"}, "repeats": 3, "max_repeats": 3,
                 "measure_s": 1.0, "memory_limit_bytes": 1, "blocks": 3, "trials": 9,
-                "trials_s": 9.0, "out_of_time": false,
+                "trials_s": 9.0, "unsteady": 0, "ended": "known",
             },
             "ceilings": [], "failed": [], "could_have_won": [], "by_batch_size": [], "pareto": [],
             "recommended": choice.winner,

@@ -201,7 +201,7 @@ mod tests {
 
     fn estimate(median: f64, interval: [f64; 2]) -> Estimate {
         let [low, high] = interval;
-        Estimate { median, min: low, max: high, interval: Some(interval) }
+        Estimate { median, min: low, max: high, interval: Some(interval), size: median }
     }
 
     fn decode() -> Limit {

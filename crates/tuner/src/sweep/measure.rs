@@ -19,8 +19,8 @@ use super::objective::choose;
 use super::output::Plan;
 use super::progress::Progress;
 use super::run::Options;
-use super::strategy::Task;
-use super::summary::Headline;
+use super::strategy::{self, Strategy, Task};
+use super::summary::{self, Ended, Headline, LEAST_PAIRS};
 use super::trial::{self, Job, Measured, TrialFailure, TrialSpec};
 use crate::dataset::Opened;
 use crate::{TunerError, files};
@@ -41,38 +41,35 @@ pub(super) struct Measuring<'a> {
     pub(super) progress: Progress,
 }
 
-/// Confirmed to this half-width, or by all the pairs that the configuration allows.
-const CONFIRMED: f64 = 0.02;
-/// Fewer pairs have no interval.
-const LEAST_PAIRS: usize = 3;
-
 impl Measuring<'_> {
-    /// Runs all that has no figures yet. Whether time was up before enough was known.
-    pub(super) fn run(&mut self) -> Result<bool, TunerError> {
+    /// Runs all that has no figures yet, and tells why there is no more.
+    pub(super) fn run(&mut self) -> Result<Ended, TunerError> {
         let sweep = &self.plan.config.sweep;
-        let consumer = &sweep.consumer;
-        let prior = Prior::new(&self.ceilings, consumer, sample_bytes(&self.data.fields));
-        let task = self.plan.task(prior);
-        let confirming = if sweep.confirm > 0 { 2 * LEAST_PAIRS.min(sweep.confirm) } else { 0 };
-        let mut out_of_time = false;
+        let task = self.plan.task(self.prior());
+        let confirming = task.confirming();
+        let mut ended = Ended::Known;
         for number in 0.. {
             let cells = sweep.strategy.block(&task, self.journal.records(), number);
             if cells.is_empty() {
+                if !sweep.strategy.known(&task, self.journal.records(), number) {
+                    ended = Ended::RunsUsedUp;
+                }
                 break;
             }
             // Blocks that are certain, or this one.
-            let ahead = sweep.repeats.saturating_sub(number).max(1) * cells.len();
+            let certain = if sweep.strategy == Strategy::Grid { sweep.repeats } else { 1 };
+            let ahead = certain.saturating_sub(number).max(1) * cells.len();
             let before = latest(self.journal.records());
             let before = before.iter().filter(|record| record.repeat < number).count();
             self.progress.expect(before + ahead + confirming);
             let block = grid::block(Phase::Sweep, &cells, number, sweep.seed);
-            out_of_time = !self.block(&block, confirming)?;
-            if out_of_time {
+            if !self.block(&block, confirming)? {
+                ended = Ended::OutOfTime;
                 break;
             }
         }
         self.confirm(&task)?;
-        Ok(out_of_time)
+        Ok(ended)
     }
 
     /// Runs what of a block has no figures yet; false if time was up before its end. The time for
@@ -91,10 +88,7 @@ impl Measuring<'_> {
             }
             if let Some(budget_s) = self.plan.config.sweep.time_budget_s {
                 let times: Vec<f64> = records.iter().filter_map(|it| it.duration_s).collect();
-                let trials_s: f64 = times.iter().sum();
-                let each_s = trials_s / times.len().max(1) as f64;
-                let spent_s = self.ceilings.duration_s + trials_s;
-                if spent_s + each_s * (1 + reserved) as f64 > budget_s && !times.is_empty() {
+                if !strategy::in_time(budget_s, self.ceilings.duration_s, &times, reserved) {
                     return Ok(false);
                 }
             }
@@ -192,11 +186,19 @@ impl Measuring<'_> {
         }
     }
 
+    /// What is known before the trials.
+    pub(super) fn prior(&self) -> Prior {
+        let consumer = &self.plan.config.sweep.consumer;
+        Prior::new(&self.ceilings, consumer, sample_bytes(&self.data.fields))
+    }
+
     /// The winner by what is on record.
     fn best(&self) -> Option<CellSummary> {
         let Plan { config, cells, .. } = self.plan;
         let weights = config.sweep.score_weights();
-        let found = cell::cells(self.journal.records(), cells.grid, weights, None);
+        let mut found = cell::cells(self.journal.records(), cells.grid, weights, None);
+        let task = self.plan.task(self.prior());
+        config.sweep.strategy.expect(&task, self.journal.records(), &mut found);
         let winner = choose(config.sweep.objective(), &found)?.winner;
         found.into_iter().find(|summary| summary.cell == winner)
     }
@@ -213,13 +215,9 @@ impl Measuring<'_> {
         let sweep = &self.plan.config.sweep;
         let places = BTreeSet::from([winner_place, default]);
         let places: Vec<usize> = places.into_iter().collect();
-        for pair in 0..sweep.confirm {
+        for pair in 0.. {
             let so_far = Headline::of(winner, task.cells.cells[default], self.journal.records());
-            let known = so_far.and_then(|headline| {
-                let [low, high] = headline.interval?;
-                Some((high - low) / 2.0 / headline.ratio <= CONFIRMED)
-            });
-            if pair >= LEAST_PAIRS && known == Some(true) {
+            if !summary::confirming(so_far.as_ref(), pair, sweep.confirm) {
                 break;
             }
             let of_sweep = |it: &&&TrialRecord| it.phase == Phase::Sweep;

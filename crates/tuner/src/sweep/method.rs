@@ -2,7 +2,8 @@
 
 use profiler::report::human::{duration, moment};
 
-use super::summary::Summary;
+use super::strategy::Strategy;
+use super::summary::{Ended, Method, Summary};
 
 /// How it was measured: what, and in words.
 pub(super) fn lines(summary: &Summary) -> Vec<(&'static str, String)> {
@@ -25,34 +26,65 @@ pub(super) fn lines(summary: &Summary) -> Vec<(&'static str, String)> {
         (
             "Runs",
             format!(
-                "{} of each setting, those that could still be the best up to {}; at least {} s \
-                 each, after warming up until the rate is steady",
-                method.repeats, method.max_repeats, method.measure_s
+                "{}; at least {} s each, after warming up until the rate is steady, which it was not yet \
+                 in {} of them",
+                runs(method),
+                method.measure_s,
+                method.unsteady
             ),
         ),
         (
             "Intervals",
-            "95%, from a bootstrap of the runs; settings whose figure lies within the interval of \
-             the leader's, and at most 0.5% below it, are its equals: of these fewer workers win, then \
-             less memory, then smaller depth; settings of which a run failed rank below all others"
+            "95%, from a bootstrap of how much the runs of all settings differ; settings whose figure \
+             lies within the interval of the leader's, and at most 0.5% below it, are its equals: of \
+             these fewer workers win, then less memory, then smaller depth; settings of which a run \
+             failed rank below all others"
                 .to_owned(),
         ),
     ];
     if let Some(budget_s) = method.time_budget_s {
-        let ended = if method.out_of_time { "ended by it" } else { "not used up" };
+        let ended = match method.ended {
+            Ended::OutOfTime => "ended by it",
+            Ended::Known | Ended::RunsUsedUp => "not used up",
+        };
         lines.push(("Time budget", format!("{}, {ended}", duration(budget_s))));
     }
     if let Some(drift) = &summary.drift {
         lines.push((
             "Drift",
             format!(
-                "{}, run in every block: samples/s of the last block {:+.1}% of the first's, highest \
+                "{}, run in every block: samples/s {:+.1}%{} in the later half of the blocks, highest \
                  to lowest {:.1}% of the median",
                 drift.cell,
                 100.0 * drift.change,
+                drift
+                    .interval
+                    .map(|ends| ends.map(|end| format!("{:+.1}", 100.0 * end)).join(" to "))
+                    .map(|ends| format!(" ({ends})"))
+                    .unwrap_or_default(),
                 100.0 * drift.spread
             ),
         ));
     }
     lines
+}
+
+/// Which settings were run how often.
+fn runs(method: &Method) -> String {
+    let Method { repeats, max_repeats, .. } = method;
+    match method.strategy {
+        Strategy::Grid => {
+            format!(
+                "{repeats} of each setting, of those that could still be the best up to {max_repeats}"
+            )
+        }
+        Strategy::Race => format!(
+            "one of every other setting, then of those up to {max_repeats} that could be the best by a \
+             model of all runs"
+        ),
+        Strategy::Model => format!(
+            "one of a few settings, then of those up to {max_repeats} that could be the best by a \
+             model of all runs"
+        ),
+    }
 }

@@ -62,8 +62,8 @@ impl Objective {
         }
     }
 
-    /// How good a setting is, more being better; `None` where it was not asked for. That a setting
-    /// feeds the consumer is as good as it gets.
+    /// How good a setting is by its runs, more being better; `None` where it was not asked for. That a
+    /// setting feeds the consumer is as good as it gets.
     pub fn goodness(self, cell: &CellSummary) -> Option<Estimate> {
         Some(match self {
             Self::Documented => cell.score,
@@ -78,6 +78,13 @@ impl Objective {
             Self::Custom => cell.custom_score?,
         })
     }
+}
+
+/// What a setting is chosen by: how good it is by its runs, or is expected to be by those of all.
+fn chosen_by(objective: Objective, cell: &CellSummary) -> Option<Estimate> {
+    let by_runs = objective.goodness(cell)?;
+    let expected = cell.expected.filter(|expected| expected.objective == objective);
+    Some(expected.map_or(by_runs, |expected| by_runs.moved(expected.goodness)))
 }
 
 impl fmt::Display for Objective {
@@ -132,16 +139,26 @@ impl Weights {
 
     /// The score of a trial with these terms of the documented score.
     pub fn of(&self, terms: &ScoreTerms, samples_per_s: f64) -> f64 {
+        self.samples_per_s * samples_per_s + self.weighted(terms).total()
+    }
+
+    /// Its [size](ScoreTerms::size).
+    pub fn size(&self, terms: &ScoreTerms, samples_per_s: f64) -> f64 {
+        (self.samples_per_s * samples_per_s).abs() + self.weighted(terms).size()
+    }
+
+    fn weighted(&self, terms: &ScoreTerms) -> ScoreTerms {
         let documented = Self::default();
-        self.samples_per_s * samples_per_s
-            + terms.batches * self.batches_per_s / documented.batches_per_s
-            + terms.memory * self.memory_100_mb / documented.memory_100_mb
-            + terms.gpu_memory.unwrap_or(0.0) * self.gpu_memory_100_mb
-                / documented.gpu_memory_100_mb
-            + terms.cpu * self.cpu_10_percent / documented.cpu_10_percent
-            + terms.bottlenecks * self.bottleneck / documented.bottleneck
-            + terms.workers * self.workers / documented.workers
-            + terms.pin_memory * self.pin_memory / documented.pin_memory
+        let gpu = self.gpu_memory_100_mb / documented.gpu_memory_100_mb;
+        ScoreTerms {
+            batches: terms.batches * self.batches_per_s / documented.batches_per_s,
+            memory: terms.memory * self.memory_100_mb / documented.memory_100_mb,
+            gpu_memory: terms.gpu_memory.map(|term| term * gpu),
+            cpu: terms.cpu * self.cpu_10_percent / documented.cpu_10_percent,
+            bottlenecks: terms.bottlenecks * self.bottleneck / documented.bottleneck,
+            workers: terms.workers * self.workers / documented.workers,
+            pin_memory: terms.pin_memory * self.pin_memory / documented.pin_memory,
+        }
     }
 }
 
@@ -154,13 +171,42 @@ pub struct Choice {
     pub winner: Cell,
     /// The setting with the best median, which may be an equal of the winner's.
     pub leader: Cell,
-    /// Settings as good as the leader for all that can be told, the winner among them: of these
-    /// fewer workers win, then less memory, then smaller depth.
+    /// Settings within the leader's interval and at most 0.5% below it, the winner among them: of
+    /// these fewer workers win, then less memory, then smaller depth.
     pub equals: Vec<Cell>,
+    /// Others, of those that were run, that may be as good as the winner for all that is known:
+    /// their intervals overlap with the leader's. Of the objective `cheapest-that-feeds` those that
+    /// are cheaper than the winner and may feed the consumer too.
+    pub undecided: Vec<Cell>,
+}
+
+impl Choice {
+    /// How sure it is that no other setting is better, in words.
+    pub fn certainty(&self) -> String {
+        let settings = |number: usize, are: [&str; 2]| match number {
+            1 => format!("1 other setting {}", are[0]),
+            number => format!("{number} other settings {}", are[1]),
+        };
+        let equals = match self.equals.len().saturating_sub(1) {
+            0 => "no other setting is its equal, within 0.5%".to_owned(),
+            equals => format!(
+                "{}, within 0.5%; of equals fewer workers win, then less memory, then smaller depth",
+                settings(equals, ["is its equal", "are its equals"])
+            ),
+        };
+        match self.undecided.len() {
+            0 => format!("{equals}; the others that were run are worse"),
+            open => format!(
+                "{equals}; {} not be told apart from it, since their intervals overlap",
+                settings(open, ["can", "can"])
+            ),
+        }
+    }
 }
 
 /// How far below the leader another may lie and still be its equal, however wide the leader's
-/// interval: a tie and the scatter of the runs together must not cost more than 3%. With 1.5% they
+/// interval, in shares of the [size](Estimate::size): a tie and the scatter of the runs together must
+/// not cost more than 3%. With 1.5% they
 /// did in 19 of 360 sweeps in virtual time ([`replay`](super::replay)) by a grid of five repeats, of
 /// which 12 were of one workload of six.
 const TIE_SHARE: f64 = 0.005;
@@ -169,7 +215,7 @@ const TIE_SHARE: f64 = 0.005;
 /// at most 0.5% below the leader's.
 fn equal(goodness: Estimate, leader: Estimate) -> bool {
     let low = leader.interval.map_or(leader.median, |[low, _]| low);
-    goodness.median >= low.max(leader.median - TIE_SHARE * leader.median.abs())
+    goodness.median >= low.max(leader.median - TIE_SHARE * leader.size)
 }
 
 /// The winner among `cells` under `objective`; `None` where no cell has a figure for it. Settings of
@@ -179,34 +225,52 @@ pub fn choose<'a>(
     cells: impl IntoIterator<Item = &'a CellSummary>,
 ) -> Option<Choice> {
     let in_grid = cells.into_iter().filter(|cell| cell.in_grid);
-    let rated = in_grid.filter_map(|cell| Some((cell, objective.goodness(cell)?)));
+    let rated = in_grid.filter_map(|cell| Some((cell, chosen_by(objective, cell)?)));
     let (sound, shaky): (Vec<_>, Vec<_>) = rated.partition(|(cell, _)| cell.failed == 0);
     let rated = if sound.is_empty() { shaky } else { sound };
     let best = rated.iter().max_by(|(_, a), (_, b)| a.median.total_cmp(&b.median))?;
     let (leader, leads) = *best;
-    let equals: Vec<&CellSummary> =
-        rated.into_iter().filter(|(_, it)| equal(*it, leads)).map(|(cell, _)| cell).collect();
-    let winner = equals.iter().min_by(|a, b| preference(a).cmp(&preference(b)))?.cell;
+    let (equals, others): (Vec<_>, Vec<_>) =
+        rated.into_iter().partition(|(_, it)| equal(*it, leads));
+    let equals: Vec<&CellSummary> = equals.into_iter().map(|(cell, _)| cell).collect();
+    let winner = preferred(&equals)?;
+    let feeds = objective == Objective::CheapestThatFeeds && leads.median >= 0.0;
+    let open = |(cell, it): &(&CellSummary, Estimate)| match feeds {
+        true => cheaper(cell, winner) && it.high() > -FED,
+        false => it.high() >= leads.low(),
+    };
+    let undecided = others.into_iter().filter(open).map(|(cell, _)| cell.cell).collect();
     let equals = equals.iter().map(|cell| cell.cell).collect();
-    Some(Choice { objective, winner, leader: leader.cell, equals })
+    Some(Choice { objective, winner: winner.cell, leader: leader.cell, equals, undecided })
 }
 
-/// The least is preferred among equals.
-fn preference(summary: &CellSummary) -> (usize, u64, usize, Reverse<usize>) {
-    let Cell { num_workers, prefetch_depth, batch_size } = summary.cell;
-    // Less than 16 MiB are no difference.
-    let memory = (summary.rss_mean_bytes.median / f64::from(1 << 24)) as u64;
-    (num_workers, memory, prefetch_depth, Reverse(batch_size))
+/// Bytes of memory that make no difference.
+const SAME_MEMORY: f64 = 16.0 * 1024.0 * 1024.0;
+
+/// The one that is preferred among equals: of those with the fewest workers those that take no more
+/// memory than the least by [`SAME_MEMORY`], of these the smallest depth, then the largest batches.
+fn preferred<'a>(equals: &[&'a CellSummary]) -> Option<&'a CellSummary> {
+    let fewest = equals.iter().map(|it| it.cell.num_workers).min()?;
+    let memory = |it: &CellSummary| it.rss_mean_bytes.median;
+    let few = || equals.iter().copied().filter(|it| it.cell.num_workers == fewest);
+    let least = few().map(memory).fold(f64::INFINITY, f64::min);
+    let small = few().filter(|it| memory(it) <= least + SAME_MEMORY);
+    small.min_by_key(|it| (it.cell.prefetch_depth, Reverse(it.cell.batch_size)))
+}
+
+/// Whether it has fewer workers than the other, or as many and takes less memory.
+pub(super) fn cheaper(cell: &CellSummary, other: &CellSummary) -> bool {
+    let cost = |it: &CellSummary| (it.cell.num_workers, it.rss_mean_bytes.median);
+    cost(cell) < cost(other)
 }
 
 /// What `cell` has that makes it preferred to `other`, its equal.
 pub fn preferred_for(cell: &CellSummary, other: &CellSummary) -> &'static str {
-    let (a, b) = (preference(cell), preference(other));
-    if a.0 != b.0 {
+    if cell.cell.num_workers != other.cell.num_workers {
         "fewer workers"
-    } else if a.1 != b.1 {
+    } else if cell.rss_mean_bytes.median + SAME_MEMORY < other.rss_mean_bytes.median {
         "less memory"
-    } else if a.2 != b.2 {
+    } else if cell.cell.prefetch_depth != other.cell.prefetch_depth {
         "a smaller prefetch depth"
     } else {
         "larger batches"
@@ -223,9 +287,11 @@ pub fn by_batch_size(objective: Objective, cells: &[CellSummary]) -> Vec<Choice>
     sizes.into_iter().filter_map(|size| choose(objective, of_size(size))).collect()
 }
 
-/// The settings that no other beats in both samples a second and memory, by rising memory.
+/// The settings that no other beats in both samples a second and memory, by rising memory; those of
+/// which a run failed are left out.
 pub fn pareto(cells: &[CellSummary]) -> Vec<Cell> {
-    let mut cells: Vec<&CellSummary> = cells.iter().filter(|cell| cell.in_grid).collect();
+    let sound = cells.iter().filter(|cell| cell.in_grid && cell.failed == 0);
+    let mut cells: Vec<&CellSummary> = sound.collect();
     let key = |cell: &CellSummary| (cell.rss_mean_bytes.median, cell.samples_per_s.median);
     cells.sort_by(|a, b| {
         let ((a_memory, a_rate), (b_memory, b_rate)) = (key(a), key(b));
@@ -245,6 +311,7 @@ pub fn pareto(cells: &[CellSummary]) -> Vec<Cell> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cell::Expected;
     use super::super::cell::tests::cell;
     use super::*;
 
@@ -269,6 +336,59 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_told_apart_from_the_leader_is_undecided_and_not_its_equal() {
+        // Intervals of 5 either way.
+        let cells = [cell(4, 2, 104.0), cell(2, 4, 100.0), cell(2, 1, 95.0), cell(1, 1, 90.0)];
+        let choice = choose(Objective::Documented, &cells).unwrap();
+        assert_eq!((choice.winner, &choice.equals[..]), (cells[0].cell, &[cells[0].cell][..]));
+        assert_eq!(choice.undecided, [cells[1].cell, cells[2].cell]);
+        let mut alone = cells.clone();
+        alone[3].score.interval = None;
+        let choice = choose(Objective::Documented, &alone).unwrap();
+        assert_eq!(choice.undecided, [cells[1].cell, cells[2].cell, cells[3].cell]);
+    }
+
+    #[test]
+    fn of_what_feeds_only_cheaper_settings_that_may_feed_too_are_undecided() {
+        let waiting = |workers, [low, median, high]: [f64; 3]| {
+            let mut cell = cell(workers, 1, 100.0);
+            let interval = Some([low, high]);
+            cell.wait_share =
+                Some(Estimate { median, min: median, max: median, interval, size: FED });
+            cell
+        };
+        let cells = [
+            waiting(1, [0.5, 0.6, 0.7]),
+            waiting(2, [0.04, 0.08, 0.12]),
+            waiting(4, [0.0, 0.01, 0.02]),
+            waiting(8, [0.03, 0.06, 0.09]),
+        ];
+        let choice = choose(Objective::CheapestThatFeeds, &cells).unwrap();
+        assert_eq!((choice.winner, choice.undecided), (cells[2].cell, vec![cells[1].cell]));
+    }
+
+    #[test]
+    fn what_is_expected_by_all_runs_decides_and_not_a_lucky_run() {
+        let mut cells = [cell(4, 2, 120.0), cell(2, 4, 100.0)];
+        for (cell, goodness) in cells.iter_mut().zip([99.0, 101.0]) {
+            cell.expected = Some(Expected { objective: Objective::Documented, goodness });
+        }
+        assert_eq!(winner(Objective::Documented, &cells), Some((2, 4)));
+        assert_eq!(winner(Objective::SamplesPerSecond, &cells), Some((4, 2)));
+    }
+
+    #[test]
+    fn memory_that_hardly_differs_does_not_decide() {
+        let taking = |depth, mebibytes: f64| {
+            let mut cell = cell(2, depth, 100.0);
+            cell.rss_mean_bytes.median = mebibytes * f64::from(1 << 20);
+            cell
+        };
+        let cells = [taking(4, 159.9), taking(2, 160.1), taking(1, 180.0)];
+        assert_eq!(winner(Objective::Documented, &cells), Some((2, 2)));
+    }
+
+    #[test]
     fn without_an_interval_there_are_no_equals() {
         let mut leader = cell(4, 2, 101.0);
         leader.score.interval = None;
@@ -280,7 +400,8 @@ mod tests {
         let waiting = |workers, share| {
             let mut cell = cell(workers, 1, 100.0);
             let interval = Some([share - 0.01, share + 0.01]);
-            cell.wait_share = Some(Estimate { median: share, min: share, max: share, interval });
+            cell.wait_share =
+                Some(Estimate { median: share, min: share, max: share, interval, size: FED });
             cell
         };
         let cells = [waiting(8, 0.0), waiting(4, 0.04), waiting(2, 0.2)];

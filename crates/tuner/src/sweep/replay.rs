@@ -5,49 +5,81 @@ use super::cell;
 use super::grid::{self, Cell, Planned};
 use super::journal::{Phase, TrialRecord};
 use super::objective::choose;
-use super::strategy::{Strategy, Task};
+use super::strategy::{Strategy, Task, in_time};
+use super::summary::{Ended, Headline, confirming};
 
 /// How a sweep in virtual time ended.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Ended {
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replayed {
     /// The setting it chose; `None` where there was time for none.
     pub pick: Option<Cell>,
-    /// Seconds that its runs took.
+    /// Seconds that it took: what was measured before, and all its runs.
     pub spent_s: f64,
-    /// Its runs.
+    /// Its runs, those to confirm among them.
     pub runs: usize,
+    /// Why there were no more.
+    pub ended: Ended,
 }
 
-/// Runs a sweep in the order that `seed` gives until enough is known or the next run would end after
-/// `budget_s`; `draw` makes a run of the setting at a place, which takes its `duration_s`.
+/// Runs a sweep, as [`run`](super::run) does, in the order that `seed` gives, until enough is known or
+/// `budget_s` are over, of which what was measured before took `before_s`; `draw` makes a run of the
+/// setting at a place, which takes its `duration_s`.
 pub fn replay(
     strategy: Strategy,
     task: &Task<'_>,
     seed: u64,
-    budget_s: f64,
+    (before_s, budget_s): (f64, f64),
     mut draw: impl FnMut(usize) -> TrialRecord,
-) -> Ended {
+) -> Replayed {
     let mut records: Vec<TrialRecord> = Vec::new();
-    let mut spent_s = 0.0;
-    'blocks: for number in 0.. {
-        let places = strategy.block(task, &records, number);
-        if places.is_empty() {
-            break;
-        }
-        for planned in grid::block(Phase::Sweep, &places, number, seed) {
-            let Planned { phase, repeat, cell } = planned;
-            let drawn = TrialRecord { phase, repeat, cell, ..draw(cell) };
-            let duration_s = drawn.duration_s.unwrap_or(0.0);
-            if spent_s + duration_s > budget_s {
-                break 'blocks;
+    let mut times: Vec<f64> = Vec::new();
+    // False if time is up before the end of the block.
+    let mut block = |records: &mut Vec<TrialRecord>, block: Vec<Planned>, reserved| {
+        for Planned { phase, repeat, cell } in block {
+            if !in_time(budget_s, before_s, &times, reserved) {
+                return false;
             }
-            spent_s += duration_s;
+            let drawn = TrialRecord { phase, repeat, cell, ..draw(cell) };
+            times.push(drawn.duration_s.unwrap_or(0.0));
             records.push(drawn);
         }
+        true
+    };
+    let mut ended = Ended::Known;
+    for number in 0.. {
+        let places = strategy.block(task, &records, number);
+        if places.is_empty() {
+            if !strategy.known(task, &records, number) {
+                ended = Ended::RunsUsedUp;
+            }
+            break;
+        }
+        let planned = grid::block(Phase::Sweep, &places, number, seed);
+        if !block(&mut records, planned, task.confirming()) {
+            ended = Ended::OutOfTime;
+            break;
+        }
     }
-    let found = cell::cells(&records, task.cells.grid, task.weights, None);
+    let mut found = cell::cells(&records, task.cells.grid, task.weights, None);
+    strategy.expect(task, &records, &mut found);
     let pick = choose(task.objective, &found).map(|choice| choice.winner);
-    Ended { pick, spent_s, runs: records.len() }
+    let default = pick.and_then(|pick| task.cells.default_of(pick.batch_size));
+    if let (Some(winner), Some(default)) = (pick, default)
+        && let Some(place) = task.cells.place(winner).filter(|place| *place != default)
+    {
+        for pair in 0.. {
+            let so_far = Headline::of(winner, task.cells.cells[default], &records);
+            let places = [place.min(default), place.max(default)];
+            if !confirming(so_far.as_ref(), pair, task.confirm)
+                || !block(&mut records, grid::block(Phase::Confirm, &places, pair, seed), 0)
+            {
+                break;
+            }
+        }
+    }
+    let runs = records.len();
+    let spent_s = before_s + records.iter().filter_map(|run| run.duration_s).sum::<f64>();
+    Replayed { pick, spent_s, runs, ended }
 }
 
 #[cfg(test)]
@@ -56,9 +88,11 @@ mod tests {
 
     use super::super::cell::tests::figures;
     use super::super::grid::Cells;
+    use super::super::memory::MemoryModel;
     use super::super::model::Prior;
     use super::super::objective::Objective;
     use super::*;
+    use crate::measure::Figures;
 
     /// Samples a second of one worker, the ceiling, and what a setting gives.
     struct Workload {
@@ -116,9 +150,6 @@ mod tests {
             },
         },
     ];
-    /// How much runs of a setting differ.
-    const SCATTER: f64 = 0.03;
-
     fn cells() -> Cells {
         let mut cells = Vec::new();
         for num_workers in [1, 2, 3, 4, 6, 8, 12, 16] {
@@ -129,61 +160,142 @@ mod tests {
         Cells { cells, grid: 48, sentinel: 7 }
     }
 
-    /// What the pick gives by the best, and the share of five runs of each setting that it took.
-    fn outcome(strategy: Strategy, share: f64, workload: &Workload, seed: u64) -> (f64, f64) {
+    /// Standard normal numbers, nearly: the sum of twelve even ones.
+    fn normals(seed: u64) -> impl FnMut() -> f64 {
+        let mut random = preproc::SampleRng::of_order(seed, 1);
+        move || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
+    }
+
+    fn task<'a>(cells: &'a Cells, objective: Objective, prior: Prior) -> Task<'a> {
+        Task { cells, objective, weights: None, repeats: 1, max_repeats: 5, confirm: 5, prior }
+    }
+
+    /// A run that takes a second, of the setting at a place, with these figures.
+    fn second(cells: &Cells, place: usize, figures: &Figures) -> TrialRecord {
+        let planned = Planned { phase: Phase::Sweep, repeat: 0, cell: place };
+        let run = TrialRecord::new(planned, cells.cells[place], Ok(figures));
+        TrialRecord { duration_s: Some(1.0), ..run }
+    }
+
+    /// Seconds of the grid with five runs of each setting, ceilings and ten runs to confirm.
+    const GRID_S: f64 = 5.0 * 48.0 + 10.0 + CEILINGS_S;
+    const CEILINGS_S: f64 = 3.0;
+
+    /// What the pick gives by the best, and the share of the grid's time that it took. What the parts
+    /// of the way were measured to give is off, as the ceilings of real sweeps are: one thread alone
+    /// is faster than beside others, and no setting reaches the ceiling.
+    fn outcome(strategy: Strategy, scatter: f64, workload: &Workload, seed: u64) -> (f64, f64) {
         let cells = cells();
         let truth =
             |cell: Cell| (workload.rate)(cell.num_workers as f64, cell.prefetch_depth as f64);
-        let task = Task {
-            cells: &cells,
-            objective: Objective::SamplesPerSecond,
-            weights: None,
-            repeats: if strategy == Strategy::Grid { 5 } else { 1 },
-            max_repeats: 5,
-            prior: Prior {
-                worker_samples_per_s: Some(workload.worker),
-                ceiling: Some(workload.ceiling),
-                work: Some(workload.ceiling),
-                ..Prior::default()
-            },
+        let prior = Prior {
+            worker_samples_per_s: Some(1.3 * workload.worker),
+            ceiling: Some(1.2 * workload.ceiling),
+            work: Some(1.2 * workload.ceiling),
+            ..Prior::default()
         };
-        let mut noise = preproc::SampleRng::of_order(seed, 1);
-        // The sum of twelve even numbers is nearly normal, of variance 1.
-        let mut normal = || (0..12).map(|_| noise.random::<f64>()).sum::<f64>() - 6.0;
-        let all = 5.0 * cells.grid as f64;
-        let ended = replay(strategy, &task, seed, share * all, |place| {
-            let rate = truth(cells.cells[place]) * (1.0 + SCATTER * normal());
-            let planned = Planned { phase: Phase::Sweep, repeat: 0, cell: place };
-            let run = TrialRecord::new(planned, cells.cells[place], Ok(&figures(rate, 32)));
-            TrialRecord { duration_s: Some(1.0), ..run }
+        let task = task(&cells, Objective::SamplesPerSecond, prior);
+        let mut normal = normals(seed);
+        let budget_s = strategy.share() * GRID_S;
+        let ended = replay(strategy, &task, seed, (CEILINGS_S, budget_s), |place| {
+            let rate = truth(cells.cells[place]) * (1.0 + scatter * normal());
+            second(&cells, place, &figures(rate, 32))
         });
         let best = cells.cells.iter().map(|cell| truth(*cell)).fold(0.0, f64::max);
-        (truth(ended.pick.unwrap()) / best, ended.spent_s / all)
+        (truth(ended.pick.unwrap()) / best, ended.spent_s / GRID_S)
     }
 
-    /// Nine of ten sweeps end within 3% of the best, of all workloads together; of each nearly so.
-    #[track_caller]
-    fn ends_near_the_best(strategy: Strategy, share: f64) {
+    /// Of sweeps of all workloads, the share that ends near enough to the best.
+    fn near(strategy: Strategy, scatter: f64, enough: f64) -> f64 {
         const SWEEPS: u64 = 20;
         let mut all = 0;
         for workload in &WORKLOADS {
             let outcomes: Vec<(f64, f64)> =
-                (0..SWEEPS).map(|seed| outcome(strategy, share, workload, seed)).collect();
-            let near = outcomes.iter().filter(|(ratio, _)| *ratio >= 0.97).count();
+                (0..SWEEPS).map(|seed| outcome(strategy, scatter, workload, seed)).collect();
+            let near = outcomes.iter().filter(|(ratio, _)| *ratio >= enough).count();
+            let cost = outcomes.iter().map(|it| it.1).fold(0.0, f64::max);
+            assert!(cost <= strategy.share(), "{}: {cost}", workload.name);
             assert!(near >= 16, "{}: {near} of {SWEEPS}, {outcomes:.3?}", workload.name);
-            assert!(outcomes.iter().all(|(_, cost)| *cost <= share + 1e-9));
             all += near;
         }
-        assert!(all >= 9 * WORKLOADS.len() * SWEEPS as usize / 10, "{all}");
+        all as f64 / (WORKLOADS.len() as u64 * SWEEPS) as f64
     }
 
     #[test]
-    fn a_race_ends_near_the_best_in_a_quarter_of_the_time() {
-        ends_near_the_best(Strategy::Race, 0.25);
+    fn nine_of_ten_races_end_near_the_best_in_a_quarter_of_the_time() {
+        assert!(near(Strategy::Race, 0.05, 0.97) >= 0.9);
+        // With three times the scatter: not so near.
+        assert!(near(Strategy::Race, 0.15, 0.93) >= 0.9);
     }
 
     #[test]
-    fn the_model_ends_near_the_best_in_a_tenth_of_the_time() {
-        ends_near_the_best(Strategy::Model, 0.1);
+    fn nine_of_ten_sweeps_by_the_model_end_near_the_best_in_a_tenth_of_the_time() {
+        assert!(near(Strategy::Model, 0.05, 0.97) >= 0.9);
+        assert!(near(Strategy::Model, 0.15, 0.9) >= 0.9);
+    }
+
+    /// Of a training loop of 40 ms a batch: what a setting really gives.
+    fn fed(cell: Cell, normal: &mut impl FnMut() -> f64) -> Figures {
+        const STEP_S: f64 = 0.04;
+        let (workers, depth) = (cell.num_workers as f64, cell.prefetch_depth as f64);
+        // A worker makes a batch in 0.1 s; a depth of 1 keeps a third of them waiting.
+        let loaded = 10.0 * workers * (1.0 - 0.33 / depth.powi(2)) * (1.0 + 0.05 * normal());
+        let batches_per_s = loaded.min(1.0 / STEP_S);
+        Figures {
+            wait_share: Some((1.0 - batches_per_s * STEP_S + 0.002 * normal().abs()).min(1.0)),
+            first_batch_s: (0.02 + 0.1 / workers) * (1.0 + 0.1 * normal()),
+            rss_mean_bytes: (1e8 * (1.0 + 0.1 * workers + 0.2 * depth) * (1.0 + 0.01 * normal()))
+                as u64,
+            ..figures(32.0 * batches_per_s, 32)
+        }
+    }
+
+    /// The picks of sweeps by the model.
+    fn picks(objective: Objective) -> Vec<Cell> {
+        let cells = cells();
+        let prior = Prior {
+            worker_samples_per_s: Some(450.0),
+            ceiling: Some(5000.0),
+            step_s: Some(0.04),
+            memory: MemoryModel {
+                base_bytes: 80 << 20,
+                fixed_bytes: 1 << 20,
+                thread_bytes: 8 << 20,
+            },
+            sample_bytes: 600_000,
+            ..Prior::default()
+        };
+        let pick = |seed| {
+            let mut normal = normals(seed);
+            let task = task(&cells, objective, prior);
+            let within = (CEILINGS_S, Strategy::Model.share() * GRID_S);
+            let ended = replay(Strategy::Model, &task, seed, within, |place| {
+                second(&cells, place, &fed(cells.cells[place], &mut normal))
+            });
+            ended.pick.unwrap()
+        };
+        (0..20).map(pick).collect()
+    }
+
+    #[test]
+    fn the_model_finds_the_cheapest_setting_that_feeds() {
+        // 3 workers give 0.9 to 1.2 of what is taken; 2 never do, 4 always.
+        let picks = picks(Objective::CheapestThatFeeds);
+        let right = |cell: &&Cell| cell.num_workers == 3 && (2..=6).contains(&cell.prefetch_depth);
+        assert!(picks.iter().filter(right).count() >= 18, "{picks:?}");
+    }
+
+    #[test]
+    fn the_model_finds_the_shortest_time_to_the_first_batch() {
+        let picks = picks(Objective::FirstBatch);
+        let right = |cell: &&Cell| cell.num_workers >= 12;
+        assert!(picks.iter().filter(right).count() >= 18, "{picks:?}");
+    }
+
+    #[test]
+    fn the_model_finds_the_least_memory() {
+        let picks = picks(Objective::Memory);
+        let right = |cell: &&Cell| (cell.num_workers, cell.prefetch_depth) == (1, 1);
+        assert!(picks.iter().filter(right).count() >= 18, "{picks:?}");
     }
 }

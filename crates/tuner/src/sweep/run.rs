@@ -17,7 +17,8 @@ use super::memory::limit_bytes;
 use super::objective::{Choice, Objective, by_batch_size, choose, pareto};
 use super::output::{self, Output, Plan};
 use super::progress::Progress;
-use super::summary::{self, Drift, Headline, Method, Summary};
+use super::strategy::Task;
+use super::summary::{self, Drift, Ended, Headline, Method, Summary};
 use super::{cell, charts, export, page, recommend, report};
 use crate::{Config, TunerError, dataset, files};
 
@@ -96,16 +97,17 @@ pub fn run(
         progress,
     };
     measuring.ceilings(&output.file("ceilings.json"))?;
-    let out_of_time = measuring.run()?;
+    let ended = measuring.run()?;
+    let task = plan.task(measuring.prior());
     let conditions = Conditions {
         memory_limit_bytes,
         cache: measuring.cache.state().clone(),
         ceilings: std::mem::take(&mut measuring.ceilings.parts),
-        out_of_time,
+        ended,
     };
     drop(measuring);
 
-    let summary = summarize(&plan, journal.records(), options, conditions)?;
+    let summary = summarize(&plan, &task, journal.records(), options, conditions)?;
     write(&output, &plan.config, &summary, &cell::latest(journal.records()))?;
     if options.out.is_none() {
         output::link_latest(&path)?;
@@ -140,20 +142,22 @@ struct Conditions {
     memory_limit_bytes: u64,
     cache: CacheState,
     ceilings: Vec<Ceiling>,
-    out_of_time: bool,
+    ended: Ended,
 }
 
 fn summarize(
     plan: &Plan,
+    task: &Task<'_>,
     records: &[TrialRecord],
     options: &Options,
     conditions: Conditions,
 ) -> Result<Summary, TunerError> {
-    let Conditions { memory_limit_bytes, cache, ceilings, out_of_time } = conditions;
+    let Conditions { memory_limit_bytes, cache, ceilings, ended } = conditions;
     let sweep = &plan.config.sweep;
     let (objective, weights) = (sweep.objective(), sweep.score_weights());
     let ceiling = ceiling::lowest(&ceilings).and_then(|lowest| lowest.samples_per_s);
     let mut cells = cell::cells(records, plan.cells.grid, weights, ceiling);
+    sweep.strategy.expect(task, records, &mut cells);
     summary::rank(&mut cells, objective);
     let records = cell::latest(records);
     let failed = records.iter().filter(|record| record.status != Status::Ok);
@@ -197,7 +201,8 @@ fn summarize(
                 .unwrap_or(0),
             trials: records.iter().filter(|it| it.status != Status::Skipped).count(),
             trials_s: records.iter().filter_map(|record| record.duration_s).sum(),
-            out_of_time,
+            unsteady: records.iter().filter(|it| it.steady == Some(false)).count(),
+            ended,
         },
         ceilings,
         recommended,

@@ -64,6 +64,23 @@ impl ScoreTerms {
         }
     }
 
+    /// How much there is to add and to take off: the sizes of all terms. A score may be about 0, and
+    /// differ from run to run by a share of this.
+    pub fn size(&self) -> f64 {
+        [
+            self.batches,
+            self.memory,
+            self.gpu_memory.unwrap_or(0.0),
+            self.cpu,
+            self.bottlenecks,
+            self.workers,
+            self.pin_memory,
+        ]
+        .map(f64::abs)
+        .iter()
+        .sum()
+    }
+
     /// The score.
     pub fn total(&self) -> f64 {
         self.batches

@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{self, CellSummary};
-use super::estimate::Estimate;
+use super::cell::{self, CellSummary, Expected};
 use super::grid::{Cell, Cells};
 use super::journal::{Phase, TrialRecord};
-use super::model::Prior;
-use super::objective::{FED, Objective, Weights, choose};
-use super::search;
+use super::model::{Outlook, Prior};
+use super::objective::{FED, Objective, Weights, cheaper, choose};
+use super::search::{self, Allowed};
+use super::summary::LEAST_PAIRS;
 use crate::config::SweepConfig;
 
 /// Which settings are run how often.
@@ -22,10 +22,12 @@ pub enum Strategy {
     /// All settings, the same number of times; then those that could still be the best.
     #[default]
     Grid,
-    /// All settings once, then in each block the few that could still be the best by the most: a
-    /// setting is dropped when what a [model] of all runs says of it excludes the leader's.
+    /// Every other setting once, then in each block the few that could still be the best by the most.
+    /// What a setting gives, and how sure that is, is said by a [model](super::model) of all runs; one
+    /// is dropped when its figure, at 1.5 standard deviations better than expected, is not 2% better
+    /// than the best expected one. Takes a quarter of the time of the grid with five repeats.
     Race,
-    /// Likewise, but only a few settings at first, which the model needs.
+    /// Likewise, but only a few settings at first, which the model needs, and a tenth of the time.
     Model,
 }
 
@@ -53,11 +55,18 @@ pub struct Task<'a> {
     pub repeats: usize,
     /// Runs of a setting, at most.
     pub max_repeats: usize,
+    /// Pairs of runs that hold the winner against the default at the end.
+    pub confirm: usize,
     /// What is known before the trials; used by the strategy `model`.
     pub prior: Prior,
 }
 
 impl<'a> Task<'a> {
+    /// Runs that confirm the winner, at least.
+    pub(super) fn confirming(&self) -> usize {
+        2 * LEAST_PAIRS.min(self.confirm)
+    }
+
     /// What `sweep` asks for.
     pub fn new(cells: &'a Cells, sweep: &'a SweepConfig, prior: Prior) -> Self {
         Self {
@@ -66,6 +75,7 @@ impl<'a> Task<'a> {
             weights: sweep.score_weights(),
             repeats: sweep.repeats,
             max_repeats: sweep.max_repeats,
+            confirm: sweep.confirm,
             prior,
         }
     }
@@ -74,10 +84,14 @@ impl<'a> Task<'a> {
 /// The part of the grid that is in a block after the first, for all and for each batch size.
 const AT_ONCE: usize = 16;
 const LEAST_AT_ONCE: usize = 3;
-/// Runs after the first block that are allowed however small the grid is.
-const LEAST_AFTER: usize = 12;
+/// What strategies are held against: so many runs of each setting.
+const GRID_REPEATS: usize = 5;
+/// As many runs take about as long as the ceilings.
+const CEILINGS: usize = 3;
+/// Runs that are allowed however small the grid is.
+const LEAST_RUNS: usize = 12;
 
-/// An interval of this half-width, by the median, is narrow enough.
+/// An interval of this half-width, by the size of the figure, is narrow enough.
 pub(super) const NARROW: f64 = 0.02;
 
 impl Strategy {
@@ -88,57 +102,95 @@ impl Strategy {
         [certain * block, self.most_runs(task).max(block)]
     }
 
-    /// The settings of block `number`, by their places; none when enough is known. Records of that
-    /// block and later ones do not count.
+    /// The settings of block `number`, by their places; none when enough is known, or no more runs are
+    /// allowed. Records of that block and later ones do not count.
     pub fn block(self, task: &Task<'_>, records: &[TrialRecord], number: usize) -> Vec<usize> {
-        let earlier: Vec<TrialRecord> = records
-            .iter()
-            .filter(|record| record.phase == Phase::Sweep && record.repeat < number)
-            .cloned()
-            .collect();
-        match self {
-            Self::Grid if number < task.repeats => with_sentinel(task, 0..task.cells.grid),
-            Self::Grid if number < task.max_repeats => {
-                let cells = cell::cells(&earlier, task.cells.grid, task.weights, None);
-                let undecided = undecided(task, &cells, usize::MAX);
-                if undecided.is_empty() { Vec::new() } else { with_sentinel(task, undecided) }
-            }
+        let earlier = earlier(records, number);
+        let chosen = match self {
+            Self::Grid if number < task.repeats => (0..task.cells.grid).collect(),
+            Self::Grid if number < task.max_repeats => undecided(task, &earlier),
             Self::Grid => Vec::new(),
-            Self::Race if number == 0 => with_sentinel(task, 0..task.cells.grid),
-            Self::Model if number == 0 => with_sentinel(task, search::probes(task)),
+            Self::Race if number == 0 => search::every_other(task),
+            Self::Model if number == 0 => search::probes(task),
             Self::Race | Self::Model => {
-                let left = self.most_runs(task).saturating_sub(earlier.len());
                 // Beside them the default.
-                let most =
-                    (task.cells.grid / AT_ONCE).max(LEAST_AT_ONCE).min(left.saturating_sub(1));
-                let chosen = match task.objective {
-                    Objective::Documented | Objective::SamplesPerSecond | Objective::Custom => {
-                        search::hopeful(task, &earlier, most)
-                    }
-                    // Not what the model is of.
-                    _ => {
-                        let cells = cell::cells(&earlier, task.cells.grid, task.weights, None);
-                        let runs = |place| earlier.iter().filter(|it| it.cell == place).count();
-                        let mut undecided = undecided(task, &cells, most);
-                        undecided.retain(|place| runs(*place) < task.max_repeats);
-                        undecided
-                    }
-                };
-                if chosen.is_empty() { Vec::new() } else { with_sentinel(task, chosen) }
+                let left = self.most_runs(task).saturating_sub(earlier.len()).saturating_sub(1);
+                let usual = (task.cells.grid / AT_ONCE).max(LEAST_AT_ONCE);
+                // No block is left over that is hardly worth its run of the default.
+                let at_once = if left < 2 * usual { left } else { usual };
+                let allowed = Allowed { at_once, repeats: task.max_repeats };
+                search::hopeful(task, &earlier, allowed)
+            }
+        };
+        if chosen.is_empty() { Vec::new() } else { with_sentinel(task, chosen) }
+    }
+
+    /// Says of the settings how good the strategy expects them to be, by all runs of the sweep.
+    pub(super) fn expect(
+        self,
+        task: &Task<'_>,
+        records: &[TrialRecord],
+        cells: &mut [CellSummary],
+    ) {
+        // Whether a setting feeds the consumer its own runs say best.
+        if self == Self::Grid || task.objective == Objective::CheapestThatFeeds {
+            return;
+        }
+        let outlook = Outlook::new(task, &earlier(records, usize::MAX));
+        for cell in cells {
+            let place = task.cells.place(cell.cell);
+            cell.expected = place.map(|place| Expected {
+                objective: task.objective,
+                goodness: outlook.goodness(place, 0.0),
+            });
+        }
+    }
+
+    /// Whether it is known which setting is the best when there is no block `number`.
+    pub fn known(self, task: &Task<'_>, records: &[TrialRecord], number: usize) -> bool {
+        let earlier = earlier(records, number);
+        match self {
+            Self::Grid => undecided(task, &earlier).is_empty(),
+            Self::Race | Self::Model => {
+                let allowed = Allowed { at_once: 1, repeats: usize::MAX };
+                search::hopeful(task, &earlier, allowed).is_empty()
             }
         }
     }
 
-    /// Runs at most. Of a grid of 48 settings a race makes a quarter of the runs that five of each are,
-    /// and the model a tenth.
-    fn most_runs(self, task: &Task<'_>) -> usize {
-        let grid = task.cells.grid;
+    /// What it takes of the time of a grid with five runs of each setting, ceilings and runs to confirm
+    /// counted on both sides, as far as [`LEAST_RUNS`] allow.
+    pub fn share(self) -> f64 {
         match self {
-            Self::Grid => task.max_repeats * with_sentinel(task, 0..grid).len(),
-            Self::Race => grid + (grid / 4).max(LEAST_AFTER),
-            Self::Model => (grid / 2).max(LEAST_AFTER),
+            Self::Grid => 1.0,
+            Self::Race => 0.25,
+            Self::Model => 0.1,
         }
     }
+
+    /// Runs at most, those to confirm left out.
+    fn most_runs(self, task: &Task<'_>) -> usize {
+        if self == Self::Grid {
+            return task.max_repeats * with_sentinel(task, 0..task.cells.grid).len();
+        }
+        let beside = (task.confirming() + CEILINGS) as f64;
+        let grid = (GRID_REPEATS * task.cells.grid) as f64 + beside;
+        ((self.share() * grid - beside).max(0.0) as usize).max(LEAST_RUNS)
+    }
+}
+
+/// Whether another run ends before `budget_s`, and `reserved` more after it: when `before_s` and runs of
+/// these durations are over, and it takes as long as they did on average. The first always does.
+pub(super) fn in_time(budget_s: f64, before_s: f64, runs_s: &[f64], reserved: usize) -> bool {
+    let spent_s: f64 = runs_s.iter().sum();
+    let each_s = spent_s / runs_s.len().max(1) as f64;
+    runs_s.is_empty() || before_s + spent_s + each_s * (1 + reserved) as f64 <= budget_s
+}
+
+/// The sweep's own runs of the blocks before `number`; of each the latest record.
+fn earlier(records: &[TrialRecord], number: usize) -> Vec<TrialRecord> {
+    let sweep = |record: &&TrialRecord| record.phase == Phase::Sweep && record.repeat < number;
+    cell::latest(records).into_iter().filter(sweep).cloned().collect()
 }
 
 /// The default setting is run in every block: its runs show how the machine changes.
@@ -148,44 +200,42 @@ fn with_sentinel(task: &Task<'_>, places: impl IntoIterator<Item = usize>) -> Ve
     places.into_iter().collect()
 }
 
-/// The settings that must be run again to know which is the best, of all and of each batch size: of
-/// each at most so many, those that could be the best by the most.
-fn undecided(task: &Task<'_>, cells: &[CellSummary], most: usize) -> Vec<usize> {
+/// The settings that must be run again to know which is the best, of all and of each batch size.
+fn undecided(task: &Task<'_>, records: &[TrialRecord]) -> Vec<usize> {
+    let cells = cell::cells(records, task.cells.grid, task.weights, None);
     let sizes: BTreeSet<usize> = cells.iter().map(|cell| cell.cell.batch_size).collect();
-    let all: BTreeSet<Cell> = sizes
+    let of_size = |size| cells.iter().filter(|cell| cell.cell.batch_size == size).collect();
+    let mut all: BTreeSet<Cell> = sizes
         .into_iter()
-        .flat_map(|size| {
-            let of_size: Vec<&CellSummary> =
-                cells.iter().filter(|cell| cell.cell.batch_size == size).collect();
-            undecided_among(task.objective, &of_size, most)
-        })
-        .chain(undecided_among(task.objective, &cells.iter().collect::<Vec<_>>(), most))
+        .map(of_size)
+        .flat_map(|of_size| rivals(task.objective, of_size))
         .collect();
+    all.extend(rivals(task.objective, cells.iter().collect()));
     all.into_iter().filter_map(|cell| task.cells.place(cell)).collect()
 }
 
-fn undecided_among(objective: Objective, cells: &[&CellSummary], most: usize) -> Vec<Cell> {
+/// The leader and those that may be as good, as far as their intervals are not narrow; none when there
+/// is one alone.
+fn rivals(objective: Objective, cells: Vec<&CellSummary>) -> Vec<Cell> {
     let Some(choice) = choose(objective, cells.iter().copied()) else { return Vec::new() };
-    let sound = cells.iter().filter(|cell| cell.in_grid && cell.failed == 0);
-    if objective == Objective::CheapestThatFeeds {
-        // What matters is on which side of the line they are.
-        let astride = sound.filter(|cell| {
-            let interval = cell.wait_share.and_then(|wait| wait.interval);
-            interval.is_none_or(|[low, high]| (low..high).contains(&FED))
-        });
-        // In the order of the grid: the cheapest first.
-        return astride.map(|cell| cell.cell).take(most).collect();
+    let sound = || cells.iter().filter(|cell| cell.in_grid && cell.failed == 0);
+    let winner = cells.iter().find(|cell| cell.cell == choice.winner);
+    if objective == Objective::CheapestThatFeeds
+        && let Some(winner) = winner
+        && winner.wait_share.is_some_and(|wait| wait.median < FED)
+    {
+        // What matters is on which side of the line they are: the winner, and those that cost less.
+        let astride = |cell: &&&CellSummary| {
+            (cell.cell == winner.cell || cheaper(cell, winner))
+                && cell.wait_share.is_some_and(|wait| (wait.low()..wait.high()).contains(&FED))
+        };
+        return sound().filter(astride).map(|cell| cell.cell).collect();
     }
     let goodness = |cell: &CellSummary| objective.goodness(cell);
-    let Some(leads) = cells.iter().find(|cell| cell.cell == choice.leader) else {
-        return Vec::new();
-    };
-    let Some(low) = goodness(leads).map(|it| it.interval.map_or(it.min, |[low, _]| low)) else {
-        return Vec::new();
-    };
-    let reaches = |it: Estimate| it.interval.is_none_or(|[_, high]| high >= low);
-    let rivals: Vec<&CellSummary> =
-        sound.copied().filter(|cell| goodness(cell).is_some_and(reaches)).collect();
+    let leads = cells.iter().find(|cell| cell.cell == choice.leader).and_then(|it| goodness(it));
+    let Some(low) = leads.map(|it| it.low()) else { return Vec::new() };
+    let reaches = |cell: &&&CellSummary| goodness(cell).is_some_and(|it| it.high() >= low);
+    let rivals: Vec<&CellSummary> = sound().filter(reaches).copied().collect();
     if rivals.len() < 2 {
         return Vec::new();
     }
@@ -193,12 +243,7 @@ fn undecided_among(objective: Objective, cells: &[&CellSummary], most: usize) ->
         let width = goodness(cell).and_then(|it| it.half_width());
         width.is_none_or(|width| width > NARROW)
     };
-    let could_reach = |cell: &CellSummary| {
-        goodness(cell).map_or(f64::NEG_INFINITY, |it| it.interval.map_or(it.max, |[_, high]| high))
-    };
-    let mut rivals: Vec<&CellSummary> = rivals.into_iter().filter(wide).collect();
-    rivals.sort_by(|a, b| could_reach(b).total_cmp(&could_reach(a)));
-    rivals.into_iter().take(most).map(|cell| cell.cell).collect()
+    rivals.into_iter().filter(wide).map(|cell| cell.cell).collect()
 }
 
 #[cfg(test)]
@@ -226,6 +271,7 @@ mod tests {
             weights: None,
             repeats: 2,
             max_repeats: 4,
+            confirm: 0,
             prior: Prior::default(),
         };
         let block = |records: &[TrialRecord], number| Strategy::Grid.block(&task, records, number);
@@ -242,10 +288,12 @@ mod tests {
         // Records of the block itself do not count, so that it is the same when resumed.
         records.push(run(&cells, 3, 2, 300.0));
         assert_eq!(block(&records, 2), [1, 2, 3]);
-        // Now it is known.
+        assert!(!Strategy::Grid.known(&task, &records, 2));
+        // There are no more runs, although it is not known.
         records.extend([run(&cells, 2, 2, 100.0), run(&cells, 1, 2, 51.0)]);
         records.extend([run(&cells, 3, 2, 101.0)]);
         assert_eq!(block(&records, 4), [] as [usize; 0]);
+        assert!(!Strategy::Grid.known(&task, &records, 4));
     }
 
     #[test]
@@ -257,6 +305,7 @@ mod tests {
             weights: None,
             repeats: 2,
             max_repeats: 9,
+            confirm: 0,
             prior: Prior::default(),
         };
         let mut records = Vec::new();
@@ -266,5 +315,6 @@ mod tests {
             }
         }
         assert_eq!(Strategy::Grid.block(&task, &records, 2), [] as [usize; 0]);
+        assert!(Strategy::Grid.known(&task, &records, 2));
     }
 }

@@ -1,10 +1,12 @@
 //! What a sweep found: `summary.json`.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use loader::settings::MachineTable;
-use profiler::bootstrap::{Scatter, median};
+use profiler::bootstrap::{Runs, Scatter};
+use profiler::statistics::median;
 use serde::{Deserialize, Serialize};
 
 use super::cache::CacheState;
@@ -14,7 +16,7 @@ use super::fingerprint::DataTable;
 use super::grid::Cell;
 use super::journal::{Phase, TrialRecord};
 use super::objective::{Choice, Objective, Weights};
-use super::strategy::Strategy;
+use super::strategy::{NARROW, Strategy};
 use crate::TunerError;
 use crate::consumer::Consumer;
 
@@ -94,8 +96,40 @@ pub struct Method {
     pub trials: usize,
     /// Seconds that they took.
     pub trials_s: f64,
-    /// Whether it ended because its time was up and not because enough was known.
-    pub out_of_time: bool,
+    /// Runs that were measured although the rate still rose or fell after the longest warm-up.
+    pub unsteady: usize,
+    /// Why no more was run.
+    pub ended: Ended,
+}
+
+/// Why a sweep ran no more settings.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// It is known, within 2%, which setting is the best, of all and of each batch size.
+    #[default]
+    Known,
+    /// That is not known, but there are no more runs than these by the strategy or `max_repeats`.
+    RunsUsedUp,
+    /// That is not known, but the time budget was used up.
+    OutOfTime,
+}
+
+impl Ended {
+    /// Why the recommendation may not be the best, if that was not known at the end.
+    pub fn warning(self) -> Option<&'static str> {
+        match self {
+            Self::Known => None,
+            Self::RunsUsedUp => Some(
+                "the runs were used up before it was known which setting is the best: a greater \
+                 `--max-repeats` or `--measure-s`, or `--strategy grid`, tells more",
+            ),
+            Self::OutOfTime => Some(
+                "the time was up before it was known which setting is the best: `--resume` with a \
+                 longer `--time-budget` goes on",
+            ),
+        }
+    }
 }
 
 /// The recommended setting against the default, on fresh runs, in pairs one right after the other.
@@ -107,7 +141,8 @@ pub struct Headline {
     pub winner: Cell,
     /// Samples a second of the winner by the default's: the median of the pairs.
     pub ratio: f64,
-    /// 95% bootstrap interval of it; absent with fewer than three pairs.
+    /// 95% bootstrap interval of it, of how much these pairs and the sweep's runs differ; absent
+    /// where too few were repeated.
     pub interval: Option<[f64; 2]>,
     /// Of each pair.
     pub winner_samples_per_s: Vec<f64>,
@@ -124,8 +159,11 @@ pub struct Drift {
     pub samples_per_s: Vec<f64>,
     /// The highest less the lowest, by the median.
     pub spread: f64,
-    /// The last block by the first, less 1.
+    /// The median of the later half of the blocks by that of the earlier half, less 1; of an odd
+    /// number the middle one counts for neither.
     pub change: f64,
+    /// 95% bootstrap interval of the change; absent where too few runs were repeated.
+    pub interval: Option<[f64; 2]>,
 }
 
 impl Summary {
@@ -186,6 +224,18 @@ pub fn rank(cells: &mut [CellSummary], objective: Objective) {
 }
 
 impl Headline {
+    /// That the winner is slower than the default, if the fresh runs say so for sure.
+    pub fn warning(&self) -> Option<String> {
+        let [low, high] = self.interval?;
+        (high < 1.0).then(|| {
+            format!(
+                "fresh runs say that the recommended setting is slower than the default: {low:.2} to \
+                 {high:.2} times its samples/s; for speed use {}, or sweep again with a greater `--measure-s`",
+                self.default
+            )
+        })
+    }
+
     /// From the pairs of runs that confirm `winner`; `None` where no pair is whole.
     pub fn of(winner: Cell, default: Cell, records: &[TrialRecord]) -> Option<Self> {
         let confirming: Vec<&TrialRecord> =
@@ -199,34 +249,94 @@ impl Headline {
             .filter_map(|repeat| Some((rate(winner, repeat)?, rate(default, repeat)?)))
             .collect();
         let ratios: Vec<f64> = pairs.iter().map(|(winner, default)| winner / default).collect();
+        let ratio = Runs::relative(&ratios);
+        let sweep = rates_by_setting(records);
+        // Few pairs do not know how much they differ. A ratio of two runs differs by the root of two
+        // times what a run does.
+        let of_two = sweep.values().map(|rates| {
+            let Runs { values, size } = Runs::relative(rates);
+            Runs { values, size: size / std::f64::consts::SQRT_2 }
+        });
         Some(Self {
             default,
             winner,
             ratio: median(&ratios)?,
-            interval: Scatter::of([&ratios[..]]).interval(&ratios),
+            interval: Scatter::of(of_two.chain([ratio])).interval(ratio),
             winner_samples_per_s: pairs.iter().map(|pair| pair.0).collect(),
             default_samples_per_s: pairs.iter().map(|pair| pair.1).collect(),
         })
     }
 }
 
+/// Confirmed to this half-width, or by all the pairs that are allowed.
+const CONFIRMED: f64 = 0.02;
+/// Pairs that are run at least: fewer that agree by chance would end it.
+pub(super) const LEAST_PAIRS: usize = 5;
+
+/// Whether, after so many pairs, another is to be run, of `most`.
+pub(super) fn confirming(headline: Option<&Headline>, pairs: usize, most: usize) -> bool {
+    let narrow = headline.is_some_and(|headline| {
+        let width = headline.interval.map(|[low, high]| (high - low) / 2.0 / headline.ratio);
+        width.is_some_and(|width| width <= CONFIRMED)
+    });
+    pairs < most && (pairs < LEAST_PAIRS || !narrow)
+}
+
 impl Drift {
     /// From the runs of the setting `cell`, at that `place` in the list; `None` of fewer than two.
     pub fn of(cell: Cell, place: usize, records: &[TrialRecord]) -> Option<Self> {
-        let runs = latest(records);
-        let rates = runs.iter().filter(|it| it.phase == Phase::Sweep && it.cell == place);
-        let samples_per_s: Vec<f64> = rates.filter_map(|record| record.samples_per_s).collect();
-        let (first, last) = (samples_per_s.first()?, samples_per_s.get(1..)?.last()?);
-        let change = last / first - 1.0;
+        let sweep = rates_by_setting(records);
+        let samples_per_s = sweep.get(&place)?.clone();
+        let half = samples_per_s.len() / 2;
+        let earlier = Runs::relative(&samples_per_s[..half]);
+        let later = Runs::relative(&samples_per_s[samples_per_s.len() - half..]);
+        let ratio = median(later.values)? / median(earlier.values)?;
         let most = samples_per_s.iter().copied().reduce(f64::max)?;
         let least = samples_per_s.iter().copied().reduce(f64::min)?;
         let spread = (most - least) / median(&samples_per_s)?;
-        Some(Self { cell, spread, change, samples_per_s })
+        let scatter = Scatter::of(sweep.values().map(|rates| Runs::relative(rates)));
+        let half_width = |runs: Runs<'_>| {
+            scatter.interval(runs).map(|[low, high]| (high - low) / 2.0 / runs.size)
+        };
+        let interval = half_width(earlier).zip(half_width(later)).map(|(a, b)| {
+            let width = ratio * a.hypot(b);
+            [ratio - 1.0 - width, ratio - 1.0 + width]
+        });
+        Some(Self { cell, spread, change: ratio - 1.0, interval, samples_per_s })
     }
+
+    /// That the machine became faster or slower, if it did for sure, and by more than what counts.
+    pub fn warning(&self) -> Option<String> {
+        let [low, high] = self.interval?;
+        (low > 0.0 || high < 0.0).then_some(())?;
+        (self.change.abs() > NARROW).then(|| {
+            format!(
+                "the machine changed during the sweep: {} gave {:+.0}% samples/s in the later half \
+                 of the blocks than in the earlier, so runs of early and late blocks are not quite \
+                 comparable: sweep again when nothing else uses the machine",
+                self.cell,
+                100.0 * self.change
+            )
+        })
+    }
+}
+
+/// Samples a second of the sweep's own runs, by the place of the setting, in the order of the blocks.
+fn rates_by_setting(records: &[TrialRecord]) -> BTreeMap<usize, Vec<f64>> {
+    let mut rates: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
+    for record in latest(records).into_iter().filter(|record| record.phase == Phase::Sweep) {
+        if let Some(rate) = record.samples_per_s {
+            rates.entry(record.cell).or_default().push(rate);
+        }
+    }
+    rates
 }
 
 #[cfg(test)]
 mod tests {
+    use preproc::SampleRng;
+    use rand::RngExt;
+
     use super::super::cell::tests::figures;
     use super::super::grid::Planned;
     use super::*;
@@ -259,16 +369,107 @@ mod tests {
         assert_eq!(Headline::of(WINNER, DEFAULT, &records[..2]), None);
     }
 
+    /// Standard normal numbers, nearly: the sum of twelve even ones.
+    fn normals(seed: u64) -> impl FnMut() -> f64 {
+        let mut random = SampleRng::of_order(seed, 2);
+        move || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
+    }
+
+    /// How often the headline's interval holds the truth, when pairs are run until it is narrow.
+    fn coverage(scatter: f64, most_pairs: usize) -> f64 {
+        const SWEEPS: u64 = 300;
+        const TRUTH: f64 = 1.2;
+        let held = (0..SWEEPS).filter(|&seed| {
+            let mut normal = normals(seed);
+            let mut rate = |middle: f64| middle * (1.0 + scatter * normal());
+            let mut records = Vec::new();
+            for repeat in 0..2 {
+                for cell in 0..6 {
+                    let setting = Cell { num_workers: cell, ..DEFAULT };
+                    let planned = Planned { phase: Phase::Sweep, cell, repeat };
+                    let run = figures(rate(50.0 + 10.0 * cell as f64), 8);
+                    records.push(TrialRecord::new(planned, setting, Ok(&run)));
+                }
+            }
+            for pair in 0.. {
+                let headline = Headline::of(WINNER, DEFAULT, &records);
+                if !confirming(headline.as_ref(), pair, most_pairs) {
+                    let [low, high] = headline.unwrap().interval.unwrap();
+                    return (low..=high).contains(&TRUTH);
+                }
+                records.push(run(Phase::Confirm, DEFAULT, pair, rate(100.0)));
+                records.push(run(Phase::Confirm, WINNER, pair, rate(100.0 * TRUTH)));
+            }
+            unreachable!("there are so many pairs at most");
+        });
+        held.count() as f64 / SWEEPS as f64
+    }
+
+    #[test]
+    fn the_headlines_interval_holds_the_truth_in_19_of_20_sweeps() {
+        for (scatter, most_pairs) in [(0.02, 12), (0.05, 5), (0.15, 5)] {
+            let share = coverage(scatter, most_pairs);
+            assert!((0.92..=0.99).contains(&share), "{scatter} {most_pairs}: {share}");
+        }
+    }
+
+    #[test]
+    fn pairs_are_run_until_the_interval_is_narrow_and_never_more_than_allowed() {
+        let records = |pairs: usize, wobble: f64| -> Vec<TrialRecord> {
+            let pair = |repeat| {
+                let winner = 120.0 + if repeat % 2 == 0 { wobble } else { -wobble };
+                let winner = run(Phase::Confirm, WINNER, repeat, winner);
+                [winner, run(Phase::Confirm, DEFAULT, repeat, 100.0)]
+            };
+            (0..pairs).flat_map(pair).collect()
+        };
+        let more = |pairs, wobble, most| {
+            let headline = Headline::of(WINNER, DEFAULT, &records(pairs, wobble));
+            confirming(headline.as_ref(), pairs, most)
+        };
+        assert!(more(4, 0.1, 9) && !more(5, 0.1, 9));
+        assert!(more(5, 20.0, 9) && more(8, 20.0, 9) && !more(9, 20.0, 9));
+        assert!(!more(2, 20.0, 2) && !more(0, 0.0, 0));
+    }
+
+    #[test]
+    fn a_headline_that_refutes_the_winner_is_a_warning() {
+        let pairs = |ratio: f64| -> Headline {
+            let noise = [1.0, 1.01, 0.99, 1.0, 1.005];
+            let runs = noise.into_iter().enumerate().flat_map(|(repeat, noise)| {
+                let winner = run(Phase::Confirm, WINNER, repeat, 100.0 * ratio * noise);
+                [winner, run(Phase::Confirm, DEFAULT, repeat, 100.0)]
+            });
+            Headline::of(WINNER, DEFAULT, &runs.collect::<Vec<_>>()).unwrap()
+        };
+        assert_eq!(pairs(1.2).warning(), None);
+        assert_eq!(pairs(0.999).warning(), None);
+        let warning = pairs(0.9).warning().unwrap();
+        assert!(warning.contains("slower than the default"), "{warning}");
+    }
+
     #[test]
     fn drift_is_seen_by_the_runs_of_one_setting() {
-        let records: Vec<TrialRecord> = [100.0, 90.0, 80.0]
-            .into_iter()
-            .enumerate()
-            .map(|(repeat, rate)| run(Phase::Sweep, DEFAULT, repeat, rate))
-            .collect();
-        let drift = Drift::of(DEFAULT, 1, &records).unwrap();
-        assert_eq!(drift.samples_per_s, [100.0, 90.0, 80.0]);
-        assert!((drift.change + 0.2).abs() < 1e-9 && (drift.spread - 20.0 / 90.0).abs() < 1e-9);
-        assert_eq!(Drift::of(DEFAULT, 1, &records[..1]), None);
+        let sweep = |rates: &[f64]| -> Vec<TrialRecord> {
+            let run = |(repeat, rate): (usize, &f64)| run(Phase::Sweep, DEFAULT, repeat, *rate);
+            rates.iter().enumerate().map(run).collect()
+        };
+        let drift = |rates: &[f64]| Drift::of(DEFAULT, 1, &sweep(rates));
+        let slower = drift(&[100.0, 101.0, 60.0, 81.0, 80.0]).unwrap();
+        assert_eq!(slower.samples_per_s, [100.0, 101.0, 60.0, 81.0, 80.0]);
+        assert!((slower.change - (80.5 / 100.5 - 1.0)).abs() < 1e-9, "{slower:?}");
+        assert!((slower.spread - 41.0 / 81.0).abs() < 1e-9, "{slower:?}");
+        // Of so few and so different runs nothing is sure.
+        assert_eq!(slower.warning(), None);
+        let mut records = sweep(&[100.0, 101.0, 80.0, 81.0]);
+        for cell in 2..6 {
+            for (repeat, rate) in [50.0, 50.5, 49.5, 50.2].into_iter().enumerate() {
+                records.push(TrialRecord { cell, ..run(Phase::Sweep, WINNER, repeat, rate) });
+            }
+        }
+        let sure = Drift::of(DEFAULT, 1, &records).unwrap();
+        let warning = sure.warning().unwrap();
+        assert!(warning.contains("-20% samples/s"), "{warning}");
+        assert_eq!(drift(&[100.0]), None);
     }
 }
