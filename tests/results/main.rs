@@ -10,3 +10,4 @@ mod misbehaving;
 mod own_sweep;
 mod past;
 mod said;
+mod verify;

@@ -75,7 +75,9 @@ fn a_sweep_is_explained_and_listed_and_what_changed_since_is_said() {
     assert_refused(&run(here, &["explain", settings]), &["`tuner-sweep-1`", "`tuner-sweep-3`"]);
     fs::remove_file(out.join("summary.json")).unwrap();
     assert_refused(&run(here, &["explain", settings]), &["summary.json", "hint:"]);
-    assert!(stdout(&run(here, &["history"])).contains("--resume"));
+    let said = stdout(&run(here, &["history"]));
+    let command = "`tuner sweep --config small.toml --batch-size 4 --out 'sweeps/small/2";
+    assert!(said.contains(command) && said.contains(" --resume` goes on"), "{said}");
     assert_refused(&run(here, &["explain", "none.toml"]), &["none.toml"]);
     assert_refused(&run(here, &["history", "nowhere"]), &["nowhere"]);
 }

@@ -141,6 +141,16 @@ pub enum TunerError {
         /// What is missing.
         summary: PathBuf,
     },
+    /// It cannot be told whether settings still stand.
+    #[error("it cannot be told whether `{path}` still holds: {reason}\nhint: {hint}", path = path.display())]
+    CannotVerify {
+        /// The settings file.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// Two measurements do not go together.
     #[error(transparent)]
     Compare(#[from] CompareError),

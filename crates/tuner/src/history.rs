@@ -9,6 +9,7 @@ use walkdir::WalkDir;
 use crate::TunerError;
 use crate::sweep::closing::{Closing, Standing};
 use crate::sweep::grid::Cell;
+use crate::sweep::output::Plan;
 use crate::sweep::summary::Summary;
 
 /// A sweep that was finished.
@@ -76,7 +77,14 @@ pub fn of(folder: &Path) -> Result<History, TunerError> {
         let Some(path) = plan.path().parent() else { continue };
         let summary = path.join("summary.json");
         if !summary.exists() {
-            let reason = "it is not finished: `tuner sweep --resume` goes on with it".to_owned();
+            let reason = match Plan::read(path) {
+                Ok(plan) => {
+                    format!("it is not finished: `{}` goes on with it", plan.resume_command(path))
+                }
+                Err(_) => {
+                    "it is not finished, and its `plan.json` is of another version".to_owned()
+                }
+            };
             history.unreadable.push(Unreadable { path: path.to_owned(), reason });
             continue;
         }

@@ -4,7 +4,8 @@
 //! data, [`sweep`] measures each setting in a process of its own, scores it, and writes what it
 //! found. [`bench`](mod@bench) measures one setting, [`profile`] says what it spends its time on,
 //! [`preprocessing`] measures the transforms one by one, [`compare`] holds two measurements beside
-//! each other, [`explain`](mod@explain) says why settings are what they are, [`history`] lists past sweeps,
+//! each other, [`explain`](mod@explain) says why settings are what they are, [`verify`] measures
+//! whether they still stand, [`history`] lists past sweeps,
 //! [`apply`] installs settings, [`show_batch`] writes what training would get, [`data`]
 //! makes data to try it all on. [`cli`] is what the program `tuner` does. [`Sweep`] measures data that
 //! only a program of one's own can open.
@@ -31,6 +32,7 @@ pub mod show_batch;
 pub mod sweep;
 mod table;
 mod tensors;
+pub mod verify;
 
 pub use config::Config;
 pub use error::TunerError;

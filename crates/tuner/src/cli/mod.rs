@@ -11,12 +11,14 @@ mod profile;
 mod self_test;
 mod show_batch;
 mod sweep;
+mod verify;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use crossbeam::channel::{Receiver, bounded};
 use loader::Settings;
 use loader::error::Report;
 use serde::Serialize;
@@ -48,6 +50,9 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Says why a sweep's settings are what they are, and whether machine and data are still the same.
     Explain(explain::ExplainArgs),
+    /// Measures whether a sweep's settings still stand beside the default. Exit code 1: they drifted or are
+    /// wrong; 2: it cannot be told.
+    Verify(verify::VerifyArgs),
     /// Lists past sweeps.
     History(history::HistoryArgs),
     /// Measures what the profiler itself costs, beside what is promised. Exit code 1: a promise does
@@ -124,6 +129,7 @@ pub fn main() -> ExitCode {
         Command::Compare(args) => compare::run(&args),
         Command::Apply(args) => apply::run(&args).map(success),
         Command::Explain(args) => explain::run(&args).map(success),
+        Command::Verify(args) => verify::run(&args),
         Command::History(args) => history::run(&args).map(success),
         Command::SelfTest(args) => self_test::run(&args),
         Command::ShowBatch(args) => show_batch::run(args).map(success),
@@ -143,11 +149,21 @@ pub fn main() -> ExitCode {
 /// The exit code where a command could not do what it was asked: `code`, or 2 for those whose 1 is
 /// an answer.
 fn refusal(code: u8) -> u8 {
+    const ANSWERS: [&str; 3] = ["compare", "self-test", "verify"];
     let command = std::env::args_os().nth(1);
-    match command.is_some_and(|command| command == "compare" || command == "self-test") {
-        true => 2,
-        false => code,
-    }
+    let answers = command.is_some_and(|command| ANSWERS.iter().any(|it| command == *it));
+    if answers && code == 1 { 2 } else { code }
+}
+
+/// Receives when the user presses Ctrl-C or the process is asked to end.
+fn on_interrupt() -> Result<Receiver<()>, TunerError> {
+    let (sender, receiver) = bounded(1);
+    let handler = move || {
+        // Full: it has been asked for already.
+        let _ = sender.try_send(());
+    };
+    ctrlc::set_handler(handler).map_err(|error| TunerError::Bug(error.to_string()))?;
+    Ok(receiver)
 }
 
 fn success((): ()) -> ExitCode {

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use crossbeam::channel::{Receiver, bounded};
 
-use super::{SourceArgs, command_line, print, print_json, utf8};
+use super::{SourceArgs, command_line, on_interrupt, print, print_json, utf8};
 use crate::consumer::Consumer;
 use crate::sweep::cache::Cache;
 use crate::sweep::dry_run::DryRun;
@@ -178,15 +177,4 @@ fn set<T>(value: &mut T, flag: Option<T>) {
 /// Where the files are.
 fn show(path: &Path) -> String {
     format!("Files: {}: recommended.toml, report.html, report.md", path.display())
-}
-
-/// Receives when the user presses Ctrl-C or the process is asked to end.
-fn on_interrupt() -> Result<Receiver<()>, TunerError> {
-    let (sender, receiver) = bounded(1);
-    let handler = move || {
-        // Full: it has been asked for already.
-        let _ = sender.try_send(());
-    };
-    ctrlc::set_handler(handler).map_err(|error| TunerError::Bug(error.to_string()))?;
-    Ok(receiver)
 }

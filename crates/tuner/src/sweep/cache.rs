@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
 
 use clap::ValueEnum;
+use crossbeam::channel::Receiver;
 use profiler::machine;
+use profiler::report::human::percent;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
@@ -37,129 +41,284 @@ impl fmt::Display for Cache {
     }
 }
 
-/// What was asked for and what was found.
+/// From this share of pages on all count as being in memory, and up to the rest as none.
+const ALL: f64 = 0.99;
+/// The data may take this share of the memory that is free: the rest is for the runs.
+const FITS: f64 = 0.5;
+/// So many files, spread over all, are looked at before a run.
+const LOOKED_AT: usize = 1024;
+/// Bytes that are read at once: between them Ctrl-C is listened to.
+const PIECE: usize = 1 << 20;
+
+impl Cache {
+    /// Whether this `share` of the pages in memory is what was asked for.
+    fn holds(self, share: f64) -> bool {
+        match self {
+            Self::Hot => share >= ALL,
+            Self::Cold => share <= 1.0 - ALL,
+            Self::AsIs => true,
+        }
+    }
+}
+
+/// What was asked for and what the runs found.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CacheState {
     /// What was asked for.
     pub asked: Cache,
-    /// What the runs found.
+    /// What the runs found: what was asked for if all of them did, else `as-is`.
     pub state: Cache,
     /// Size of the data's files; absent where it has none.
     pub bytes: Option<u64>,
-    /// Share of their pages in memory before the runs, the mean; absent where it was not looked at.
-    pub resident_share: Option<f64>,
+    /// Share of their pages in memory before the runs: the mean, the least and the most; absent where it
+    /// was not looked at.
+    pub resident_share: Option<Share>,
     /// Why the state is not what was asked for, if it is not.
     pub why: Option<String>,
 }
 
+/// A share over several runs, 0 to 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// The arithmetic mean.
+    pub mean: f64,
+    /// Of the run with the least.
+    pub least: f64,
+    /// Of the run with the most.
+    pub most: f64,
+}
+
 impl CacheState {
-    /// Nothing was done and nothing looked at.
-    fn as_is(asked: Cache, bytes: Option<u64>, why: Option<String>) -> Self {
-        Self { asked, state: Cache::AsIs, bytes, resident_share: None, why }
+    /// Of runs before which these shares were in memory; `hindrance` says why nothing could be done, if so.
+    pub fn of(asked: Cache, bytes: Option<u64>, hindrance: Option<&str>, shares: &[f64]) -> Self {
+        let fold = |pick: fn(f64, f64) -> f64| shares.iter().copied().reduce(pick);
+        let resident_share = fold(f64::min).zip(fold(f64::max)).map(|(least, most)| Share {
+            mean: shares.iter().sum::<f64>() / shares.len() as f64,
+            least,
+            most,
+        });
+        let missed = shares.iter().filter(|share| !asked.holds(**share)).count();
+        let why = match (hindrance, resident_share) {
+            (Some(why), _) => Some(why.to_owned()),
+            (None, Some(share)) if missed > 0 => Some(format!(
+                "before {missed} of {} runs {} to {} of the pages were in memory",
+                shares.len(),
+                percent(share.least),
+                percent(share.most)
+            )),
+            _ => None,
+        };
+        let state = if why.is_some() { Cache::AsIs } else { asked };
+        Self { asked, state, bytes, resident_share, why }
     }
+
+    /// In words: what was found, and why if that is not what was asked for.
+    pub fn words(&self) -> String {
+        let size = self.bytes.map(profiler_bytes).unwrap_or_default();
+        let share = self.resident_share.map_or(String::new(), |share| {
+            format!(", {} of the pages in memory before the runs", percent(share.mean))
+        });
+        let asked = match &self.why {
+            Some(why) => format!("; `{}` was asked for, but {why}", self.asked),
+            None => String::new(),
+        };
+        format!("{}{size}{share}{asked}", self.state)
+    }
+}
+
+fn profiler_bytes(bytes: u64) -> String {
+    format!(", {}", profiler::report::human::mb(bytes as f64))
 }
 
 /// Sees to the state of the page cache.
 #[derive(Debug)]
 pub struct CacheKeeper {
+    asked: Cache,
     files: Vec<PathBuf>,
-    state: CacheState,
+    bytes: Option<u64>,
+    /// Why nothing can be done.
+    hindrance: Option<&'static str>,
+    /// Whether reading once more would help, or was tried in vain.
+    reading_helps: bool,
+    spent_s: f64,
 }
-
-/// From this share of pages on all count as being in memory, and up to the rest as none.
-const ALL: f64 = 0.99;
-/// The data may take this share of the memory that is free: the rest is for the runs.
-const FITS: f64 = 0.5;
 
 impl CacheKeeper {
-    /// For the data at `root`, brought into the state `asked` as far as that can be done once for all
-    /// runs.
+    /// For the data at `root`, of which nothing is read yet.
     ///
     /// # Errors
-    /// If a file cannot be read.
+    /// If the files cannot be listed.
     pub fn new(asked: Cache, root: Option<&Path>) -> Result<Self, TunerError> {
-        let as_is = |bytes, why: &str| {
-            let state = CacheState::as_is(asked, bytes, Some(why.to_owned()));
-            Ok(Self { files: Vec::new(), state })
-        };
-        let Some(root) = root else { return as_is(None, "the data is in no files") };
-        let files = files(root);
-        if files.is_empty() {
-            return as_is(None, "`root` is a pattern, whose files are not looked for");
-        }
+        let files = root.map(files).transpose()?.unwrap_or_default();
         let bytes: u64 = files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
-        let state = CacheState::as_is(asked, Some(bytes), None);
-        let mut keeper = Self { files, state };
-        match asked {
-            Cache::AsIs => {}
-            Cache::Hot if bytes as f64 > FITS * machine::available_memory() as f64 => {
-                return as_is(Some(bytes), "the data is larger than half of the free memory");
+        let large = bytes as f64 > FITS * machine::available_memory() as f64;
+        let hindrance = match (root, asked) {
+            (None, _) => Some("the data is in no files"),
+            (Some(_), _) if files.is_empty() => {
+                Some("`root` is a pattern, whose files are not looked for")
             }
-            Cache::Hot => {
-                keeper.each(|file| io::copy(file, &mut io::sink()).map(drop))?;
-                let share = keeper.resident_share()?;
-                keeper.note(share, share >= ALL, "of its pages stayed in memory");
-            }
-            Cache::Cold => keeper.state.state = Cache::Cold,
-        }
-        Ok(keeper)
+            (_, Cache::Hot) if large => Some("the data is larger than half of the free memory"),
+            _ => None,
+        };
+        let bytes = (!files.is_empty()).then_some(bytes);
+        let hindrance = hindrance.filter(|_| asked != Cache::AsIs);
+        Ok(Self { asked, files, bytes, hindrance, reading_helps: true, spent_s: 0.0 })
     }
 
-    /// Called before each run: evicts the data where it is to be cold.
+    /// What was asked for.
+    pub fn asked(&self) -> Cache {
+        self.asked
+    }
+
+    /// Why nothing can be done, if so.
+    pub fn hindrance(&self) -> Option<&'static str> {
+        self.hindrance
+    }
+
+    /// Size of the data's files.
+    pub fn bytes(&self) -> Option<u64> {
+        self.bytes
+    }
+
+    /// Seconds that were spent on it.
+    pub fn spent_s(&self) -> f64 {
+        self.spent_s
+    }
+
+    /// Called before each run: brings the data into the state that was asked for, and gives the share of
+    /// its pages that is in memory then, by a look at up to 1,024 of its files; `None` where it has none.
+    /// `progress` is told what share of the data was read so far.
     ///
     /// # Errors
-    /// If a file cannot be opened or evicted.
-    pub fn before_run(&mut self) -> Result<(), TunerError> {
-        if self.state.state != Cache::Cold {
-            return Ok(());
+    /// If a file cannot be read or evicted; [`TunerError::Stopped`] if `interrupt` receives.
+    pub fn before_run(
+        &mut self,
+        interrupt: &Receiver<()>,
+        progress: &(dyn Fn(f64) + Sync),
+    ) -> Result<Option<f64>, TunerError> {
+        let start = Instant::now();
+        let share = self.prepare(interrupt, progress);
+        self.spent_s += start.elapsed().as_secs_f64();
+        share
+    }
+
+    fn prepare(
+        &mut self,
+        interrupt: &Receiver<()>,
+        progress: &(dyn Fn(f64) + Sync),
+    ) -> Result<Option<f64>, TunerError> {
+        if self.files.is_empty() {
+            return Ok(None);
         }
-        self.each(|file| {
-            // What is not yet written cannot be evicted.
-            file.sync_data()?;
-            Ok(rustix::fs::fadvise(&*file, 0, None, rustix::fs::Advice::DontNeed)?)
-        })?;
-        let share = self.resident_share()?;
-        self.note(share, share <= 1.0 - ALL, "of its pages could not be evicted");
-        Ok(())
-    }
-
-    /// What the runs found.
-    pub fn state(&self) -> &CacheState {
-        &self.state
-    }
-
-    fn note(&mut self, share: f64, reached: bool, what: &str) {
-        self.state.resident_share = Some(share);
-        self.state.state = if reached { self.state.asked } else { Cache::AsIs };
-        self.state.why = (!reached).then(|| format!("{:.0}% {what}", 100.0 * share));
-    }
-
-    fn each(&self, work: impl Fn(&mut File) -> io::Result<()> + Sync) -> Result<(), TunerError> {
-        self.files.par_iter().try_for_each(|path| {
-            let done = File::open(path).and_then(|mut file| work(&mut file));
-            done.map_err(TunerError::file("read", path))
-        })
-    }
-
-    /// Share of the files' pages in memory.
-    fn resident_share(&self) -> Result<f64, TunerError> {
-        let pages = self.files.par_iter().map(|path| {
-            let pages = File::open(path).and_then(|file| resident_pages(&file));
-            pages.map_err(TunerError::file("read", path))
-        });
-        let (resident, all) = pages.try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))?;
-        Ok(resident as f64 / (all as f64).max(1.0))
+        if self.hindrance.is_none() && self.asked == Cache::Cold {
+            evict(&self.files, interrupt)?;
+        }
+        let mut share = resident_share(&self.files)?;
+        if self.hindrance.is_none() && !self.asked.holds(share) && self.asked == Cache::Hot {
+            // What does not stay in memory is not read before each run.
+            if self.reading_helps {
+                read(&self.files, self.bytes.unwrap_or(0), interrupt, progress)?;
+                share = resident_share(&self.files)?;
+            }
+            self.reading_helps = self.asked.holds(share);
+        }
+        Ok(Some(share))
     }
 }
 
-/// The file at `root`, or those in the folder.
-fn files(root: &Path) -> Vec<PathBuf> {
-    let entries = WalkDir::new(root).follow_links(true).into_iter().flatten();
-    entries.filter(|entry| entry.file_type().is_file()).map(|it| it.into_path()).collect()
+/// Evicts the files of the data at `root` from the page cache, as far as the system does that.
+///
+/// # Errors
+/// If they cannot be listed or opened.
+pub(super) fn evict_data(root: &Path) -> Result<(), TunerError> {
+    evict(&files(root)?, &crossbeam::channel::never())
+}
+
+fn evict(files: &[PathBuf], interrupt: &Receiver<()>) -> Result<(), TunerError> {
+    each(files, interrupt, |file, _| {
+        // What is not yet written cannot be evicted.
+        file.sync_data()?;
+        Ok(rustix::fs::fadvise(&*file, 0, None, rustix::fs::Advice::DontNeed)?)
+    })
+}
+
+fn read(
+    files: &[PathBuf],
+    bytes: u64,
+    interrupt: &Receiver<()>,
+    progress: &(dyn Fn(f64) + Sync),
+) -> Result<(), TunerError> {
+    let read = AtomicU64::new(0);
+    each(files, interrupt, |file, stopped| {
+        let mut piece = vec![0; PIECE];
+        while !stopped() {
+            let length = file.read(&mut piece)? as u64;
+            if length == 0 {
+                break;
+            }
+            let before = read.fetch_add(length, Ordering::Relaxed);
+            progress((before + length) as f64 / (bytes as f64).max(1.0));
+        }
+        Ok(())
+    })
+}
+
+/// Does `work` with each file, on several threads, until `interrupt` receives.
+fn each(
+    files: &[PathBuf],
+    interrupt: &Receiver<()>,
+    work: impl Fn(&mut File, &dyn Fn() -> bool) -> io::Result<()> + Sync,
+) -> Result<(), TunerError> {
+    let interrupted = AtomicBool::new(false);
+    let stopped = || {
+        if interrupt.try_recv().is_ok() {
+            interrupted.store(true, Ordering::Relaxed);
+        }
+        interrupted.load(Ordering::Relaxed)
+    };
+    files.par_iter().try_for_each(|path| {
+        if stopped() {
+            return Err(TunerError::Stopped);
+        }
+        let done = File::open(path).and_then(|mut file| work(&mut file, &stopped));
+        done.map_err(TunerError::file("read", path))
+    })?;
+    if interrupted.into_inner() { Err(TunerError::Stopped) } else { Ok(()) }
+}
+
+/// Share of the pages in memory, of up to 1,024 of these files.
+fn resident_share(files: &[PathBuf]) -> Result<f64, TunerError> {
+    let step = files.len().div_ceil(LOOKED_AT).max(1);
+    let pages = files.par_iter().step_by(step).map(|path| {
+        let pages = File::open(path).and_then(|file| resident_pages(&file));
+        pages.map_err(TunerError::file("read", path))
+    });
+    let (resident, all) = pages.try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))?;
+    Ok(resident as f64 / (all as f64).max(1.0))
+}
+
+/// The file at `root`, or those in the folder; none where nothing is there, as for a pattern.
+fn files(root: &Path) -> Result<Vec<PathBuf>, TunerError> {
+    if !root.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in WalkDir::new(root).follow_links(true) {
+        let entry = entry.map_err(|error| {
+            let path = error.path().unwrap_or(root).to_owned();
+            TunerError::file("read", &path)(error.into())
+        })?;
+        if entry.file_type().is_file() {
+            files.push(entry.into_path());
+        }
+    }
+    Ok(files)
 }
 
 #[cfg(test)]
 mod tests {
+    use crossbeam::channel::{bounded, never};
+
     use super::*;
 
     fn folder() -> tempfile::TempDir {
@@ -170,31 +329,77 @@ mod tests {
         folder
     }
 
-    #[test]
-    fn hot_is_read_and_looked_at() {
-        let folder = folder();
-        let keeper = CacheKeeper::new(Cache::Hot, Some(folder.path())).unwrap();
-        let CacheState { state, bytes, resident_share, .. } = keeper.state().clone();
-        assert_eq!((state, bytes), (Cache::Hot, Some(600_000)));
-        assert!(resident_share.unwrap() >= ALL);
+    fn keeper(asked: Cache, root: &Path) -> CacheKeeper {
+        CacheKeeper::new(asked, Some(root)).unwrap()
     }
 
     #[test]
-    fn cold_is_evicted_or_said_not_to_be() {
+    fn hot_is_read_and_looked_at() {
         let folder = folder();
-        let mut keeper = CacheKeeper::new(Cache::Cold, Some(folder.path())).unwrap();
-        keeper.before_run().unwrap();
-        // A file system in memory, as temporary folders may be, evicts nothing.
-        let share = keeper.state().resident_share.unwrap();
-        let expected = if share <= 1.0 - ALL { Cache::Cold } else { Cache::AsIs };
-        assert_eq!(keeper.state().state, expected);
-        assert_eq!(keeper.state().why.is_some(), expected == Cache::AsIs);
+        let mut keeper = keeper(Cache::Hot, folder.path());
+        assert_eq!(keeper.bytes(), Some(600_000));
+        let share = keeper.before_run(&never(), &|_| ()).unwrap().unwrap();
+        assert!(share >= ALL, "{share}");
+    }
+
+    #[test]
+    fn what_was_evicted_is_read_again_for_hot() {
+        let folder = folder();
+        evict_data(folder.path()).unwrap();
+        let evicted = resident_share(&files(folder.path()).unwrap()).unwrap();
+        let mut keeper = keeper(Cache::Hot, folder.path());
+        let told = AtomicU64::new(0);
+        let tell = |share: f64| {
+            told.fetch_max((100.0 * share) as u64, Ordering::Relaxed);
+        };
+        assert!(keeper.before_run(&never(), &tell).unwrap().unwrap() >= ALL);
+        // A file system in memory, as temporary folders may be, evicts nothing, and nothing is read.
+        let expected = if evicted < ALL { 100 } else { 0 };
+        assert_eq!(told.into_inner(), expected, "{evicted}");
+    }
+
+    #[test]
+    fn one_run_that_found_other_pages_than_asked_for_is_told_and_changes_no_other() {
+        let of = |shares: &[f64]| CacheState::of(Cache::Cold, Some(1 << 20), None, shares);
+        let good = of(&[0.0, 0.002]);
+        assert_eq!((good.state, good.why.clone()), (Cache::Cold, None));
+        assert_eq!(good.words(), "cold, 1.0 MB, 0.1% of the pages in memory before the runs");
+        let mixed = of(&[0.0, 0.5, 0.0, 0.0]);
+        assert_eq!((mixed.asked, mixed.state), (Cache::Cold, Cache::AsIs));
+        assert_eq!(mixed.resident_share, Some(Share { mean: 0.125, least: 0.0, most: 0.5 }));
+        let why = mixed.why.clone().unwrap();
+        assert_eq!(why, "before 1 of 4 runs 0% to 50% of the pages were in memory");
+        assert!(mixed.words().contains("`cold` was asked for, but before 1 of 4 runs"));
+        // Its keeper goes on evicting, whatever it found.
+        let folder = folder();
+        let mut keeper = keeper(Cache::Cold, folder.path());
+        for _ in 0..2 {
+            std::fs::read(folder.path().join("a")).unwrap();
+            let share = keeper.before_run(&never(), &|_| ()).unwrap().unwrap();
+            let evicts = {
+                evict_data(folder.path()).unwrap();
+                resident_share(&files(folder.path()).unwrap()).unwrap() < ALL
+            };
+            assert!(!evicts || share <= 1.0 - ALL, "{share}");
+        }
+    }
+
+    #[test]
+    fn ctrl_c_ends_the_reading() {
+        let folder = folder();
+        let (sender, interrupt) = bounded(1);
+        sender.send(()).unwrap();
+        let files = files(folder.path()).unwrap();
+        let stopped = read(&files, 600_000, &interrupt, &|_| ()).unwrap_err();
+        assert!(matches!(stopped, TunerError::Stopped), "{stopped}");
     }
 
     #[test]
     fn without_files_it_is_as_it_is_and_why_is_said() {
-        let keeper = CacheKeeper::new(Cache::Hot, None).unwrap();
-        assert_eq!(keeper.state().state, Cache::AsIs);
-        assert!(keeper.state().why.is_some());
+        let mut keeper = CacheKeeper::new(Cache::Hot, None).unwrap();
+        assert_eq!(keeper.before_run(&never(), &|_| ()).unwrap(), None);
+        let state = CacheState::of(keeper.asked(), keeper.bytes(), keeper.hindrance(), &[]);
+        assert_eq!(state.state, Cache::AsIs);
+        assert_eq!(state.words(), "as-is; `hot` was asked for, but the data is in no files");
     }
 }

@@ -1,11 +1,15 @@
-//! What the parts of the data's way give on their own: no setting can be faster than the slowest.
+//! What the parts of the data's way give on their own: no setting should be faster than the slowest,
+//! and where one is, that is said ([`exceeded`]).
 //!
 //! Measured at the start of a sweep in a process of its own ([`measure`]), each in about
 //! half the time of a trial's measurement. What is computed is measured on one thread with the machine to
-//! itself and counted for all usable cores, so that it is what no number of workers exceeds; what
-//! waits, as for a disk, is no ceiling, since more workers wait for more at once.
+//! itself and counted for all usable cores; what waits, as for a disk, is no ceiling, since more
+//! workers wait for more at once. What depends on the batch size is measured with the grid's smallest and
+//! largest, and the better counts. A consumer that takes so long for a batch is a ceiling too, another for
+//! each batch size ([`of`]).
 
 use std::cmp::Ordering::Equal;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -20,7 +24,13 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
+use super::cache::{self, Cache};
+use super::cell::CellSummary;
+use super::grid::Cell;
 use super::memory::MemoryModel;
+use super::words::whole;
+use crate::config::SweepConfig;
+use crate::consumer::Consumer;
 use crate::preprocessing::images::ImageFiles;
 use crate::{Config, TunerError, dataset};
 
@@ -40,6 +50,8 @@ pub enum Part {
     Memory,
     /// Batches to the GPU.
     HostToDevice,
+    /// The training loop that takes them.
+    Consumer,
 }
 
 impl Part {
@@ -52,6 +64,7 @@ impl Part {
             Self::Work => "all work",
             Self::Memory => "batches from memory",
             Self::HostToDevice => "copies to the GPU",
+            Self::Consumer => "the training loop",
         }
     }
 }
@@ -86,6 +99,29 @@ pub fn lowest(ceilings: &[Ceiling]) -> Option<&Ceiling> {
     measured.min_by(|a, b| a.samples_per_s.partial_cmp(&b.samples_per_s).unwrap_or(Equal))
 }
 
+/// What no run of `cell` should exceed: the part, and its samples a second. `None` where nothing was
+/// measured.
+pub fn of(cell: Cell, ceilings: &[Ceiling], consumer: &Consumer) -> Option<(Part, f64)> {
+    let lowest = lowest(ceilings).and_then(|it| Some((it.part, it.samples_per_s?)));
+    let step = consumer.step_s().map(|step_s| (Part::Consumer, cell.batch_size as f64 / step_s));
+    lowest.into_iter().chain(step).min_by(|a, b| a.1.total_cmp(&b.1))
+}
+
+/// That settings were faster than their ceiling, if some were by more than runs differ.
+pub fn exceeded(cells: &[CellSummary]) -> Option<String> {
+    let above = |cell: &&CellSummary| {
+        let low = cell.samples_per_s.interval.map_or(cell.samples_per_s.median, |[low, _]| low);
+        cell.ceiling_share.is_some_and(|share| share * low > cell.samples_per_s.median)
+    };
+    match cells.iter().filter(above).count() {
+        0 => None,
+        count => Some(format!(
+            "{count} of {} settings were faster than their ceiling, which was measured too low",
+            cells.len()
+        )),
+    }
+}
+
 /// Measures them all; to be called in a process of its own.
 ///
 /// # Errors
@@ -97,15 +133,36 @@ pub(super) fn measure(config: &Config) -> Result<Ceilings, TunerError> {
     let model = MemoryModel::measure(config, 2 * time)?;
     let data = dataset::open(config)?;
     let fields = data.fields.clone();
+    let sizes = &config.sweep.batch_size;
+    let (smallest, largest) = (least(sizes), most(sizes));
+    // Opening the data and measuring memory have read some of it.
+    evict(config)?;
     let mut parts = vec![read(config, time)?];
-    let (computed, worker_samples_per_s) = computed(config, data.builder, time)?;
+    evict(config)?;
+    let (computed, worker_samples_per_s) = computed(config, data.builder, largest, time)?;
     parts.extend(computed);
-    let largest = config.sweep.batch_size.iter().max().copied().unwrap_or(1);
-    parts.push(memory(&fields, largest, time)?);
-    parts.push(host_to_device(&fields, largest, time)?);
+    parts.push(memory(&fields, config, time)?);
+    parts.push(host_to_device(&fields, [smallest, largest], time)?);
+    parts.push(consumer(&config.sweep));
     let duration_s = start.elapsed().as_secs_f64();
     let worker_samples_per_s = Some(worker_samples_per_s);
     Ok(Ceilings { parts, worker_samples_per_s, memory: model, duration_s })
+}
+
+fn most(numbers: &[usize]) -> usize {
+    numbers.iter().max().copied().unwrap_or(1)
+}
+
+fn least(numbers: &[usize]) -> usize {
+    numbers.iter().min().copied().unwrap_or(1)
+}
+
+/// Evicts the data from the page cache, where the runs are to find it so.
+fn evict(config: &Config) -> Result<(), TunerError> {
+    match config.dataset.root() {
+        Some(root) if config.sweep.cache == Cache::Cold => cache::evict_data(root),
+        _ => Ok(()),
+    }
 }
 
 fn ceiling(part: Part, samples_per_s: f64, how: String) -> Ceiling {
@@ -118,7 +175,7 @@ fn absent(part: Part, why: &str) -> Ceiling {
 
 /// Threads that read at once, for each core: a disk serves many requests together.
 const READERS_PER_CORE: usize = 4;
-const MOST_READERS: usize = 64;
+const MOST_READERS: usize = 256;
 
 /// Whole files, in random order, by many threads.
 fn read(config: &Config, time: Duration) -> Result<Ceiling, TunerError> {
@@ -127,15 +184,21 @@ fn read(config: &Config, time: Duration) -> Result<Ceiling, TunerError> {
     };
     let mut order: Vec<usize> = (0..files.number).collect();
     order.shuffle(&mut SampleRng::of_order(config.sweep.seed, 0));
-    let threads = (READERS_PER_CORE * machine::usable_cores() as usize).clamp(1, MOST_READERS);
+    let threads = (READERS_PER_CORE * machine::usable_cores() as usize)
+        .max(most(&config.sweep.num_workers))
+        .clamp(1, MOST_READERS);
+    // What was read once is in memory.
+    let once = config.sweep.cache == Cache::Cold;
     let (next, start) = (AtomicUsize::new(0), Instant::now());
-    let bytes = AtomicUsize::new(0);
+    let (done, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let work = || {
         while start.elapsed() < time {
             let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some(index) = order.get(place % order.len().max(1)) else { break };
+            let place = if once { place } else { place % order.len().max(1) };
+            let Some(index) = order.get(place) else { break };
             // One that cannot be read is found by the trials.
             if let Ok(file) = files.file(*index) {
+                done.fetch_add(1, Ordering::Relaxed);
                 bytes.fetch_add(file.len(), Ordering::Relaxed);
             }
         }
@@ -151,7 +214,10 @@ fn read(config: &Config, time: Duration) -> Result<Ceiling, TunerError> {
         }
         Ok::<(), LoaderError>(())
     })?;
-    let (files, wall_s) = (next.into_inner(), start.elapsed().as_secs_f64());
+    let (files, wall_s) = (done.into_inner(), start.elapsed().as_secs_f64());
+    if files == 0 {
+        return Ok(absent(Part::Read, "no file could be read"));
+    }
     let megabytes_per_s = bytes.into_inner() as f64 / wall_s / f64::from(1 << 20);
     let how = format!("{files} whole files by {threads} threads, {megabytes_per_s:.0} MiB/s");
     Ok(ceiling(Part::Read, files as f64 / wall_s, how))
@@ -160,22 +226,32 @@ fn read(config: &Config, time: Duration) -> Result<Ceiling, TunerError> {
 /// Samples of a batch that one thread loads: few, so that slow ones do not take long.
 pub(super) const FEW: usize = 8;
 
-/// Decoding, transforms and all work, from one thread that loads without workers; and its samples a
-/// second.
+/// So many times the time that it may take, batches of the largest size are waited for: where samples are
+/// slower, what a batch costs beside them does not count.
+const PATIENCE: f64 = 4.0;
+
+/// Decoding, transforms and all work, from one thread that loads without workers, few samples at once
+/// and, where that does not take long, as many as the `largest` batch has: the better of the two; and
+/// its samples a second.
 fn computed(
     config: &Config,
     builder: LoaderBuilder,
+    largest: usize,
     time: Duration,
 ) -> Result<([Ceiling; 3], f64), TunerError> {
-    let largest = config.sweep.batch_size.iter().max().copied().unwrap_or(1);
-    let settings = Settings {
-        batch_size: FEW.min(largest),
-        num_workers: 0,
-        drop_last: false,
-        ..config.loader.clone()
+    let load = |builder: LoaderBuilder, batch_size| {
+        let settings =
+            Settings { batch_size, num_workers: 0, drop_last: false, ..config.loader.clone() };
+        drain(&mut builder.settings(settings).build()?, time, drop)
     };
-    let mut loader = builder.settings(settings).build()?;
-    let drained = drain(&mut loader, time, drop)?;
+    let mut drained = load(builder, FEW.min(largest))?;
+    let largest_s = 2.0 * largest as f64 / drained.samples_per_s();
+    if largest > FEW && largest_s < PATIENCE * time.as_secs_f64() {
+        let whole = load(dataset::open(config)?.builder, largest)?;
+        if whole.samples_per_cpu_s() > drained.samples_per_cpu_s() {
+            drained = whole;
+        }
+    }
     let worker_samples_per_s = drained.samples_per_s();
     let Drained { stats: done, cpu_s, .. } = drained;
     let (samples, cores) = (done.samples as f64, machine::usable_cores());
@@ -212,15 +288,11 @@ const MANY: usize = 1 << 18;
 /// Bytes of a batch that is copied from memory, at most.
 const COPIED_BYTES: usize = 32 << 20;
 
-/// A loader over samples of these fields that lie in memory.
-fn in_memory(
-    fields: &[Field],
-    largest: usize,
-    num_workers: usize,
-    pin_memory: bool,
-) -> Result<Loader, TunerError> {
+/// A loader over samples of these fields that lie in memory: what `settings` says, but no larger
+/// batches than may be copied.
+fn in_memory(fields: &[Field], settings: Settings) -> Result<Loader, TunerError> {
     let sample: usize = fields.iter().map(Field::bytes).sum();
-    let batch_size = (COPIED_BYTES / sample.max(1)).clamp(1, largest);
+    let batch_size = (COPIED_BYTES / sample.max(1)).clamp(1, settings.batch_size);
     let mut arrays = Vec::new();
     for field in fields {
         let sides = [&[batch_size], &field.shape[..]].concat();
@@ -230,15 +302,7 @@ fn in_memory(
             .map_err(|error| TunerError::Bug(format!("zeros of {field:?}: {}", Report(&error))))?;
         arrays.push((field.name.clone(), array));
     }
-    let settings = Settings {
-        batch_size,
-        num_workers,
-        prefetch_depth: 4,
-        pin_memory,
-        shuffle: false,
-        drop_last: true,
-        ..Settings::default()
-    };
+    let settings = Settings { batch_size, shuffle: false, drop_last: true, ..settings };
     // An epoch of many batches, although there are samples for one.
     let batches = (MANY / batch_size).max(16);
     let order = WithReplacement { samples: batch_size, draws: batch_size * batches };
@@ -255,6 +319,10 @@ pub(super) struct Drained {
 impl Drained {
     fn samples_per_s(&self) -> f64 {
         self.stats.samples as f64 / self.wall_s
+    }
+
+    fn samples_per_cpu_s(&self) -> f64 {
+        self.stats.samples as f64 / self.cpu_s
     }
 }
 
@@ -286,32 +354,104 @@ pub(super) fn drain(
     Err(TunerError::Bug("epochs ran out".into()))
 }
 
-/// Batches copied from memory, with and without workers: the better of the two.
-fn memory(fields: &[Field], largest: usize, time: Duration) -> Result<Ceiling, TunerError> {
+/// Batches copied from memory, the grid's smallest and largest, without workers, with one and with one
+/// for each core: the best of them.
+fn memory(fields: &[Field], config: &Config, time: Duration) -> Result<Ceiling, TunerError> {
     let cores = (machine::usable_cores() as usize).max(1);
-    let mut best = 0.0_f64;
-    for num_workers in [0, cores] {
-        let mut loader = in_memory(fields, largest, num_workers, false)?;
-        best = best.max(drain(&mut loader, time / 2, drop)?.samples_per_s());
+    let sizes = &config.sweep.batch_size;
+    let sizes = BTreeSet::from([least(sizes), most(sizes)]);
+    let workers = BTreeSet::from([0, 1, cores]);
+    let prefetch_depth = most(&config.sweep.prefetch_depth);
+    let each = time / (sizes.len() * workers.len()) as u32;
+    let mut best = (0.0_f64, 0, 0);
+    for &batch_size in &sizes {
+        for &num_workers in &workers {
+            let settings =
+                Settings { batch_size, num_workers, prefetch_depth, ..Settings::default() };
+            let mut loader = in_memory(fields, settings)?;
+            let rate = drain(&mut loader, each, drop)?.samples_per_s();
+            if rate > best.0 {
+                best = (rate, loader.settings().batch_size, num_workers);
+            }
+        }
     }
-    let how = format!("batches of up to {largest}, without workers or with {cores}");
-    Ok(ceiling(Part::Memory, best, how))
+    let (rate, batch_size, num_workers) = best;
+    let how = format!("the best of several: batches of {batch_size}, {num_workers} workers");
+    Ok(ceiling(Part::Memory, rate, how))
 }
 
-/// Batches copied to the GPU, one after the other.
-fn host_to_device(fields: &[Field], largest: usize, time: Duration) -> Result<Ceiling, TunerError> {
+/// Batches copied to the GPU, one after the other: the better of these two sizes.
+fn host_to_device(
+    fields: &[Field],
+    sizes: [usize; 2],
+    time: Duration,
+) -> Result<Ceiling, TunerError> {
     let device = loader::cuda::device();
     if device == Device::Cpu {
         return Ok(absent(Part::HostToDevice, "there is no GPU"));
     }
-    let mut loader = in_memory(fields, largest, 1, true)?;
-    let copied = drain(&mut loader, time, |batch| {
-        drop(batch.to_device(device));
-        loader::cuda::synchronize();
-    })?;
-    Ok(ceiling(
-        Part::HostToDevice,
-        copied.samples_per_s(),
-        "page-locked batches, one by one".to_owned(),
-    ))
+    let mut best = 0.0_f64;
+    for batch_size in BTreeSet::from(sizes) {
+        let settings = Settings {
+            batch_size,
+            num_workers: 1,
+            prefetch_depth: 4,
+            pin_memory: true,
+            ..Settings::default()
+        };
+        let copied = drain(&mut in_memory(fields, settings)?, time / 2, |batch| {
+            drop(batch.to_device(device));
+            loader::cuda::synchronize();
+        })?;
+        best = best.max(copied.samples_per_s());
+    }
+    Ok(ceiling(Part::HostToDevice, best, "page-locked batches, one by one".to_owned()))
+}
+
+/// What the consumer takes, which depends on the batch size.
+fn consumer(sweep: &SweepConfig) -> Ceiling {
+    let how = match sweep.consumer.step_s() {
+        Some(step_s) => {
+            let sizes: BTreeSet<usize> = sweep.batch_size.iter().copied().collect();
+            let rates = sizes.into_iter().map(|size| {
+                format!("{} samples/s at batch size {size}", whole(size as f64 / step_s))
+            });
+            format!("{}: {}", sweep.consumer, rates.collect::<Vec<_>>().join(", "))
+        }
+        None if sweep.consumer.is_some() => "not known before it runs".to_owned(),
+        None => "there is no consumer".to_owned(),
+    };
+    Ceiling { part: Part::Consumer, samples_per_s: None, how }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cell::tests::cell;
+    use super::*;
+
+    fn work(samples_per_s: f64) -> Vec<Ceiling> {
+        vec![ceiling(Part::Work, samples_per_s, String::new())]
+    }
+
+    #[test]
+    fn a_consumer_is_a_ceiling_that_depends_on_the_batch_size() {
+        let of = |batch_size, consumer| {
+            let cell = Cell { batch_size, num_workers: 1, prefetch_depth: 1 };
+            of(cell, &work(1500.0), &consumer)
+        };
+        assert_eq!(of(32, Consumer::None), Some((Part::Work, 1500.0)));
+        assert_eq!(of(32, Consumer::StepMs(40.0)), Some((Part::Consumer, 800.0)));
+        assert_eq!(of(64, Consumer::StepMs(40.0)), Some((Part::Work, 1500.0)));
+    }
+
+    #[test]
+    fn that_a_ceiling_was_too_low_is_said() {
+        let mut cells = [cell(1, 1, 100.0), cell(2, 1, 200.0)];
+        cells[0].ceiling_share = Some(0.6);
+        // Within what runs differ by: 195 to 205.
+        cells[1].ceiling_share = Some(1.02);
+        assert_eq!(exceeded(&cells), None);
+        cells[1].ceiling_share = Some(1.2);
+        assert!(exceeded(&cells).unwrap().starts_with("1 of 2 settings"));
+    }
 }

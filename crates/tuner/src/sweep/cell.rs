@@ -58,7 +58,7 @@ pub struct CellSummary {
     pub gpu_mean_bytes: Option<Estimate>,
     /// CPU use in percent of the usable cores.
     pub cpu_percent: Estimate,
-    /// Samples a second by the lowest ceiling; absent without ceilings.
+    /// Samples a second by its ceiling, see [`super::ceiling::of`]; absent without ceilings.
     pub ceiling_share: Option<f64>,
     /// What limits it, by attribution of its runs; absent where none of them could tell.
     pub limit: Option<Limit>,
@@ -93,13 +93,8 @@ pub fn latest(records: &[TrialRecord]) -> Vec<&TrialRecord> {
 }
 
 /// Takes the runs of each setting together, in the order of settings; the first `grid` ones are
-/// those to choose from. `ceiling` is the lowest one, in samples a second.
-pub fn cells(
-    records: &[TrialRecord],
-    grid: usize,
-    weights: Option<&Weights>,
-    ceiling: Option<f64>,
-) -> Vec<CellSummary> {
+/// those to choose from. What share of its ceiling each reaches is left open.
+pub fn cells(records: &[TrialRecord], grid: usize, weights: Option<&Weights>) -> Vec<CellSummary> {
     let mut by_cell: BTreeMap<usize, Vec<&TrialRecord>> = BTreeMap::new();
     for record in of_sweep(records) {
         by_cell.entry(record.cell).or_default().push(record);
@@ -190,7 +185,7 @@ pub fn cells(
             predicted_above_base_bytes: first.predicted_above_base_bytes,
             gpu_mean_bytes: gpu_mean_bytes[place],
             cpu_percent: cpu_percent[place]?,
-            ceiling_share: ceiling.map(|ceiling| rate.median / ceiling),
+            ceiling_share: None,
             limit: Limit::of(&runs, potential[place]),
             score_terms: ScoreTerms {
                 batches: term(&|terms| Some(terms.batches))?,
@@ -335,7 +330,7 @@ pub(in crate::sweep) mod tests {
             record(3, 0, None),
             record(3, 1, None),
         ];
-        let mut cells = cells(&records, 4, None, None);
+        let mut cells = cells(&records, 4, None);
         rank(&mut cells, Objective::Documented);
         let order: Vec<usize> = cells.iter().map(|cell| cell.cell.num_workers).collect();
         assert_eq!(order, [0, 1, 2]);
@@ -365,7 +360,7 @@ pub(in crate::sweep) mod tests {
                 records.push(run);
             }
         }
-        cells(&records, runs.len(), None, None)
+        cells(&records, runs.len(), None)
     }
 
     #[test]
@@ -394,7 +389,7 @@ pub(in crate::sweep) mod tests {
         let mut confirming = record(0, 0, Some(900.0));
         confirming.phase = Phase::Confirm;
         let records = [record(0, 0, None), record(0, 0, Some(100.0)), confirming];
-        let cells = cells(&records, 1, None, None);
+        let cells = cells(&records, 1, None);
         assert_eq!(cells[0].trial_rates, [100.0]);
         assert_eq!(cells[0].failed, 0);
     }

@@ -106,6 +106,10 @@ pub struct TrialRecord {
     pub stages: Option<StageTimes>,
     /// See [`Figures`].
     pub limit: Option<LimitingStage>,
+    /// Share of the pages of the data's files that was in memory before it, see [`super::cache`]; absent
+    /// where the data is in no files.
+    #[serde(default)]
+    pub resident_share: Option<f64>,
     /// From the start of the process to its end.
     pub duration_s: Option<f64>,
 }
@@ -186,6 +190,7 @@ impl TrialRecord {
             batches: None,
             stages: None,
             limit: None,
+            resident_share: None,
             duration_s: None,
         }
     }
@@ -221,17 +226,19 @@ impl Journal {
         let mut file = options.map_err(TunerError::file("open", path))?;
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(TunerError::file("read", path))?;
-        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        let (whole, records) = parse(path, &text)?;
         file.set_len(whole as u64).map_err(TunerError::file("write", path))?;
         file.seek(SeekFrom::End(0)).map_err(TunerError::file("read", path))?;
-        let records = text[..whole].lines().enumerate().map(|(number, line)| {
-            serde_json::from_str(line).map_err(|source| TunerError::Journal {
-                path: path.to_owned(),
-                line: number + 1,
-                source,
-            })
-        });
-        Ok(Self { path: path.to_owned(), records: records.collect::<Result<_, _>>()?, file })
+        Ok(Self { path: path.to_owned(), records, file })
+    }
+
+    /// What is on record at `path`, oldest first; it is not opened for writing.
+    ///
+    /// # Errors
+    /// If it cannot be read, or a line is no record.
+    pub fn read(path: &Path) -> Result<Vec<TrialRecord>, TunerError> {
+        let text = std::fs::read_to_string(path).map_err(TunerError::file("read", path))?;
+        Ok(parse(path, &text)?.1)
     }
 
     /// What is on record, oldest first.
@@ -258,4 +265,18 @@ impl Journal {
         self.records.push(record);
         Ok(())
     }
+}
+
+/// The records of a journal, and how many of its bytes they take: a last line that was not written to its
+/// end is none.
+fn parse(path: &Path, text: &str) -> Result<(usize, Vec<TrialRecord>), TunerError> {
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
+    let records = text[..whole].lines().enumerate().map(|(number, line)| {
+        serde_json::from_str(line).map_err(|source| TunerError::Journal {
+            path: path.to_owned(),
+            line: number + 1,
+            source,
+        })
+    });
+    Ok((whole, records.collect::<Result<_, _>>()?))
 }

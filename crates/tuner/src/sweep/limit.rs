@@ -80,16 +80,14 @@ pub(super) fn cause(cell: &CellSummary, summary: &Summary) -> String {
     }
     let busy = percent(cell.cpu_percent.median / 100.0);
     cause += &format!("; the cores are {busy} busy");
-    if let (Some(share), Some(lowest)) = (cell.ceiling_share, ceiling::lowest(&summary.ceilings)) {
+    let ceiling = ceiling::of(cell.cell, &summary.ceilings, &summary.method.consumer);
+    if let (Some(share), Some((part, rate))) = (cell.ceiling_share, ceiling) {
         cause += &format!(
             "; it reaches {} of the lowest ceiling, {} alone, {} samples/s",
             percent(share),
-            lowest.part.name(),
-            whole(lowest.samples_per_s.unwrap_or_default())
+            part.name(),
+            whole(rate)
         );
-        if share > 1.0 {
-            cause += ", which was measured too low";
-        }
     }
     cause
 }

@@ -8,7 +8,7 @@ use crossbeam::channel::Receiver;
 use loader::error::Report;
 use serde::de::DeserializeOwned;
 
-use super::cache::CacheKeeper;
+use super::cache::{CacheKeeper, CacheState};
 use super::ceiling::Ceilings;
 use super::cell::{self, CellSummary, latest};
 use super::grid::{self, Planned};
@@ -18,12 +18,19 @@ use super::model::Prior;
 use super::objective::choose;
 use super::output::Plan;
 use super::progress::Progress;
-use super::run::Options;
 use super::strategy::{self, Strategy, Task};
 use super::summary::{self, Ended, Headline, LEAST_PAIRS};
 use super::trial::{self, Job, Measured, TrialFailure, TrialSpec};
 use crate::dataset::Opened;
 use crate::{TunerError, files};
+
+/// What a process gave.
+struct Ran<T> {
+    outcome: Result<T, TrialFailure>,
+    /// Share of the data's pages that was in memory before it.
+    resident_share: Option<f64>,
+    duration_s: f64,
+}
 
 /// A sweep under way.
 pub(super) struct Measuring<'a> {
@@ -32,7 +39,6 @@ pub(super) struct Measuring<'a> {
     pub(super) journal: &'a mut Journal,
     /// The folder.
     pub(super) path: &'a Path,
-    pub(super) options: &'a Options,
     pub(super) interrupt: &'a Receiver<()>,
     /// What a run may take of memory.
     pub(super) memory_limit_bytes: u64,
@@ -79,8 +85,10 @@ impl Measuring<'_> {
             let records = latest(self.journal.records());
             let on_record = records.iter().any(|record| match record.status {
                 Status::Ok => record.planned() == planned,
-                // It would not fit now either.
-                Status::Skipped => record.cell == planned.cell,
+                // Where there is more memory now, it may fit.
+                Status::Skipped => {
+                    record.cell == planned.cell && self.too_large(planned).1.is_some()
+                }
                 Status::Failed => false,
             });
             if on_record {
@@ -88,7 +96,8 @@ impl Measuring<'_> {
             }
             if let Some(budget_s) = self.plan.config.sweep.time_budget_s {
                 let times: Vec<f64> = records.iter().filter_map(|it| it.duration_s).collect();
-                if !strategy::in_time(budget_s, self.ceilings.duration_s, &times, reserved) {
+                let before_s = self.ceilings.duration_s + self.cache.spent_s();
+                if !strategy::in_time(budget_s, before_s, &times, reserved) {
                     return Ok(false);
                 }
             }
@@ -97,17 +106,24 @@ impl Measuring<'_> {
         Ok(true)
     }
 
+    /// What a run is predicted to hold above the base, and why it cannot be tried, if so.
+    fn too_large(&self, planned: Planned) -> (u64, Option<String>) {
+        let (memory, cell) = (self.ceilings.memory, self.plan.cells.cells[planned.cell]);
+        let predicted = memory.above_base_bytes(cell, sample_bytes(&self.data.fields));
+        (predicted, memory.over(predicted, self.memory_limit_bytes))
+    }
+
     fn trial(&mut self, planned: Planned) -> Result<(), TunerError> {
         let plan = self.plan;
         let cell = plan.cells.cells[planned.cell];
-        let memory = self.ceilings.memory;
-        let predicted = memory.above_base_bytes(cell, sample_bytes(&self.data.fields));
-        let mut record = match memory.over(predicted, self.memory_limit_bytes) {
+        let (predicted, too_large) = self.too_large(planned);
+        let mut record = match too_large {
             Some(reason) => TrialRecord::without_figures(planned, cell, Status::Skipped, reason),
             None => {
-                let (outcome, duration_s) = self.process(Job::Setting(cell))?;
+                let Ran { outcome, resident_share, duration_s } =
+                    self.process(Job::Setting(cell))?;
                 let record = TrialRecord::new(planned, cell, outcome.as_ref());
-                TrialRecord { duration_s: Some(duration_s), ..record }
+                TrialRecord { resident_share, duration_s: Some(duration_s), ..record }
             }
         };
         record.predicted_above_base_bytes = Some(predicted);
@@ -118,46 +134,51 @@ impl Measuring<'_> {
                 error: record.error.unwrap_or_default(),
                 done: records.iter().filter(|record| record.status == Status::Ok).count(),
                 planned: self.progress.expected(),
-                resume: self.resume_command(),
+                resume: self.plan.resume_command(self.path),
             });
         }
-        let best = self
-            .best()
-            .map(|best| format!("{}, {:.0} samples/s", best.cell, best.samples_per_s.median));
-        self.progress.trial(&record, best);
+        self.progress.trial(&record, &self.leaders());
         Ok(())
     }
 
-    /// Runs a process for `job`: what it gave, and the seconds that it took.
-    fn process<T: DeserializeOwned>(
-        &mut self,
-        job: Job,
-    ) -> Result<(Result<T, TrialFailure>, f64), TunerError> {
+    /// Runs a process for `job`.
+    fn process<T: DeserializeOwned>(&mut self, job: Job) -> Result<Ran<T>, TunerError> {
         let spec = TrialSpec {
             config: self.plan.config.clone(),
             job,
             parent: rustix::process::getpid().as_raw_pid(),
             memory_limit_bytes: self.memory_limit_bytes,
         };
-        self.cache.before_run()?;
+        let progress = &self.progress;
+        let share = self.cache.before_run(self.interrupt, &|share| progress.reading(share));
+        let resident_share = match share {
+            Err(TunerError::Stopped) => return Err(self.interrupted()),
+            share => share?,
+        };
         let started = Instant::now();
         let outcome = trial::run(&spec, self.interrupt);
         let duration_s = started.elapsed().as_secs_f64();
-        match outcome {
-            Err(TrialFailure::Interrupted) => Err(TunerError::Interrupted {
-                done: latest(self.journal.records()).len(),
-                planned: self.progress.expected(),
-                path: self.path.to_owned(),
-                resume: self.resume_command(),
-            }),
+        let outcome = match outcome {
+            Err(TrialFailure::Interrupted) => return Err(self.interrupted()),
             Err(TrialFailure::NotReached { stdout, stderr }) => {
-                Err(TunerError::SweepNotReached { stdout, stderr })
+                return Err(TunerError::SweepNotReached { stdout, stderr });
             }
             Ok(Measured { figures, warnings }) => {
                 self.progress.warn(&warnings);
-                Ok((Ok(figures), duration_s))
+                Ok(figures)
             }
-            Err(failure) => Ok((Err(failure), duration_s)),
+            Err(failure) => Err(failure),
+        };
+        Ok(Ran { outcome, resident_share, duration_s })
+    }
+
+    /// The user wants it to stop.
+    fn interrupted(&self) -> TunerError {
+        TunerError::Interrupted {
+            done: latest(self.journal.records()).len(),
+            planned: self.progress.expected(),
+            path: self.path.to_owned(),
+            resume: self.plan.resume_command(self.path),
         }
     }
 
@@ -170,7 +191,7 @@ impl Measuring<'_> {
             self.ceilings = ceilings;
             return Ok(());
         }
-        let (outcome, duration_s) = self.process(Job::Ceilings)?;
+        let Ran { outcome, duration_s, .. } = self.process(Job::Ceilings)?;
         match outcome {
             Ok(ceilings) => {
                 self.ceilings = Ceilings { duration_s, ..ceilings };
@@ -192,20 +213,22 @@ impl Measuring<'_> {
         Prior::new(&self.ceilings, consumer, sample_bytes(&self.data.fields))
     }
 
-    /// The winner by what is on record.
-    fn best(&self) -> Option<CellSummary> {
+    /// The settings by what is on record, the best first: the winner, then those of the highest rank.
+    fn leaders(&self) -> Vec<CellSummary> {
         let Plan { config, cells, .. } = self.plan;
-        let weights = config.sweep.score_weights();
-        let mut found = cell::cells(self.journal.records(), cells.grid, weights, None);
+        let (objective, weights) = (config.sweep.objective(), config.sweep.score_weights());
+        let mut found = cell::cells(self.journal.records(), cells.grid, weights);
         let task = self.plan.task(self.prior());
         config.sweep.strategy.expect(&task, self.journal.records(), &mut found);
-        let winner = choose(config.sweep.objective(), &found)?.winner;
-        found.into_iter().find(|summary| summary.cell == winner)
+        let Some(choice) = choose(objective, &found) else { return Vec::new() };
+        summary::rank(&mut found, objective);
+        found.sort_by_key(|cell| cell.cell != choice.winner);
+        found
     }
 
     /// Runs the winner and the default in turn, each pair in random order.
     fn confirm(&mut self, task: &Task<'_>) -> Result<(), TunerError> {
-        let Some(winner) = self.best().map(|best| best.cell) else { return Ok(()) };
+        let Some(winner) = self.leaders().first().map(|best| best.cell) else { return Ok(()) };
         let (winner_place, default) =
             (task.cells.place(winner), task.cells.default_of(winner.batch_size));
         let (Some(winner_place), Some(default)) = (winner_place, default) else { return Ok(()) };
@@ -231,16 +254,11 @@ impl Measuring<'_> {
         Ok(())
     }
 
-    /// The command that goes on with this sweep.
-    fn resume_command(&self) -> String {
-        let mut command = self.options.command.clone();
-        if self.options.out.is_none() {
-            let path = self.path.display().to_string().replace('\'', r"'\''");
-            command += &format!(" --out '{path}'");
-        }
-        if !self.options.resume {
-            command += " --resume";
-        }
-        command
+    /// What the runs found of the page cache.
+    pub(super) fn cache_state(&self) -> CacheState {
+        let records = latest(self.journal.records());
+        let shares: Vec<f64> = records.iter().filter_map(|it| it.resident_share).collect();
+        let cache = &self.cache;
+        CacheState::of(cache.asked(), cache.bytes(), cache.hindrance(), &shares)
     }
 }

@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::ceiling::{FEW, drain};
 use super::grid::Cell;
+use super::trial::LEAST_CLASSES;
+use crate::consumer::Consumer;
 use crate::measure::{SAMPLING, rss_bytes};
 use crate::{Config, TunerError, dataset};
 
@@ -17,11 +19,13 @@ use crate::{Config, TunerError, dataset};
 ///
 /// ```text
 /// batches x bytes of a batch  +  fixed  +  threads x bytes of a thread
+///     +  samples of a batch x bytes that the consumer takes for a sample
 /// ```
 ///
 /// where the batches are those ready or being filled and the one that the consumer has (one without
-/// workers), and the threads those that load. The last two terms, such as buffers for a file and its
-/// pixels, are measured before the trials.
+/// workers), and the threads those that load. The other terms are measured before the trials: buffers
+/// for a file and its pixels; of a model that is trained gradients and momentum, which are part of what
+/// is fixed, and activations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryModel {
     /// What a process holds before the loader is built, the data set open.
@@ -30,16 +34,21 @@ pub struct MemoryModel {
     pub fixed_bytes: u64,
     /// What a thread takes that loads.
     pub thread_bytes: u64,
+    /// What the consumer takes for each sample of a batch.
+    pub consumer_sample_bytes: u64,
 }
 
 impl Default for MemoryModel {
     /// Where nothing could be measured.
     fn default() -> Self {
         // Resident memory of a process with libtorch before it loads anything, at most.
-        Self { base_bytes: 300 << 20, fixed_bytes: 0, thread_bytes: 0 }
+        Self { base_bytes: 300 << 20, ..Self::nothing() }
     }
 }
 
+/// Batches that a model is trained with while its memory is measured: the second finds gradients and
+/// momentum there.
+const CONSUMED: usize = 2;
 /// Threads that load beside the first while memory is measured, at most.
 const MOST_THREADS: usize = 4;
 
@@ -61,6 +70,9 @@ impl MemoryModel {
             ..config.loader.clone()
         };
         let alone = dataset::open(config)?;
+        // What a model holds before it sees a batch is held before the loader is built, as in a trial.
+        let consumer = &config.sweep.consumer;
+        let mut step = consumer.start(alone.classes.len().max(LEAST_CLASSES))?;
         let batch = (batch_size * sample_bytes(&alone.fields)) as u64;
         let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
         let base_bytes = rss_bytes()?;
@@ -81,7 +93,40 @@ impl MemoryModel {
         let all = peak(window)?.saturating_sub(before + 3 * batch);
 
         let thread_bytes = all.saturating_sub(one) / threads as u64;
-        Ok(Self { base_bytes, fixed_bytes: one.saturating_sub(thread_bytes), thread_bytes })
+        let fixed_bytes = one.saturating_sub(thread_bytes);
+        let mut model = Self { base_bytes, fixed_bytes, thread_bytes, consumer_sample_bytes: 0 };
+        if matches!(consumer, Consumer::Model(_)) {
+            let larger = largest(&config.sweep.batch_size).min(4 * batch_size);
+            let mut taken = [0; 2];
+            for (taken, batch_size) in taken.iter_mut().zip([batch_size, larger]) {
+                let settings = Settings { batch_size, ..settings(0) };
+                let mut loader = dataset::open(config)?.builder.settings(settings).build()?;
+                let before = rss_bytes()?;
+                let window = monitor.window();
+                for batch in loader.epoch(0).take(CONSUMED) {
+                    step.take(batch?)?;
+                }
+                *taken = peak(window)?.saturating_sub(before);
+            }
+            model.train([(batch_size, taken[0]), (larger, taken[1])], batch as usize / batch_size);
+        }
+        Ok(model)
+    }
+
+    /// Adds what training took: of two sizes of batches, the samples and the bytes that a process took for
+    /// the first batches of that size, one batch of samples of `sample_bytes` among them.
+    fn train(&mut self, seen: [(usize, u64); 2], sample_bytes: usize) {
+        let [(few, little), (many, much)] = seen;
+        let of = |samples: usize, bytes: u64| bytes.saturating_sub((samples * sample_bytes) as u64);
+        let (little, much) = (of(few, little), of(many, much));
+        // The first size also paid for gradients and momentum, which the second found there.
+        self.consumer_sample_bytes = much / many.max(1) as u64;
+        let activations = self.consumer_sample_bytes.saturating_mul(few as u64);
+        self.fixed_bytes += little.saturating_sub(activations);
+    }
+
+    const fn nothing() -> Self {
+        Self { base_bytes: 0, fixed_bytes: 0, thread_bytes: 0, consumer_sample_bytes: 0 }
     }
 
     /// What a run of `cell` will hold at its peak above the base.
@@ -90,7 +135,9 @@ impl MemoryModel {
         let batches = if num_workers == 0 { 1 } else { prefetch_depth as u64 + 1 };
         let batch = (batch_size as u64).saturating_mul(sample_bytes as u64);
         let threads = self.thread_bytes.saturating_mul(num_workers.max(1) as u64);
-        batch.saturating_mul(batches).saturating_add(self.fixed_bytes).saturating_add(threads)
+        let consumer = self.consumer_sample_bytes.saturating_mul(batch_size as u64);
+        let loading = batch.saturating_mul(batches).saturating_add(self.fixed_bytes);
+        loading.saturating_add(threads).saturating_add(consumer)
     }
 
     /// Why a run that is predicted to take `above_base_bytes` cannot be tried within `limit_bytes`.
@@ -111,8 +158,44 @@ pub fn sample_bytes(fields: &[Field]) -> usize {
     fields.iter().map(Field::bytes).fold(0, usize::saturating_add)
 }
 
-/// What a run may take: the limit that was given, or what the machine or the control group has left,
-/// if that is less.
+/// Of what is left, a run may take this share: the rest is for what else the machine does, and for what a
+/// run takes between two looks at it.
+const SPARED: f64 = 0.9;
+
+/// What a run may take: the limit that was given, or nine tenths of what the machine or the control
+/// group has left, if that is less.
 pub fn limit_bytes(given: Option<u64>) -> u64 {
-    machine::available_memory().min(given.unwrap_or(u64::MAX))
+    within(given, machine::available_memory())
+}
+
+fn within(given: Option<u64>, available_bytes: u64) -> u64 {
+    let given = given.unwrap_or(u64::MAX);
+    match available_bytes {
+        // The system does not tell.
+        0 => given,
+        bytes => given.min((bytes as f64 * SPARED) as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_may_take_what_was_given_or_nine_tenths_of_what_is_left() {
+        assert_eq!(within(None, 1000), 900);
+        assert_eq!(within(Some(500), 1000), 500);
+        assert_eq!(within(Some(5000), 1000), 900);
+        assert_eq!(within(Some(500), 0), 500);
+        assert_eq!(within(None, 0), u64::MAX);
+    }
+
+    #[test]
+    fn what_training_takes_is_part_of_the_prediction() {
+        let mut model = MemoryModel { thread_bytes: 10, ..MemoryModel::nothing() };
+        // 100 bytes of activations for a sample of 5 bytes, 1000 of gradients and momentum.
+        model.train([(8, 1000 + 8 * 105), (32, 32 * 105)], 5);
+        let cell = Cell { batch_size: 64, num_workers: 2, prefetch_depth: 1 };
+        assert_eq!(model.above_base_bytes(cell, 5), 64 * 5 * 2 + 1000 + 2 * 10 + 64 * 100);
+    }
 }

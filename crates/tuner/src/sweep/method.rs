@@ -13,7 +13,7 @@ pub(super) fn lines(summary: &Summary) -> Vec<(&'static str, String)> {
         ("Strategy", method.strategy.name().to_owned()),
         ("Objective", method.objective.to_string()),
         ("Consumer", method.consumer.to_string()),
-        ("Page cache", method.cache.state.to_string()),
+        ("Page cache", method.cache.words()),
         (
             "Processes",
             format!(

@@ -3,12 +3,14 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use loader::settings::MachineTable;
 use serde::{Deserialize, Serialize};
 
 use super::fingerprint::DataTable;
 use super::grid::Cells;
 use super::model::Prior;
 use super::strategy::Task;
+use crate::config::DatasetConfig;
 use crate::{Config, TunerError, files};
 
 /// A sweep's folder, locked for this process as long as it is held.
@@ -32,6 +34,10 @@ pub struct Plan {
     pub config_id: String,
     /// The data.
     pub data: DataTable,
+    /// The command line that began it.
+    pub command: String,
+    /// Where it is measured.
+    pub machine: MachineTable,
 }
 
 impl Plan {
@@ -41,6 +47,19 @@ impl Plan {
     /// If it cannot be read.
     pub fn read(folder: &Path) -> Result<Self, TunerError> {
         read(&folder.join(PLAN))
+    }
+
+    /// The command that goes on with this sweep, in the folder `path`.
+    pub fn resume_command(&self, path: &Path) -> String {
+        if matches!(self.config.dataset, DatasetConfig::Own(_)) {
+            return format!("{}, with `.resume(true)`", self.command);
+        }
+        let mut command = self.command.clone();
+        if !command.split(' ').any(|word| word == "--out" || word.starts_with("--out=")) {
+            let path = path.display().to_string().replace('\'', r"'\''");
+            command += &format!(" --out '{path}'");
+        }
+        command + " --resume"
     }
 
     /// What the strategy decides for, with what is known before the trials.
@@ -100,7 +119,11 @@ impl Output {
             earlier.data = plan.data.clone();
             write(&path, &earlier)?;
         }
+        let machine = earlier.machine.differences(&plan.machine);
+        let other_library = earlier.machine.libtorch != plan.machine.libtorch;
         let differs = [
+            ("the machine", !machine.is_empty()),
+            ("libtorch's version", other_library),
             ("data or transforms", earlier.config.dataset != plan.config.dataset),
             ("the files of the data", earlier.data != plan.data),
             ("loader settings", earlier.config.loader != plan.config.loader),

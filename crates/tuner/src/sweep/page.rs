@@ -6,7 +6,7 @@ use askama::Template;
 use profiler::report::human::{self, mb, moment, percent};
 use profiler::report::page::{self, Cell as Shown, Prose, Table, figure, name, text};
 
-use super::ceiling::Ceiling;
+use super::ceiling::{self, Ceiling};
 use super::cell::CellSummary;
 use super::charts::Chart;
 use super::closing::{Closing, Standing};
@@ -40,6 +40,7 @@ struct Page<'a> {
     stages: String,
     tables: Vec<Table>,
     ceilings: Option<Table>,
+    exceeded: Option<Prose>,
     all: Table,
     failed: Vec<(String, String)>,
     machine: Vec<(&'static str, String)>,
@@ -93,6 +94,7 @@ pub fn html(summary: &Summary) -> Result<String, TunerError> {
         stages: Chart::Stages.inline(summary),
         tables: vec![by_batch_size(summary)?, objectives(summary)?],
         ceilings: (!summary.ceilings.is_empty()).then(|| ceilings(&summary.ceilings)),
+        exceeded: ceiling::exceeded(&summary.cells).map(|it| sentence(&it)),
         all: all(summary),
         failed: failed.collect(),
         machine: machine(summary),
@@ -239,7 +241,8 @@ fn ceilings(ceilings: &[Ceiling]) -> Table {
     });
     Table {
         title: "What each part gives alone",
-        about: "No setting can be faster than the slowest of these.",
+        about: "What no setting should exceed; the training loop takes so many batches a second, whatever their \
+                size.",
         head: vec![name("Part", ""), figure("Samples/s", ""), name("How it was measured", "")],
         rows: rows.collect(),
     }
@@ -276,7 +279,7 @@ fn all(summary: &Summary) -> Table {
     heads.extend(head(&[
         ("Score (95%)", "median of the runs, with its bootstrap interval"),
         ("Samples/s (95%)", ""),
-        ("Ceiling", "share of the lowest ceiling"),
+        ("Ceiling", "share of its lowest ceiling"),
         ("Custom score", "with the weights of the configuration"),
         WAITING,
         ("First batch", "time to it"),

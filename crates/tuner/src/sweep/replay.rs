@@ -60,7 +60,7 @@ pub fn replay(
             break;
         }
     }
-    let mut found = cell::cells(&records, task.cells.grid, task.weights, None);
+    let mut found = cell::cells(&records, task.cells.grid, task.weights);
     strategy.expect(task, &records, &mut found);
     let pick = choose(task.objective, &found).map(|choice| choice.winner);
     let default = pick.and_then(|pick| task.cells.default_of(pick.batch_size));
@@ -261,6 +261,7 @@ mod tests {
                 base_bytes: 80 << 20,
                 fixed_bytes: 1 << 20,
                 thread_bytes: 8 << 20,
+                ..MemoryModel::default()
             },
             sample_bytes: 600_000,
             ..Prior::default()

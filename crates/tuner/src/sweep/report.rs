@@ -116,10 +116,13 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
         let _ = writeln!(
             text,
             "\nWhat each part of the way gives on its own, measured before the trials. `of ceiling` is \
-             samples/s by the lowest of them, `{}`; `limited by` is the stage without which most time \
+             samples/s by the lowest of them, `{}`, or by what the training loop takes at that batch size; `limited by` is the stage without which most time \
              would be saved, by the profiler.",
             lowest.part.name()
         );
+        if let Some(exceeded) = ceiling::exceeded(&summary.cells) {
+            let _ = writeln!(text, "\n{}.", capitalized(&exceeded));
+        }
     }
 
     text += "\n## Memory above the base\n\n";

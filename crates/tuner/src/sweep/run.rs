@@ -79,6 +79,8 @@ pub fn run(
         started: now(),
         config_id: output::config_id(&options.config_path),
         data: data_table,
+        command: options.command.clone(),
+        machine: MachineTable::here(),
     };
     let plan = output.settle(plan, mended)?;
     let memory_limit_bytes = limit_bytes(config.sweep.memory_limit_bytes);
@@ -89,7 +91,6 @@ pub fn run(
         data: &data,
         journal: &mut journal,
         path: &path,
-        options,
         interrupt,
         memory_limit_bytes,
         cache,
@@ -101,13 +102,13 @@ pub fn run(
     let task = plan.task(measuring.prior());
     let conditions = Conditions {
         memory_limit_bytes,
-        cache: measuring.cache.state().clone(),
+        cache: measuring.cache_state(),
         ceilings: std::mem::take(&mut measuring.ceilings.parts),
         ended,
     };
     drop(measuring);
 
-    let summary = summarize(&plan, &task, journal.records(), options, conditions)?;
+    let summary = summarize(&plan, &task, journal.records(), conditions)?;
     write(&output, &plan.config, &summary, &cell::latest(journal.records()))?;
     if options.out.is_none() {
         output::link_latest(&path)?;
@@ -149,15 +150,17 @@ fn summarize(
     plan: &Plan,
     task: &Task<'_>,
     records: &[TrialRecord],
-    options: &Options,
     conditions: Conditions,
 ) -> Result<Summary, TunerError> {
     let Conditions { memory_limit_bytes, cache, ceilings, ended } = conditions;
     let sweep = &plan.config.sweep;
     let (objective, weights) = (sweep.objective(), sweep.score_weights());
-    let ceiling = ceiling::lowest(&ceilings).and_then(|lowest| lowest.samples_per_s);
-    let mut cells = cell::cells(records, plan.cells.grid, weights, ceiling);
+    let mut cells = cell::cells(records, plan.cells.grid, weights);
     sweep.strategy.expect(task, records, &mut cells);
+    for cell in &mut cells {
+        let ceiling = ceiling::of(cell.cell, &ceilings, &sweep.consumer);
+        cell.ceiling_share = ceiling.map(|(_, rate)| cell.samples_per_s.median / rate);
+    }
     summary::rank(&mut cells, objective);
     let records = cell::latest(records);
     let failed = records.iter().filter(|record| record.status != Status::Ok);
@@ -179,8 +182,8 @@ fn summarize(
         schema: summary::SCHEMA.to_owned(),
         started: plan.started.clone(),
         finished: now(),
-        command: options.command.clone(),
-        machine: MachineTable::here(),
+        command: plan.command.clone(),
+        machine: plan.machine.clone(),
         data: plan.data.clone(),
         method: Method {
             strategy: sweep.strategy,

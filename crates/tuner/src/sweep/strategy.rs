@@ -202,7 +202,7 @@ fn with_sentinel(task: &Task<'_>, places: impl IntoIterator<Item = usize>) -> Ve
 
 /// The settings that must be run again to know which is the best, of all and of each batch size.
 fn undecided(task: &Task<'_>, records: &[TrialRecord]) -> Vec<usize> {
-    let cells = cell::cells(records, task.cells.grid, task.weights, None);
+    let cells = cell::cells(records, task.cells.grid, task.weights);
     let sizes: BTreeSet<usize> = cells.iter().map(|cell| cell.cell.batch_size).collect();
     let of_size = |size| cells.iter().filter(|cell| cell.cell.batch_size == size).collect();
     let mut all: BTreeSet<Cell> = sizes

@@ -281,12 +281,15 @@ const LEFT_BEHIND: Duration = Duration::from_secs(1);
 /// How often a process is asked what memory it holds.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What a process holds of memory, files that it maps left out: those the system can drop. `None`
-/// where the kernel does not tell.
+/// What a process holds of memory, shared memory among it, files that it maps left out: those the system
+/// can drop. `None` where the kernel does not tell.
 fn anonymous_bytes(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let figure = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
-    Some(1024 * figure.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?)
+    let figure = |name: &str| {
+        let figure = status.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(1024 * figure.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?)
+    };
+    Some(figure("RssAnon:")? + figure("RssShmem:").unwrap_or(0))
 }
 
 /// Reads a stream to its end on a thread of its own, which ends when the child has.
@@ -401,7 +404,7 @@ fn measure(config: &Config, cell: Cell) -> Result<Figures, TunerError> {
 }
 
 /// Where the data does not name its classes, a model is told to expect as many as ImageNet has.
-const LEAST_CLASSES: usize = 1000;
+pub(super) const LEAST_CLASSES: usize = 1000;
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,264 @@
+//! Whether a sweep's settings still stand: the recommended setting against the default once more, on
+//! fresh runs, in pairs one right after the other.
+
+use std::path::{Path, PathBuf};
+
+use crossbeam::channel::Receiver;
+use loader::error::Report;
+use serde::Serialize;
+
+use crate::explain::{Match, Origin};
+use crate::sweep::cache::{CacheKeeper, CacheState};
+use crate::sweep::grid::{self, Cell};
+use crate::sweep::journal::{Journal, Phase, TrialRecord};
+use crate::sweep::memory;
+use crate::sweep::summary::{Headline, Summary};
+use crate::sweep::trial::{self, Job, Measured, TrialFailure, TrialSpec};
+use crate::{TunerError, dataset};
+
+/// What came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The interval of the ratio now and that of the sweep overlap.
+    Holds,
+    /// They do not: the gain is another now.
+    Drifted,
+    /// Nor do they, and the recommended setting is slower than the default for sure, by more than 3%.
+    Wrong,
+}
+
+/// A recommended setting that gives a smaller share of the default's samples/s is wrong.
+const SLOWER: f64 = 0.97;
+/// Fewer pairs have no interval of their own.
+pub const LEAST_PAIRS: usize = 3;
+
+impl Verdict {
+    /// From the sweep's pairs and the new ones.
+    pub fn of(then: &Ratio, now: &Ratio) -> Self {
+        let range = |it: &Ratio| it.interval.unwrap_or([it.ratio; 2]);
+        let ([low_then, high_then], [low, high]) = (range(then), range(now));
+        if high < SLOWER && high < low_then {
+            Self::Wrong
+        } else if low > high_then || high < low_then {
+            Self::Drifted
+        } else {
+            Self::Holds
+        }
+    }
+
+    /// In a few words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Holds => "holds",
+            Self::Drifted => "drifted",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
+/// Samples a second of the recommended setting by the default's.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ratio {
+    /// The median of the pairs.
+    pub ratio: f64,
+    /// 95% bootstrap interval of it.
+    pub interval: Option<[f64; 2]>,
+    /// Pairs of runs.
+    pub pairs: usize,
+}
+
+impl Ratio {
+    fn of(headline: &Headline) -> Self {
+        let Headline { ratio, interval, .. } = *headline;
+        Self { ratio, interval, pairs: headline.winner_samples_per_s.len() }
+    }
+}
+
+/// What was measured again.
+#[derive(Clone, Debug, Serialize)]
+pub struct Verification {
+    /// The settings file.
+    pub path: PathBuf,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// The recommended setting.
+    pub setting: Cell,
+    /// What it is held against: what the loader takes without settings.
+    pub default: Cell,
+    /// When the sweep was begun, in UTC.
+    pub swept: String,
+    /// What the sweep found.
+    pub then: Ratio,
+    /// What was found now.
+    pub now: Ratio,
+    /// Samples a second of each pair, of the recommended setting.
+    pub setting_samples_per_s: Vec<f64>,
+    /// And of the default.
+    pub default_samples_per_s: Vec<f64>,
+    /// Runs that gave no figures, and why.
+    pub failed: Vec<String>,
+    /// The state of the page cache.
+    pub cache: CacheState,
+    /// Whether machine, data and libtorch are those of the sweep.
+    pub matches: Vec<Match>,
+}
+
+/// What is measured, and how often.
+#[derive(Clone, Copy)]
+#[expect(missing_debug_implementations, reason = "it holds a function")]
+pub struct Pairs<'a> {
+    /// At least [`LEAST_PAIRS`].
+    pub number: usize,
+    /// Receives when the user wants it to stop.
+    pub interrupt: &'a Receiver<()>,
+    /// Told before each run how many were done, and of how many.
+    pub progress: &'a dyn Fn(usize, usize),
+}
+
+/// Holds the setting of the file `path`, which a sweep wrote, against the default again, on the same
+/// machine and data and as the sweep did. Nothing is written.
+///
+/// # Errors
+/// If it cannot be told: the sweep's files are not there, machine or data are others, the file's setting
+/// is not the sweep's, or is the default; no pair of runs gave figures; the user stops it.
+pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerError> {
+    let origin = Origin::read(path)?;
+    let Summary { recommended, default, .. } = origin.summary;
+    let refused = |reason: String, hint: &'static str| TunerError::CannotVerify {
+        path: path.to_owned(),
+        reason,
+        hint,
+    };
+    if origin.setting() != recommended {
+        let reason =
+            format!("it says {}, and the sweep recommends {recommended}", origin.setting());
+        return Err(refused(reason, "give the file as the sweep wrote it"));
+    }
+    if recommended == default {
+        let reason =
+            format!("it recommends the default, {default}, which is not held against itself");
+        return Err(refused(reason, "`tuner sweep` finds out whether another is better now"));
+    }
+    let Some(then) = &origin.summary.headline else {
+        let reason = "the sweep did not hold it against the default on fresh runs".to_owned();
+        return Err(refused(reason, "sweep again, with `--confirm 5`"));
+    };
+    // What hinders that says more than that it cannot be told.
+    dataset::open(&origin.plan.config)?;
+    let matches = origin.matches();
+    let differs = |it: &&Match| ["machine", "data"].contains(&it.what) && it.matches == Some(false);
+    if let Some(it) = matches.iter().find(differs) {
+        let reason = format!("the {} is not that of the sweep: {}", it.what, it.words);
+        return Err(refused(reason, "verify it where it was measured, or sweep again here"));
+    }
+
+    let mut runs = Runs { origin: &origin, pairs, records: Vec::new(), failed: Vec::new() };
+    let cache = runs.run()?;
+    let Runs { records, failed, .. } = runs;
+    // How much runs differ is known from the sweep's, too.
+    let folder = crate::files::folder_of(path);
+    let sweep = Journal::read(&folder.join("trials.jsonl"))?.into_iter();
+    let mut all: Vec<TrialRecord> = sweep.filter(|record| record.phase == Phase::Sweep).collect();
+    all.extend(records);
+    let Some(now) = Headline::of(recommended, default, &all) else {
+        let reason = failed.last().cloned().unwrap_or_else(|| "no pair was run".to_owned());
+        return Err(refused(reason, "try the setting alone with `tuner bench`"));
+    };
+    let (then, ratio) = (Ratio::of(then), Ratio::of(&now));
+    Ok(Verification {
+        path: path.to_owned(),
+        verdict: Verdict::of(&then, &ratio),
+        setting: recommended,
+        default,
+        swept: origin.summary.started.clone(),
+        then,
+        now: ratio,
+        setting_samples_per_s: now.winner_samples_per_s,
+        default_samples_per_s: now.default_samples_per_s,
+        failed,
+        cache,
+        matches,
+    })
+}
+
+/// The runs under way.
+struct Runs<'a> {
+    origin: &'a Origin,
+    pairs: Pairs<'a>,
+    records: Vec<TrialRecord>,
+    failed: Vec<String>,
+}
+
+impl Runs<'_> {
+    /// Runs all pairs; the state of the page cache that they found.
+    fn run(&mut self) -> Result<CacheState, TunerError> {
+        let Origin { plan, summary, .. } = self.origin;
+        let sweep = &plan.config.sweep;
+        let place = |cell: Cell| {
+            let place = plan.cells.place(cell);
+            place.ok_or_else(|| TunerError::Bug(format!("{cell} is not in the plan")))
+        };
+        let places = [place(summary.recommended)?, place(summary.default)?];
+        let spec = |cell| TrialSpec {
+            config: plan.config.clone(),
+            job: Job::Setting(cell),
+            parent: rustix::process::getpid().as_raw_pid(),
+            memory_limit_bytes: memory::limit_bytes(sweep.memory_limit_bytes),
+        };
+        let mut cache = CacheKeeper::new(sweep.cache, plan.config.dataset.root())?;
+        let mut shares = Vec::new();
+        let Pairs { number, interrupt, progress } = self.pairs;
+        for pair in 0..number {
+            for planned in grid::block(Phase::Confirm, &places, pair, sweep.seed + 1) {
+                progress(self.records.len(), 2 * number);
+                shares.extend(cache.before_run(interrupt, &|_| ())?);
+                let cell = plan.cells.cells[planned.cell];
+                let outcome = match trial::run(&spec(cell), interrupt) {
+                    Ok(Measured { figures, .. }) => Ok(figures),
+                    Err(TrialFailure::Interrupted) => return Err(TunerError::Stopped),
+                    Err(failure) => Err(failure),
+                };
+                if let Err(failure) = &outcome {
+                    self.failed.push(format!("{cell}: {}", Report(failure)));
+                }
+                self.records.push(TrialRecord::new(planned, cell, outcome.as_ref()));
+            }
+        }
+        Ok(CacheState::of(sweep.cache, cache.bytes(), cache.hindrance(), &shares))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ratio(ratio: f64, interval: Option<[f64; 2]>) -> Ratio {
+        Ratio { ratio, interval, pairs: 5 }
+    }
+
+    #[test]
+    fn it_holds_while_the_intervals_overlap() {
+        let then = ratio(1.2, Some([1.1, 1.3]));
+        let verdict =
+            |low: f64, high: f64| Verdict::of(&then, &ratio((low + high) / 2.0, Some([low, high])));
+        assert_eq!(verdict(1.0, 1.15), Verdict::Holds);
+        assert_eq!(verdict(1.25, 1.4), Verdict::Holds);
+        assert_eq!(verdict(0.9, 1.11), Verdict::Holds);
+        assert_eq!(verdict(1.35, 1.4), Verdict::Drifted);
+        assert_eq!(verdict(1.0, 1.05), Verdict::Drifted);
+        // Slower, but not for sure by more than 3%.
+        assert_eq!(verdict(0.9, 0.98), Verdict::Drifted);
+        assert_eq!(verdict(0.8, 0.9), Verdict::Wrong);
+    }
+
+    #[test]
+    fn what_was_slower_by_choice_is_not_wrong() {
+        // By another objective than speed.
+        let then = ratio(0.8, Some([0.75, 0.85]));
+        assert_eq!(Verdict::of(&then, &ratio(0.82, Some([0.8, 0.84]))), Verdict::Holds);
+        assert_eq!(Verdict::of(&then, &ratio(0.6, Some([0.55, 0.65]))), Verdict::Wrong);
+        // Without an interval the median stands for it.
+        assert_eq!(Verdict::of(&ratio(0.8, None), &ratio(0.8, None)), Verdict::Holds);
+    }
+}

@@ -1,0 +1,214 @@
+//! A whole sweep: its files, its data, its plan.
+
+use std::fs;
+use std::path::Path;
+
+use loader::{ImageFolder, Loader};
+use preproc::Compose;
+use serde_json::Value;
+use tch::{Device, nn, nn::OptimizerConfig};
+use tuner::Config;
+use tuner::config::DatasetConfig;
+use tuner::sweep::fingerprint::DataTable;
+
+use crate::common::{assert_success, stderr, stdout, tuner, workspace};
+use crate::{some_image, sweep, trials};
+
+#[test]
+fn a_sweep_ends_in_settings_that_a_training_program_loads() {
+    let folder = workspace(60);
+    let out = folder.path().join("out");
+    let output = sweep(folder.path(), "out", &["--json"]).output().unwrap();
+    assert_success(&output);
+    let mut summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(summary.as_object_mut().unwrap().remove("out"), Some(out.to_str().into()));
+    let on_disk = fs::read(out.join("summary.json")).unwrap();
+    assert_eq!(summary, serde_json::from_slice::<Value>(&on_disk).unwrap());
+
+    // Two batch sizes, each without workers and with 2 at two depths; two repeats.
+    let trials = trials(&out);
+    assert_eq!(trials.len(), 12);
+    for trial in &trials {
+        assert_eq!(trial["status"], "ok");
+        assert_eq!(trial["error"], Value::Null);
+        assert_eq!(trial["gpu_mean_bytes"], Value::Null);
+        for key in ["samples_per_s", "batches_per_s", "first_batch_s", "cpu_percent"] {
+            assert!(trial[key].as_f64().unwrap() > 0.0, "{key}");
+        }
+        assert!(trial["rss_peak_bytes"].as_u64() >= trial["rss_mean_bytes"].as_u64());
+        let terms = trial["score_terms"].as_object().unwrap();
+        let sum: f64 = terms.values().filter_map(Value::as_f64).sum();
+        assert!((sum - trial["score"].as_f64().unwrap()).abs() < 1e-9);
+        let batches = 10.0 * trial["batches_per_s"].as_f64().unwrap();
+        assert!((terms["batches"].as_f64().unwrap() - batches).abs() < 1e-9);
+    }
+    assert_eq!(summary["cells"].as_array().unwrap().len(), 6);
+
+    // All parts of the way but the copies to a GPU are there, and the settings beside the lowest.
+    let ceilings = summary["ceilings"].as_array().unwrap();
+    let rate = |part: &str| {
+        let of_part = ceilings.iter().find(|ceiling| ceiling["part"] == part).unwrap();
+        of_part["samples_per_s"].as_f64()
+    };
+    let parts = ["read", "decode", "transform", "work", "memory"];
+    let lowest = parts.map(|part| rate(part).unwrap()).into_iter().fold(f64::INFINITY, f64::min);
+    assert_eq!(rate("host-to-device"), None);
+    for cell in summary["cells"].as_array().unwrap() {
+        let share = cell["samples_per_s"]["median"].as_f64().unwrap() / lowest;
+        assert!((cell["ceiling_share"].as_f64().unwrap() - share).abs() < 1e-9);
+    }
+
+    let report = fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(
+        report.contains("## Ceilings")
+            && report.contains("heatmap.png")
+            && !report.contains("Z UTC")
+    );
+    let starred = |line: &str| line.starts_with('|') && line.contains("* ");
+    // In the table of batch sizes and in that of all.
+    assert_eq!(report.lines().filter(|line| starred(line)).count(), 2, "{report}");
+    for name in ["heatmap", "pareto", "stages"] {
+        let picture = image::open(out.join(format!("{name}.png"))).unwrap();
+        assert!(picture.width() > 400 && picture.height() > 200, "{name}");
+        let svg = fs::read_to_string(out.join(format!("{name}.svg"))).unwrap();
+        assert!(svg.starts_with("<svg"), "{name}");
+    }
+    let page = fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("<h1>Use batch size") && page.contains("recommended.toml"));
+    let lines = |name: &str| fs::read_to_string(out.join(name)).unwrap().lines().count();
+    assert_eq!((lines("cells.csv"), lines("trials.csv")), (1 + 6, 1 + 12));
+
+    let config = Config::read(&folder.path().join("small.toml")).unwrap();
+    let settings = out.join("recommended.toml");
+    let open = || {
+        let DatasetConfig::ImageFolder(folder) = &config.dataset else { panic!("{config:?}") };
+        let compose = Compose::new(folder.transforms.clone(), Default::default()).unwrap();
+        ImageFolder::open(&folder.root, compose).unwrap()
+    };
+    let classes = open().classes().len() as i64;
+    let mut loader = Loader::from_settings(&settings, open()).unwrap().build().unwrap();
+    let recommended = &summary["recommended"];
+    assert_eq!(recommended["batch_size"], loader.settings().batch_size);
+    assert_eq!(recommended["num_workers"], loader.settings().num_workers);
+    assert!(loader.settings().shuffle);
+    assert_eq!(loader.settings().seed, 3);
+    train(&mut loader, classes);
+
+    // Each batch size has a row of its own, which the loader takes.
+    let other = Loader::from_settings(&settings, open()).unwrap().batch_size(8).build().unwrap();
+    assert_eq!(other.settings().batch_size, 8);
+}
+
+/// Three epochs of a linear model: the loss falls.
+fn train(loader: &mut Loader, classes: i64) {
+    tch::manual_seed(0);
+    let store = nn::VarStore::new(Device::Cpu);
+    let model = nn::linear(store.root(), 3 * 32 * 32, classes, Default::default());
+    let mut optimizer = nn::Adam::default().build(&store, 1e-3).unwrap();
+    let mut losses = Vec::new();
+    for epoch in 0..3 {
+        let mut sum = 0.0;
+        for batch in loader.epoch(epoch) {
+            let batch = batch.unwrap();
+            let loss = batch["images"]
+                .flatten(1, -1)
+                .apply(&model)
+                .cross_entropy_for_logits(&batch["labels"]);
+            optimizer.backward_step(&loss);
+            sum += loss.double_value(&[]);
+        }
+        losses.push(sum);
+    }
+    assert!(losses[2] < losses[0], "{losses:?}");
+}
+
+#[test]
+fn pinning_that_has_no_effect_is_said_once() {
+    let folder = workspace(20);
+    let config = folder.path().join("small.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("[loader]", "[loader]\npin_memory = true")).unwrap();
+    let output = sweep(folder.path(), "out", &["--batch-size", "4", "--repeats", "1"]);
+    let output = { output }.output().unwrap();
+    assert_success(&output);
+    let pinned = trials(&folder.path().join("out"))[0]["pin_memory"] == true;
+    let warnings = stderr(&output).matches("`pin_memory = true` has no effect").count();
+    assert_eq!(warnings, usize::from(!pinned), "{}", stderr(&output));
+}
+
+/// The table that a sweep has for the data at `root` with `config`.
+fn data_table(config: &Config, root: &Path) -> DataTable {
+    let mut config = config.clone();
+    config.dataset.set_root(root.to_owned()).unwrap();
+    DataTable::new(&config, &tuner::dataset::open(&config).unwrap()).unwrap()
+}
+
+#[test]
+fn other_data_has_another_fingerprint() {
+    let (folder, other) = (workspace(20), tempfile::tempdir().unwrap());
+    let root = folder.path().join("train");
+    let config = Config::read(&folder.path().join("small.toml")).unwrap();
+    let print = || data_table(&config, &root).fingerprint;
+    let before = print();
+    assert_eq!(print(), before);
+
+    // It does not depend on where the data lies.
+    let moved = other.path().join("elsewhere");
+    fs::rename(&root, &moved).unwrap();
+    assert_eq!(data_table(&config, &moved).fingerprint, before);
+    fs::rename(&moved, &root).unwrap();
+
+    // The names of seed 8 are those of seed 7; the files are not.
+    let made = tuner()
+        .args(["data", "make", "imagenet-like", "--quiet", "--seed", "8", "--images", "20"])
+        .arg("--out")
+        .arg(&moved)
+        .output()
+        .unwrap();
+    assert_success(&made);
+    assert_ne!(data_table(&config, &moved).fingerprint, before);
+
+    let mut changed = config.clone();
+    let DatasetConfig::ImageFolder(images) = &mut changed.dataset else { panic!("{changed:?}") };
+    images.decode.max_pixels -= 1;
+    assert_ne!(data_table(&changed, &root).fingerprint, before);
+
+    let image = some_image(folder.path());
+    fs::rename(&image, image.with_file_name("renamed.jpg")).unwrap();
+    assert_ne!(print(), before);
+    fs::rename(image.with_file_name("renamed.jpg"), &image).unwrap();
+    assert_eq!(print(), before);
+    let bytes = fs::read(&image).unwrap();
+    fs::write(&image, [&bytes[..], b"more"].concat()).unwrap();
+    assert_ne!(print(), before);
+}
+
+#[test]
+fn a_dry_run_says_what_would_be_run_and_writes_nothing() {
+    let folder = workspace(20);
+    let dry = |more: &[&str]| {
+        let mut command = tuner();
+        command.current_dir(folder.path()).args(["sweep", "--config", "small.toml", "--dry-run"]);
+        command.args(more).output().unwrap()
+    };
+    let output = dry(&["--json", "--max-repeats", "4", "--confirm", "3"]);
+    assert_success(&output);
+    let plan: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    // Six settings, two to four times, and pairs to confirm the best.
+    assert_eq!(plan["processes"], serde_json::json!([12, 24 + 6]));
+    let settings = plan["settings"].as_array().unwrap();
+    assert_eq!(settings.len(), 6);
+    for setting in settings {
+        for key in ["predicted_s", "predicted_bytes", "predicted_samples_per_s"] {
+            assert!(setting[key].as_f64().unwrap() > 0.0, "{key}: {setting}");
+        }
+        assert_eq!(setting["skipped"], Value::Null);
+    }
+    let [short, long] = [0, 1].map(|at| plan["predicted_s"][at].as_f64().unwrap());
+    assert!(0.0 < short && short < long);
+
+    let output = dry(&["--strategy", "model"]);
+    assert_success(&output);
+    assert!(stdout(&output).contains("Nothing was written"), "{}", stdout(&output));
+    assert!(!folder.path().join("sweeps").exists());
+}
