@@ -18,11 +18,13 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::attribution::Surroundings;
 use crate::bottleneck::BottleneckType;
 use crate::config::{ConfigError, ProfilerConfig, ProfilingLevel};
 use crate::pipeline::{PipelineSnapshot, PipelineSource, StageSnapshot, StationSnapshot, Visits};
 use crate::process::{process_cpu, rss_bytes};
 use crate::profiler::{BottleneckProfiler, SessionError};
+use crate::session::ProfilingSession;
 use crate::statistics::{median, quantile, sorted};
 
 /// Something that the profiler promises of its own cost.
@@ -42,6 +44,25 @@ pub struct Promise {
     pub unit: String,
     /// Whether it is no more than promised.
     pub holds: bool,
+}
+
+/// What the profiler costs here, and what else the machine did meanwhile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SelfTest {
+    /// In the order in which they were measured.
+    pub promises: Vec<Promise>,
+    /// Cores that this process may use.
+    pub usable_cores: f64,
+    /// Cores that other programs kept busy while the monitor was measured, on the average; `None`
+    /// where that is not known.
+    pub other_cores: Option<f64>,
+}
+
+impl SelfTest {
+    /// Whether all promises hold.
+    pub fn holds(&self) -> bool {
+        self.promises.iter().all(|promise| promise.holds)
+    }
 }
 
 impl Promise {
@@ -104,15 +125,15 @@ pub enum SelfTestError {
 /// ```no_run
 /// use profiler::self_test::self_test;
 ///
-/// let promises = self_test(|promise| eprintln!("{}: {:?}", promise.name, promise.measured))?;
-/// assert!(promises.iter().all(|promise| promise.holds));
+/// let found = self_test(|promise| eprintln!("{}: {:?}", promise.name, promise.measured))?;
+/// assert!(found.holds());
 /// # Ok::<(), profiler::self_test::SelfTestError>(())
 /// ```
 ///
 /// # Errors
 ///
 /// [`SelfTestError`], which would be a defect of the profiler.
-pub fn self_test(mut told: impl FnMut(&Promise)) -> Result<Vec<Promise>, SelfTestError> {
+pub fn self_test(mut told: impl FnMut(&Promise)) -> Result<SelfTest, SelfTestError> {
     use ProfilingLevel::{Basic, Comprehensive, Detailed};
     let mut promises = Vec::new();
     let mut tell = |name, promised, unit, measured| {
@@ -123,15 +144,16 @@ pub fn self_test(mut told: impl FnMut(&Promise)) -> Result<Vec<Promise>, SelfTes
     tell("memory, basic", 5.0, "MB", memory_mb(Basic, some_work)?);
     tell("memory, comprehensive", 20.0, "MB", memory_mb(Comprehensive, some_work)?);
     tell("memory, comprehensive, after a day", 20.0, "MB", memory_mb(Comprehensive, a_day)?);
-    let often = monitor_percent(0.1, Duration::from_secs(3))?;
+    let (often, _) = monitor_percent(0.1, Duration::from_secs(3))?;
     tell("monitor at 0.1 s", 0.5, "% of a core", often);
-    let seldom = monitor_percent(1.0, Duration::from_secs(5))?;
+    let (seldom, session) = monitor_percent(1.0, Duration::from_secs(5))?;
     tell("monitor at 1 s", 0.05, "% of a core", seldom);
     tell("operation, wall time", 100.0, "ns", operation_ns(Some(Basic))?);
     tell("operation, with CPU time", 1500.0, "ns", operation_ns(Some(Detailed))?);
     tell("operation, no session open", 2.0, "ns", operation_ns(None)?);
     tell("CUDA libraries loaded by trackers", 0.0, "", Measured::once(cuda_libraries()?));
-    Ok(promises)
+    let Surroundings { usable_cores, other_cores, .. } = Surroundings::of(&session);
+    Ok(SelfTest { promises, usable_cores, other_cores })
 }
 
 /// By how much this process is larger for a session, its monitor and its end, in MB.
@@ -218,8 +240,12 @@ impl PipelineSource for SomePipeline {
     }
 }
 
-/// CPU time of a process that sleeps while its monitor samples everything, in percent of a core.
-fn monitor_percent(interval_s: f64, time: Duration) -> Result<Measured, SelfTestError> {
+/// CPU time of a process that sleeps while its monitor samples everything, in percent of a core, and
+/// what the monitor saw.
+fn monitor_percent(
+    interval_s: f64,
+    time: Duration,
+) -> Result<(Measured, Arc<ProfilingSession>), SelfTestError> {
     // Long ones, of which each holds ticks of all kinds: what is seldom read too.
     const ROUNDS: usize = 5;
     let config = ProfilerConfig::at_level(ProfilingLevel::Comprehensive);
@@ -234,8 +260,7 @@ fn monitor_percent(interval_s: f64, time: Duration) -> Result<Measured, SelfTest
         let cpu = process_cpu().saturating_sub(before);
         *round = 100.0 * cpu.as_secs_f64() / began.elapsed().as_secs_f64();
     }
-    profiler.stop_session()?;
-    Ok(Measured::median_of(&rounds))
+    Ok((Measured::median_of(&rounds), profiler.stop_session()?))
 }
 
 /// Of one operation, from its making to its end, on one thread; `None` is without a session.

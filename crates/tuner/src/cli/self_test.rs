@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::Args;
-use profiler::self_test::{Promise, self_test};
+use profiler::self_test::{Promise, SelfTest, self_test};
 
 use super::{print, print_json};
 use crate::TunerError;
@@ -21,18 +21,35 @@ pub(super) fn run(args: &SelfTestArgs) -> Result<ExitCode, TunerError> {
     if !args.json {
         print(row(["", "promised", "measured", "", "", ""]).trim_end())?;
     }
-    let promises = self_test(|promise| {
+    let found = self_test(|promise| {
         if !args.json {
             // Whoever does not read it is told by the exit code.
             let _ = writeln!(io::stdout(), "{}", line(promise));
         }
     })?;
     if args.json {
-        print_json(&promises)?;
+        print_json(&found)?;
+    } else {
+        print(&format!("\n{}", surroundings(&found)))?;
     }
-    let all = promises.iter().all(|promise| promise.holds);
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if found.holds() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
+
+/// What else the machine did, which the figures depend on.
+fn surroundings(found: &SelfTest) -> String {
+    let cores = found.usable_cores;
+    let Some(others) = found.other_cores else {
+        return "It is not known what other programs did meanwhile.".to_owned();
+    };
+    let said = format!("Other programs kept {others:.2} of {cores} cores busy meanwhile");
+    match others > QUIET * cores && !found.holds() {
+        true => format!("{said}: what does not hold may do so on a quiet machine."),
+        false => format!("{said}."),
+    }
+}
+
+/// Others that use a smaller share of the cores change little.
+const QUIET: f64 = 0.05;
 
 fn line(promise: &Promise) -> String {
     let Promise { name, promised, measured, median, statistic, unit, holds } = promise;
