@@ -204,6 +204,6 @@ fn settings_table(settings: &[PlannedSetting]) -> Table {
         ]
     });
     let header =
-        ["batch", "workers", "depth", "samples/s at most", "memory", "one process", "note"];
+        ["batch", "workers", "depth", "samples/s, predicted", "memory", "one process", "note"];
     table::markdown(header, rows)
 }

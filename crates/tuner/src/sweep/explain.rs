@@ -104,7 +104,8 @@ pub fn warnings(summary: &Summary) -> Result<Vec<String>, TunerError> {
     let for_speed = summary.method.objective == Objective::SamplesPerSecond;
     let refuted = summary.headline.as_ref().filter(|_| for_speed).and_then(Headline::warning);
     warnings.extend(refuted);
-    warnings.extend(summary.method.ended.warning().map(str::to_owned));
+    let method = &summary.method;
+    warnings.extend(method.ended.warning(method.strategy).map(str::to_owned));
     warnings.extend(summary.drift.as_ref().and_then(Drift::warning));
     Ok(warnings)
 }

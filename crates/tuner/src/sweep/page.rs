@@ -186,6 +186,7 @@ fn by_batch_size(summary: &Summary) -> Result<Table, TunerError> {
             with_interval(cell.wait_share.as_ref(), percent),
             figure_of(Some(cell.rss_mean_bytes.median), mb),
             counted(choice.equals.len()),
+            counted(choice.undecided.len()),
         ]);
         Ok(row)
     });
@@ -197,7 +198,8 @@ fn by_batch_size(summary: &Summary) -> Result<Table, TunerError> {
             ("Score (95%)", ""),
             WAITING,
             ("Memory", "resident, mean"),
-            ("Equals", "settings as good for all that can be told, this one among them"),
+            ("Equals", "settings within 0.5% of the best, this one among them"),
+            ("Undecided", "others that may be as good for all that is known"),
         ]),
         rows: rows.collect::<Result<_, TunerError>>()?,
     }))
@@ -227,7 +229,7 @@ fn objectives(summary: &Summary) -> Result<Table, TunerError> {
     ]));
     Ok(page::without_empty(Table {
         title: "The winner under each objective",
-        about: "Of settings that cannot be told apart, fewer workers win, then less memory, then \
+        about: "Of settings within 0.5% of the best, fewer workers win, then less memory, then \
                 smaller depth.",
         head: heads,
         rows: rows.collect::<Result<_, TunerError>>()?,

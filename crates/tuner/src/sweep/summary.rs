@@ -116,10 +116,15 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// Why the recommendation may not be the best, if that was not known at the end.
-    pub fn warning(self) -> Option<&'static str> {
+    /// Why the recommendation may not be the best, if that was not known at the end of a sweep by
+    /// `strategy`.
+    pub fn warning(self, strategy: Strategy) -> Option<&'static str> {
         match self {
             Self::Known => None,
+            Self::RunsUsedUp if strategy == Strategy::Grid => Some(
+                "the runs were used up before it was known which setting is the best: a greater \
+                 `--max-repeats` or `--measure-s` tells more",
+            ),
             Self::RunsUsedUp => Some(
                 "the runs were used up before it was known which setting is the best: a greater \
                  `--max-repeats` or `--measure-s`, or `--strategy grid`, tells more",
