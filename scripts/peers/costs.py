@@ -1,8 +1,6 @@
-"""Costs of ours: the engine, a busy neighbour, waiting for I/O, memory, transforms."""
+"""Costs of ours: the engine, a second worker, waiting for I/O, memory, transforms."""
 
-import contextlib
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,14 +14,8 @@ UNITS = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 # Samples of one measurement of `crates/loader/benches/engine.rs`, in batches of 256 and of 1.
 EMPTY_SAMPLES, EMPTY_BATCHES = 1 << 18, 1 << 14
 IO_DELAY_S = 0.005
-# What the other core does while one worker loads: nothing, work that stays in the first caches, the
-# same as the worker, copies that fit in no cache.
-NEIGHBOURS = {
-    "idle": None,
-    "computes": "while True: pass",
-    "second_worker": None,
-    "copies": "import numpy\na = numpy.ones(1 << 24)\nb = a.copy()\nwhile True: b[:] = a",
-}
+# Pairs of one and two workers for each round of the others: a ratio needs more than a rate does.
+PAIRS = 3
 SYNTHETIC = """
 [dataset]
 kind = "synthetic"
@@ -89,38 +81,25 @@ def transforms(_tuner, options, cpus):
     return {"version": peers["version"], "rounds": rounds}
 
 
-def neighbour(tuner, options, cpus):
-    """CPU seconds of an image, by what the other core does meanwhile: each round's."""
+def scaling(tuner, options, cpus):
+    """Images a second with one worker and with two, right after each other, in pairs."""
     if len(cpus) < 2:
         return {"error": "there is only one core"}
-    command = [*tuner, "--config", ROOT / "configs/imagenet.toml", "--root", options.jpegs]
-    command += ["--batch-size", 64, "--prefetch-depth", 2]
-    found = {name: [] for name in NEIGHBOURS}
-    for _ in range(options.rounds):
-        for name, code in NEIGHBOURS.items():
-            workers = 2 if name == "second_worker" else 1
-            setting = ["--num-workers", workers, "--epochs", 2 * workers]
-            with beside(code, cpus[1]):
-                seen = processes.run([*command, *setting], cpus[:workers])
-            if seen["error"]:
-                return {"error": seen["error"]}
-            figures = json.loads(seen["stdout"])
-            found[name].append(figures["cpu_s"] / figures["samples"])
-    return {"cpu_per_sample_s": found}
-
-
-@contextlib.contextmanager
-def beside(code, cpu):
-    """Has Python run `code` on that core meanwhile."""
-    if code is None:
-        yield
-        return
-    command = [sys.executable, "-c", code]
-    with subprocess.Popen(command, preexec_fn=lambda: os.sched_setaffinity(0, [cpu])) as other:
-        try:
-            yield
-        finally:
-            other.kill()
+    jpegs = [*tuner, "--config", ROOT / "configs/imagenet.toml", "--root", options.jpegs]
+    ours = ["--batch-size", 64, "--prefetch-depth", 2]
+    contenders = {"tuner": ours, "libjpeg-turbo": ["--decode-only"]}
+    found = {name: [] for name in contenders}
+    for _ in range(options.rounds * PAIRS):
+        for name, more in contenders.items():
+            pair = []
+            for workers in (1, 2):
+                command = [*jpegs, *more, "--num-workers", workers, "--epochs", 2 * workers]
+                seen = processes.run(command, cpus)
+                if seen["error"]:
+                    return {"error": seen["error"]}
+                pair.append(json.loads(seen["stdout"])["samples_per_s"])
+            found[name].append(pair)
+    return {"samples_per_s": found}
 
 
 def io_delay(tuner, options, cpus):
@@ -171,7 +150,7 @@ def memory(tuner, options, cpus):
 
 ALL = {
     "engine": engine,
-    "neighbour": neighbour,
+    "scaling": scaling,
     "io_delay": io_delay,
     "memory": memory,
     "transforms": transforms,

@@ -1,7 +1,5 @@
 """Writes BENCHMARKS.md from the figures."""
 
-from statistics import median
-
 import chart
 import summary
 from summary import MIB
@@ -100,7 +98,7 @@ codes are read; a JPEG file has no way to skip them. So a loader that decodes th
 hardly be much faster than this: what is left is a decoder with larger Huffman tables, or data
 stored so that a crop can be found in it (restart markers, or pixels).
 
-{neighbour}
+{scaling}
 
 What a machine gives changes from hour to hour where others share its processor, and not for all
 work alike: compare columns of one page, and look at the ranges before trusting a ratio to 10%.
@@ -163,7 +161,7 @@ def page(results):
         jpeg=tables(results, "jpeg"),
         small=tables(results, "small"),
         stages=stages(results),
-        neighbour=neighbour(results),
+        scaling=scaling(results),
         engine=engine(results),
         transforms=transforms(results),
         when=results["date"][:16].replace("T", " ") + " UTC",
@@ -238,38 +236,32 @@ def stages(results):
     return f"Microseconds of a worker for each sample, by stage:\n\n{text}"
 
 
-def neighbour(results):
-    """What a second busy core costs the first."""
-    cost = results.get("neighbour", {})
-    if "cpu_per_sample_s" not in cost:
-        return "What a busy neighbour costs: " + cost.get("error", "not measured") + "."
-    seen = {name: median(values) for name, values in cost["cpu_per_sample_s"].items()}
+def scaling(results):
+    """What a second worker gives, and what it gives a library alone."""
+    found = summary.speedups(results)
+    if not found:
+        error = results.get("scaling", {}).get("error", "not measured")
+        return f"What a second worker gives: {error}."
     rows = [
-        f"| {NEIGHBOURS[name]} | {1e6 * seconds:,.0f} | {seconds / seen['idle'] - 1:+.0%} |"
-        for name, seconds in seen.items()
+        f"| {LABELS['jpeg'][name]} | {middle:.2f} | {low:.2f} to {high:.2f} |"
+        for name, (middle, low, high) in found.items()
     ]
-    head = "| the other core | CPU us/image | more |\n| --- | ---: | ---: |"
-    return NEIGHBOUR.format(
-        rounds=len(cost["cpu_per_sample_s"]["idle"]),
-        rows="\n".join([head, *rows]),
-        most=2 * seen["idle"] / seen["second_worker"],
-    )
+    head = "| two threads against one | times as fast | range |\n| --- | ---: | ---: |"
+    pairs = len(results["scaling"]["samples_per_s"]["tuner"])
+    one, two = (summary.rate(results, "jpeg", workers, "tuner") or 0.0 for workers in (1, 2))
+    apart = f"{two / one:.2f}" if one else "no figure"
+    return SCALING.format(pairs=pairs, rows="\n".join([head, *rows]), apart=apart)
 
 
-NEIGHBOURS = {
-    "idle": "idle",
-    "computes": "a loop that stays in its first caches",
-    "second_worker": "a second worker of the same loader",
-    "copies": "copies of memory beyond all caches",
-}
-NEIGHBOUR = """CPU time of an image with one worker on one core, by what the other core does,
-medians of {rounds} rounds in turn:
+SCALING = """\
+What a second worker gives, in {pairs} pairs of runs right after each other, and what a second
+thread gives libjpeg-turbo alone:
 
 {rows}
 
-Two workers share nothing but the counter that they take samples from; their cores share the
-processor's clock, last cache and memory. If nothing else were lost, two workers would be {most:.2f}
-times as fast as one."""
+Two workers share nothing but the counter that they take samples from. The rates of the tables
+above, measured minutes apart, give {apart}: the speed of this processor changes by more than that
+from minute to minute, and a ratio above 2 can only come from such a change."""
 
 
 def engine(results):
