@@ -137,7 +137,7 @@ impl Measuring<'_> {
                 resume: self.plan.resume_command(self.path),
             });
         }
-        self.progress.trial(&record, &self.leaders());
+        self.progress.trial(&record, || self.leaders());
         Ok(())
     }
 

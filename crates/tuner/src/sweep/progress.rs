@@ -70,8 +70,9 @@ impl Progress {
         }
     }
 
-    /// A trial has ended; of what is on record these settings are the best, the first above all.
-    pub(super) fn trial(&self, record: &TrialRecord, leaders: &[CellSummary]) {
+    /// A trial has ended; of what is on record `leaders` are the best settings, the first above all.
+    /// To find them takes many intervals: nobody is asked for what nobody sees.
+    pub(super) fn trial(&self, record: &TrialRecord, leaders: impl FnOnce() -> Vec<CellSummary>) {
         self.bar.inc(1);
         let setting = record.setting();
         let outcome = match (record.score, &record.error) {
@@ -89,8 +90,10 @@ impl Progress {
             let _ = self.all.println(format!("{setting}: {outcome}"));
         }
         self.bar.set_message(format!("last: {setting}"));
-        for (line, text) in self.leaders.iter().zip(table(leaders)) {
-            line.set_message(text);
+        if !self.bar.is_hidden() {
+            for (line, text) in self.leaders.iter().zip(table(&leaders())) {
+                line.set_message(text);
+            }
         }
     }
 }
