@@ -200,12 +200,8 @@ impl Runs<'_> {
             place.ok_or_else(|| TunerError::Bug(format!("{cell} is not in the plan")))
         };
         let places = [place(summary.recommended)?, place(summary.default)?];
-        let spec = |cell| TrialSpec {
-            config: plan.config.clone(),
-            job: Job::Setting(cell),
-            parent: rustix::process::getpid().as_raw_pid(),
-            memory_limit_bytes: memory::limit_bytes(sweep.memory_limit_bytes),
-        };
+        let memory_limit_bytes = memory::limit_bytes(sweep.memory_limit_bytes);
+        let spec = |cell| TrialSpec::new(&plan.config, Job::Setting(cell), memory_limit_bytes);
         let mut cache = CacheKeeper::new(sweep.cache, plan.config.dataset.root())?;
         let mut shares = Vec::new();
         let Pairs { number, interrupt, progress } = self.pairs;

@@ -128,8 +128,7 @@ fn measure(
     memory_limit_bytes: u64,
     interrupt: &Receiver<()>,
 ) -> Result<(Ceilings, f64), TunerError> {
-    let parent = rustix::process::getpid().as_raw_pid();
-    let spec = TrialSpec { config: config.clone(), job: Job::Ceilings, parent, memory_limit_bytes };
+    let spec = TrialSpec::new(config, Job::Ceilings, memory_limit_bytes);
     let started = Instant::now();
     match trial::run::<Ceilings>(&spec, interrupt) {
         Ok(measured) => {

@@ -143,12 +143,7 @@ impl Measuring<'_> {
 
     /// Runs a process for `job`.
     fn process<T: DeserializeOwned>(&mut self, job: Job) -> Result<Ran<T>, TunerError> {
-        let spec = TrialSpec {
-            config: self.plan.config.clone(),
-            job,
-            parent: rustix::process::getpid().as_raw_pid(),
-            memory_limit_bytes: self.memory_limit_bytes,
-        };
+        let spec = TrialSpec::new(&self.plan.config, job, self.memory_limit_bytes);
         let progress = &self.progress;
         let share = self.cache.before_run(self.interrupt, &|share| progress.reading(share));
         let resident_share = match share {

@@ -41,6 +41,14 @@ pub struct TrialSpec {
     pub memory_limit_bytes: u64,
 }
 
+impl TrialSpec {
+    /// For this process, which waits for the result.
+    pub(crate) fn new(config: &Config, job: Job, memory_limit_bytes: u64) -> Self {
+        let parent = rustix::process::getpid().as_raw_pid();
+        Self { config: config.clone(), job, parent, memory_limit_bytes }
+    }
+}
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
