@@ -1,4 +1,4 @@
-"""Costs of ours: the engine, a second worker, waiting for I/O, memory, transforms."""
+"""Costs of ours: engine, a second worker, small samples, waiting for I/O, memory, transforms."""
 
 import json
 import re
@@ -14,7 +14,7 @@ UNITS = {"ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0}
 # Samples of one measurement of `crates/loader/benches/engine.rs`, in batches of 256 and of 1.
 EMPTY_SAMPLES, EMPTY_BATCHES = 1 << 18, 1 << 14
 IO_DELAY_S = 0.005
-# Pairs of one and two workers for each round of the others: a ratio needs more than a rate does.
+# Pairs for each round of the others: a ratio needs more than a rate does.
 PAIRS = 3
 SYNTHETIC = """
 [dataset]
@@ -81,25 +81,48 @@ def transforms(_tuner, options, cpus):
     return {"version": peers["version"], "rounds": rounds}
 
 
+def in_pairs(pairs, options, cpus):
+    """Samples a second of the two commands of each pair, right after each other, many times."""
+    found = {name: [] for name in pairs}
+    for _ in range(options.rounds * PAIRS):
+        for name, commands in pairs.items():
+            pair = []
+            for command in commands:
+                seen = processes.run(command, cpus)
+                if seen["error"]:
+                    return {"error": seen["error"]}
+                pair.append(json.loads(seen["stdout"].splitlines()[-1])["samples_per_s"])
+            found[name].append(pair)
+    return {"samples_per_s": found}
+
+
 def scaling(tuner, options, cpus):
-    """Images a second with one worker and with two, right after each other, in pairs."""
+    """Images a second with one worker and with two."""
     if len(cpus) < 2:
         return {"error": "there is only one core"}
     jpegs = [*tuner, "--config", ROOT / "configs/imagenet.toml", "--root", options.jpegs]
     ours = ["--batch-size", 64, "--prefetch-depth", 2]
     contenders = {"tuner": ours, "libjpeg-turbo": ["--decode-only"]}
-    found = {name: [] for name in contenders}
-    for _ in range(options.rounds * PAIRS):
-        for name, more in contenders.items():
-            pair = []
-            for workers in (1, 2):
-                command = [*jpegs, *more, "--num-workers", workers, "--epochs", 2 * workers]
-                seen = processes.run(command, cpus)
-                if seen["error"]:
-                    return {"error": seen["error"]}
-                pair.append(json.loads(seen["stdout"])["samples_per_s"])
-            found[name].append(pair)
-    return {"samples_per_s": found}
+    pairs = {
+        name: [[*jpegs, *more, "--num-workers", n, "--epochs", 2 * n] for n in (1, 2)]
+        for name, more in contenders.items()
+    }
+    return in_pairs(pairs, options, cpus)
+
+
+def small(tuner, options, cpus):
+    """Small samples a second of libtorch alone and of ours, on as many threads."""
+    libtorch = [sys.executable, "-B", Path(__file__).parent / "small_libtorch.py"]
+    ours = [*tuner, "--config", ROOT / "configs/cifar10.toml", "--prefetch-depth", 4]
+    both = ["--root", options.small, "--batch-size", 256, "--epochs", 40]
+    pairs = {
+        str(n): [
+            [*libtorch, *both, "--workers", n, "--depth", 4],
+            [*ours, *both, "--num-workers", n],
+        ]
+        for n in (1, 2)
+    }
+    return in_pairs(pairs, options, cpus)
 
 
 def io_delay(tuner, options, cpus):
@@ -151,6 +174,7 @@ def memory(tuner, options, cpus):
 ALL = {
     "engine": engine,
     "scaling": scaling,
+    "small": small,
     "io_delay": io_delay,
     "memory": memory,
     "transforms": transforms,

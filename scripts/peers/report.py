@@ -159,7 +159,7 @@ def page(results):
         jpeg_depth=results["prefetch_depth"]["jpeg"],
         small_depth=results["prefetch_depth"]["small"],
         jpeg=tables(results, "jpeg"),
-        small=tables(results, "small"),
+        small=f"{tables(results, 'small')}\n\n{small(results)}",
         stages=stages(results),
         scaling=scaling(results),
         engine=engine(results),
@@ -238,7 +238,7 @@ def stages(results):
 
 def scaling(results):
     """What a second worker gives, and what it gives a library alone."""
-    found = summary.speedups(results)
+    found = summary.in_pairs(results, "scaling")
     if not found:
         error = results.get("scaling", {}).get("error", "not measured")
         return f"What a second worker gives: {error}."
@@ -262,6 +262,25 @@ thread gives libjpeg-turbo alone:
 Two workers share nothing but the counter that they take samples from. The rates of the tables
 above, measured minutes apart, give {apart}: the speed of this processor changes by more than that
 from minute to minute, and a ratio above 2 can only come from such a change."""
+
+
+def small(results):
+    """How ours stands to libtorch alone."""
+    found = summary.in_pairs(results, "small")
+    if not found:
+        error = results.get("small", {}).get("error", "not measured")
+        return f"Against libtorch alone, in pairs: {error}."
+    of = [
+        f"{middle:.2f} times its rate ({low:.2f} to {high:.2f}) on {threads} "
+        f"thread{'s'[: threads != '1']}"
+        for threads, (middle, low, high) in found.items()
+    ]
+    pairs = len(results["small"]["samples_per_s"]["2"])
+    return (
+        f"Against libtorch alone in {pairs} pairs of runs right after each other: {', '.join(of)}. "
+        "Both move the same bytes, and memory is what limits both; ours also keeps batches ahead "
+        "and normalises."
+    )
 
 
 def engine(results):

@@ -4,6 +4,12 @@
 //! [`Slab`] that comes from a [`SlabPool`], and goes back there when the last tensor on it is
 //! dropped, on whatever thread. The pool keeps no more than the pipeline can use at once.
 //!
+//! A batch that is opened only [reserves](SlabPool::reserve) a slab, and takes one when its first
+//! sample is written: the one that came back last, which may still be in the processor's caches.
+//! So where the workers are what is waited for, they go round two or three slabs, and not round as
+//! many as the prefetch depth allows. Each is used once before any is used again: what a loader
+//! takes of memory depends on its settings, not on who waits for whom.
+//!
 //! Page-locked memory is libtorch's to keep: a copy from it to a GPU may still be under way when
 //! its last tensor is dropped, and libtorch alone knows when that is done.
 
@@ -73,40 +79,60 @@ pub(crate) struct SlabPool {
     free: Mutex<Free>,
 }
 
+#[derive(Default)]
 struct Free {
-    slabs: Vec<Slab>,
+    /// Never used.
+    fresh: Vec<Slab>,
+    /// The one that came back last is the last.
+    used: Vec<Slab>,
+    /// So many of both are promised.
+    reserved: usize,
     /// How many may lie here.
     keep: usize,
+}
+
+impl Free {
+    fn count(&self) -> usize {
+        self.fresh.len() + self.used.len()
+    }
+
+    /// How many more may lie here than do.
+    fn room(&self) -> usize {
+        self.keep.max(self.reserved).saturating_sub(self.count())
+    }
 }
 
 impl SlabPool {
     /// A pool of slabs of `bytes`, of which it keeps at most `keep` that nobody uses.
     pub(crate) fn new(bytes: usize, pinned: bool, keep: usize) -> Arc<Self> {
-        Arc::new(Self { bytes, pinned, free: Mutex::new(Free { slabs: Vec::new(), keep }) })
+        Arc::new(Self { bytes, pinned, free: Mutex::new(Free { keep, ..Free::default() }) })
     }
 
-    /// Keeps at most `keep` slabs that nobody uses from now on.
+    /// Keeps at most `keep` slabs that nobody uses or reserved from now on.
     pub(crate) fn keep(&self, keep: usize) {
         let mut free = self.free();
         free.keep = keep;
-        free.slabs.truncate(keep);
+        let surplus = free.count().saturating_sub(keep.max(free.reserved));
+        let left = free.used.len().saturating_sub(surplus);
+        free.used.truncate(left);
     }
 
     fn free(&self) -> MutexGuard<'_, Free> {
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A slab, its content unspecified but initialised.
+    /// A slab that will be there when it is wanted.
     ///
     /// # Errors
     /// If there is no memory of the kind asked for.
-    pub(crate) fn lease(self: &Arc<Self>) -> Result<Lease, LoaderError> {
-        let free = self.free().slabs.pop();
-        let slab = match free {
-            Some(slab) => slab,
-            None => Slab::new(self.bytes, self.pinned)?,
-        };
-        Ok(Lease { slab: Some(slab), pool: self.clone() })
+    pub(crate) fn reserve(self: &Arc<Self>) -> Result<Lease, LoaderError> {
+        let mut free = self.free();
+        if free.count() == free.reserved {
+            free.fresh.push(Slab::new(self.bytes, self.pinned)?);
+        }
+        free.reserved += 1;
+        drop(free);
+        Ok(Lease { slab: None, pool: self.clone() })
     }
 }
 
@@ -115,11 +141,22 @@ const NOTHING: NonNull<u8> = NonNull::<u64>::dangling().cast();
 
 /// A slab on loan: dropping it gives it back.
 pub(crate) struct Lease {
+    /// `None` as long as it is only reserved.
     slab: Option<Slab>,
     pool: Arc<SlabPool>,
 }
 
 impl Lease {
+    /// Takes the slab that was reserved, its content unspecified but initialised.
+    pub(crate) fn take(&mut self) {
+        if self.slab.is_none() {
+            let mut free = self.pool.free();
+            free.reserved -= 1;
+            self.slab = free.fresh.pop().or_else(|| free.used.pop());
+        }
+    }
+
+    /// Where the slab that was taken begins.
     pub(crate) fn data(&self) -> NonNull<u8> {
         self.slab.as_ref().map_or(NOTHING, |slab| slab.data)
     }
@@ -154,10 +191,17 @@ fn view_as(memory: &Tensor, shape: &[i64], dtype: Dtype) -> Result<Tensor, TchEr
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some(slab @ Slab { owner: Owner::Mapped(_), .. }) = self.slab.take() else { return };
         let mut free = self.pool.free();
-        if free.slabs.len() < free.keep {
-            free.slabs.push(slab);
+        match self.slab.take() {
+            None => free.reserved -= 1,
+            Some(slab @ Slab { owner: Owner::Mapped(_), .. }) if free.room() > 0 => {
+                free.used.push(slab);
+            }
+            Some(surplus) => {
+                // Giving memory back to the system takes a while.
+                drop(free);
+                drop(surplus);
+            }
         }
     }
 }
@@ -166,18 +210,52 @@ impl Drop for Lease {
 mod tests {
     use super::*;
 
+    fn taken(pool: &Arc<SlabPool>) -> Lease {
+        let mut lease = pool.reserve().unwrap();
+        lease.take();
+        lease
+    }
+
     #[test]
     fn slabs_come_back_and_no_more_than_wanted_are_kept() {
         let pool = SlabPool::new(1 << 20, false, 2);
-        let leases: Vec<_> = (0..3).map(|_| pool.lease().unwrap()).collect();
-        let addresses: Vec<_> = leases.iter().map(Lease::data).collect();
+        let leases = [(); 3].map(|()| taken(&pool));
+        let addresses = leases.each_ref().map(Lease::data);
         drop(leases);
-        assert_eq!(pool.free().slabs.len(), 2);
-        let again = pool.lease().unwrap();
-        assert!(addresses.contains(&again.data()));
-        drop(again);
+        assert_eq!(pool.free().count(), 2);
+        assert!(addresses.contains(&taken(&pool).data()));
         pool.keep(1);
-        assert_eq!(pool.free().slabs.len(), 1);
+        assert_eq!(pool.free().count(), 1);
+    }
+
+    #[test]
+    fn fresh_slabs_are_used_first_and_then_the_one_that_came_back_last() {
+        let pool = SlabPool::new(1 << 20, false, 4);
+        let mut next = pool.reserve().unwrap();
+        let [a, b] = [(); 2].map(|()| taken(&pool));
+        let used = [&a, &b].map(Lease::data);
+        drop(a);
+        drop(b);
+        next.take();
+        assert!(!used.contains(&next.data()));
+        assert_eq!(taken(&pool).data(), used[1]);
+    }
+
+    #[test]
+    fn what_is_reserved_stays_there() {
+        let pool = SlabPool::new(1 << 20, false, 3);
+        let both = [(); 2].map(|()| taken(&pool));
+        drop(both);
+        let mut reserved = [(); 2].map(|()| pool.reserve().unwrap());
+        pool.keep(0);
+        assert_eq!(pool.free().count(), 2);
+        reserved.iter_mut().for_each(Lease::take);
+        let [a, b] = reserved.each_ref().map(Lease::data);
+        assert_ne!(a, b);
+        drop(reserved);
+        assert_eq!(pool.free().count(), 0);
+        drop(pool.reserve().unwrap());
+        assert_eq!(pool.free().reserved, 0);
     }
 
     #[test]
@@ -196,6 +274,6 @@ mod tests {
     #[test]
     fn a_size_beyond_the_address_space_is_refused() {
         let pool = SlabPool::new(usize::MAX, false, 1);
-        assert!(matches!(pool.lease(), Err(LoaderError::OutOfMemory { .. })));
+        assert!(matches!(pool.reserve(), Err(LoaderError::OutOfMemory { .. })));
     }
 }

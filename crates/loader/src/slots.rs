@@ -7,38 +7,56 @@
 #![expect(unsafe_code, reason = "several threads write to one allocation, each to its own part")]
 
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tch::Tensor;
 
 use crate::fields::{FieldMemory, Fields};
 use crate::slab::{Lease, SlabPool};
 use crate::tickets::Tickets;
-use crate::{Field, LoaderError};
+use crate::{Dtype, Field, LoaderError};
 
 /// The memory of one batch.
 pub(crate) struct Slots {
     tickets: Tickets,
-    fields: Box<[FieldMemory]>,
-    /// Until the batch is taken out.
+    /// Of each field the elements of a sample, and their type.
+    fields: Box<[(usize, Dtype)]>,
+    /// Reserved until the first slot is claimed, here until the batch is taken out.
     leases: Mutex<Vec<Lease>>,
+    memory: OnceLock<Box<[FieldMemory]>>,
 }
 
 impl Slots {
-    /// Memory for `len` samples of `fields`, taken from `pools`, one for each field.
+    /// Memory for `len` samples of `fields`, reserved in `pools`, one for each field.
     pub(crate) fn new(
         len: usize,
         fields: &[Field],
         pools: &[Arc<SlabPool>],
     ) -> Result<Self, LoaderError> {
-        let leases = pools.iter().map(SlabPool::lease).collect::<Result<Vec<_>, _>>()?;
-        let memory = fields.iter().zip(&leases).map(|(field, lease)| FieldMemory {
-            base: lease.data(),
-            elements: field.elements(),
-            dtype: field.dtype,
-        });
-        let fields = memory.collect();
-        Ok(Self { tickets: Tickets::new(len), fields, leases: Mutex::new(leases) })
+        let leases = pools.iter().map(SlabPool::reserve).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            tickets: Tickets::new(len),
+            fields: fields.iter().map(|field| (field.elements(), field.dtype)).collect(),
+            leases: Mutex::new(leases),
+            memory: OnceLock::new(),
+        })
+    }
+
+    /// Where the fields are, from the first call on.
+    fn memory(&self) -> &[FieldMemory] {
+        self.memory.get_or_init(|| {
+            let mut leases = self.leases();
+            let memory = leases.iter_mut().zip(&self.fields).map(|(lease, field)| {
+                lease.take();
+                FieldMemory { base: lease.data(), elements: field.0, dtype: field.1 }
+            });
+            memory.collect()
+        })
+    }
+
+    /// Nothing under this lock panics half-way through a change, so a poisoned one is whole.
+    fn leases(&self) -> MutexGuard<'_, Vec<Lease>> {
+        self.leases.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn tickets(&self) -> &Tickets {
@@ -48,7 +66,7 @@ impl Slots {
     /// Takes the next slot; `None` if all are given.
     pub(crate) fn claim(&self) -> Option<Claim<'_>> {
         let slot = self.tickets.claim()?;
-        Some(Claim { slots: self, slot })
+        Some(Claim { slots: self, memory: self.memory(), slot })
     }
 
     /// The batch as tensors, `[N, ...]` each, once; `None` as long as it is not sealed. The slots
@@ -64,23 +82,22 @@ impl Slots {
         if !self.tickets.is_complete() {
             return None;
         }
-        let leases =
-            std::mem::take(&mut *self.leases.lock().unwrap_or_else(PoisonError::into_inner));
-        let tensors =
-            fields.iter().zip(&self.fields).zip(leases).map(|((field, memory), lease)| {
-                // SAFETY: every slot is finished and the leases, which are given out once, are here:
-                // nobody else uses the memory.
-                unsafe { memory.close_gaps(self.tickets.len(), bad) };
-                let (sample, channels_last) = field.in_memory();
-                let shape: Vec<i64> = std::iter::once(self.tickets.len() - bad.len())
-                    .chain(sample)
-                    .map(|n| n as i64)
-                    .collect();
-                // SAFETY: the slab has room for a full batch of this field; every slot is finished
-                // and none can be claimed again, so nobody else uses it.
-                let tensor = unsafe { lease.into_tensor(&shape, field.dtype) }?;
-                Ok(if channels_last { tensor.f_permute([0, 3, 1, 2])? } else { tensor })
-            });
+        let memory = self.memory.get()?;
+        let leases = std::mem::take(&mut *self.leases());
+        let tensors = fields.iter().zip(memory).zip(leases).map(|((field, memory), lease)| {
+            // SAFETY: every slot is finished and the leases, which are given out once, are here:
+            // nobody else uses the memory.
+            unsafe { memory.close_gaps(self.tickets.len(), bad) };
+            let (sample, channels_last) = field.in_memory();
+            let shape: Vec<i64> = std::iter::once(self.tickets.len() - bad.len())
+                .chain(sample)
+                .map(|n| n as i64)
+                .collect();
+            // SAFETY: the slab has room for a full batch of this field; every slot is finished
+            // and none can be claimed again, so nobody else uses it.
+            let tensor = unsafe { lease.into_tensor(&shape, field.dtype) }?;
+            Ok(if channels_last { tensor.f_permute([0, 3, 1, 2])? } else { tensor })
+        });
         Some(tensors.collect())
     }
 }
@@ -110,6 +127,7 @@ impl FieldMemory {
 /// The right to write one slot.
 pub(crate) struct Claim<'a> {
     slots: &'a Slots,
+    memory: &'a [FieldMemory],
     slot: usize,
 }
 
@@ -124,7 +142,7 @@ impl Claim<'_> {
         // SAFETY: the slabs have room for `len` slots of each field, and slot < len; they are
         // initialised and page-aligned; this slot was claimed once, its claim is borrowed, and
         // tensors are made only after the claim is gone.
-        unsafe { Fields::new(&self.slots.fields, self.slot) }
+        unsafe { Fields::new(self.memory, self.slot) }
     }
 
     /// Gives the slot back, written; true if it was the last of its batch, to be sealed now.
@@ -138,7 +156,6 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
-    use crate::Dtype;
 
     fn slots(len: usize) -> (Vec<Field>, Slots) {
         let fields = vec![Field::new("x", [2], Dtype::Float32), Field::new("y", [], Dtype::Int64)];

@@ -1,7 +1,7 @@
 //! What the settings that matter really give: measured again, side by side, after the recording, so that
 //! no pick is judged by the run that made it one.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 
 use crossbeam::channel::never;
@@ -14,6 +14,9 @@ use crate::recording::{Recording, STRATEGIES, SWEEPS};
 
 /// Blocks of one run of each.
 const BLOCKS: usize = 8;
+/// Seconds of each run: longer than those of the recording, since picks that differ by 3% are to be told
+/// apart, and runs of 0.3 s differ by 10%.
+pub(crate) const MEASURE_S: f64 = 2.0;
 /// The best by the recording, so many, are measured again beside the picks.
 const TOP: usize = 5;
 
@@ -36,8 +39,10 @@ pub(crate) fn measure(recording: &Recording) -> Result<(), Box<dyn Error>> {
                 continue;
             }
             let cell = cells.cells[planned.cell];
+            let mut config = recording.plan.config.clone();
+            config.sweep.measure_s = MEASURE_S;
             let spec = TrialSpec {
-                config: recording.plan.config.clone(),
+                config,
                 job: Job::Setting(cell),
                 parent: rustix::process::getpid().as_raw_pid(),
                 memory_limit_bytes: u64::MAX,
@@ -51,19 +56,31 @@ pub(crate) fn measure(recording: &Recording) -> Result<(), Box<dyn Error>> {
 
 /// What settings really give.
 pub(crate) struct Truth {
-    records: Vec<TrialRecord>,
-    /// Samples a second of the best setting.
+    /// Samples a second by the middle of the run's block, in each block: what hits a whole block alike is
+    /// taken off.
+    rates: BTreeMap<Cell, Vec<(usize, f64)>>,
+    /// That of the best setting.
     pub(crate) best: f64,
-    pub(crate) settings: usize,
 }
 
 impl Truth {
     /// As it was measured.
     pub(crate) fn read(recording: &Recording) -> Result<Self, Box<dyn Error>> {
         let journal = Journal::open(&recording.path.join("truth.jsonl"))?;
-        let records = journal.records().to_vec();
-        let settings: BTreeSet<Cell> = records.iter().map(TrialRecord::setting).collect();
-        if settings.is_empty() {
+        let mut blocks: BTreeMap<usize, Vec<(Cell, f64)>> = BTreeMap::new();
+        for record in journal.records() {
+            let rate = record.samples_per_s.ok_or("a run without a rate")?;
+            blocks.entry(record.repeat).or_default().push((record.setting(), rate));
+        }
+        let mut rates: BTreeMap<Cell, Vec<(usize, f64)>> = BTreeMap::new();
+        for (number, block) in blocks {
+            let all: Vec<f64> = block.iter().map(|(_, rate)| *rate).collect();
+            let middle = median(&all).unwrap_or(f64::NAN);
+            for (cell, rate) in block {
+                rates.entry(cell).or_default().push((number, rate / middle));
+            }
+        }
+        if rates.is_empty() {
             let workload = &recording.workload;
             return Err(
                 format!("{workload}: nothing was measured again\nhint: regret truth").into()
@@ -72,27 +89,28 @@ impl Truth {
         // The highest of many medians is too high: the best of one half of the blocks is judged by the
         // other half.
         let half = |odd: usize, cell: Cell| {
-            rate(records.iter().filter(|it| it.repeat % 2 == odd && it.setting() == cell))
+            middle(rates[&cell].iter().filter(|(number, _)| number % 2 == odd))
         };
         let judged = |odd: usize| {
-            let best = settings
-                .iter()
-                .max_by(|a, b| half(odd, **a).total_cmp(&half(odd, **b)))
-                .map(|best| half(1 - odd, *best));
-            best.unwrap_or(0.0)
+            let best = rates.keys().max_by(|a, b| half(odd, **a).total_cmp(&half(odd, **b)));
+            best.map_or(f64::NAN, |best| half(1 - odd, *best))
         };
         let best = (judged(0) + judged(1)) / 2.0;
-        Ok(Self { best, settings: settings.len(), records })
+        Ok(Self { best, rates })
+    }
+
+    /// How many settings were measured again.
+    pub(crate) fn settings(&self) -> usize {
+        self.rates.len()
     }
 
     /// 1 less its samples a second by the best's; `None` of what was not measured.
     pub(crate) fn regret(&self, cell: Cell) -> Option<f64> {
-        let rate = rate(self.records.iter().filter(|record| record.setting() == cell));
-        rate.is_finite().then(|| 1.0 - rate / self.best)
+        let rate = middle(self.rates.get(&cell)?.iter());
+        Some(1.0 - rate / self.best)
     }
 }
 
-fn rate<'a>(records: impl Iterator<Item = &'a TrialRecord>) -> f64 {
-    median(&records.filter_map(|record| record.samples_per_s).collect::<Vec<f64>>())
-        .unwrap_or(f64::NAN)
+fn middle<'a>(rates: impl Iterator<Item = &'a (usize, f64)>) -> f64 {
+    median(&rates.map(|(_, rate)| *rate).collect::<Vec<f64>>()).unwrap_or(f64::NAN)
 }
