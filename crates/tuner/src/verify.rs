@@ -208,7 +208,7 @@ impl Runs<'_> {
         for pair in 0..number {
             for planned in grid::block(Phase::Confirm, &places, pair, sweep.seed + 1) {
                 progress(self.records.len(), 2 * number);
-                shares.extend(cache.before_run(interrupt, &|_| ())?);
+                shares.push(cache.before_run(interrupt, &|_| ())?);
                 let cell = plan.cells.cells[planned.cell];
                 let outcome = match trial::run(&spec(cell), interrupt) {
                     Ok(Measured { figures, .. }) => Ok(figures),

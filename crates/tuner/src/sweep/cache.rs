@@ -10,13 +10,16 @@ use std::time::Instant;
 use clap::ValueEnum;
 use crossbeam::channel::Receiver;
 use profiler::machine;
-use profiler::report::human::percent;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
 use crate::TunerError;
 use crate::residency::resident_pages;
+
+mod state;
+
+pub use state::{CacheState, Share};
 
 /// In which state runs find the page cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -59,75 +62,6 @@ impl Cache {
             Self::AsIs => true,
         }
     }
-}
-
-/// What was asked for and what the runs found.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CacheState {
-    /// What was asked for.
-    pub asked: Cache,
-    /// What the runs found: what was asked for if all of them did, else `as-is`.
-    pub state: Cache,
-    /// Size of the data's files; absent where it has none.
-    pub bytes: Option<u64>,
-    /// Share of their pages in memory before the runs: the mean, the least and the most; absent where it
-    /// was not looked at.
-    pub resident_share: Option<Share>,
-    /// Why the state is not what was asked for, if it is not.
-    pub why: Option<String>,
-}
-
-/// A share over several runs, 0 to 1.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Share {
-    /// The arithmetic mean.
-    pub mean: f64,
-    /// Of the run with the least.
-    pub least: f64,
-    /// Of the run with the most.
-    pub most: f64,
-}
-
-impl CacheState {
-    /// Of runs before which these shares were in memory; `hindrance` says why nothing could be done, if so.
-    pub fn of(asked: Cache, bytes: Option<u64>, hindrance: Option<&str>, shares: &[f64]) -> Self {
-        let fold = |pick: fn(f64, f64) -> f64| shares.iter().copied().reduce(pick);
-        let resident_share = fold(f64::min).zip(fold(f64::max)).map(|(least, most)| Share {
-            mean: shares.iter().sum::<f64>() / shares.len() as f64,
-            least,
-            most,
-        });
-        let missed = shares.iter().filter(|share| !asked.holds(**share)).count();
-        let why = match (hindrance, resident_share) {
-            (Some(why), _) => Some(why.to_owned()),
-            (None, Some(share)) if missed > 0 => Some(format!(
-                "before {missed} of {} runs {} to {} of the pages were in memory",
-                shares.len(),
-                percent(share.least),
-                percent(share.most)
-            )),
-            _ => None,
-        };
-        let state = if why.is_some() { Cache::AsIs } else { asked };
-        Self { asked, state, bytes, resident_share, why }
-    }
-
-    /// In words: what was found, and why if that is not what was asked for.
-    pub fn words(&self) -> String {
-        let size = self.bytes.map(profiler_bytes).unwrap_or_default();
-        let share = self.resident_share.map_or(String::new(), |share| {
-            format!(", {} of the pages in memory before the runs", percent(share.mean))
-        });
-        let asked = match &self.why {
-            Some(why) => format!("; `{}` was asked for, but {why}", self.asked),
-            None => String::new(),
-        };
-        format!("{}{size}{share}{asked}", self.state)
-    }
-}
-
-fn profiler_bytes(bytes: u64) -> String {
-    format!(", {}", profiler::report::human::mb(bytes as f64))
 }
 
 /// Sees to the state of the page cache.
@@ -359,18 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn one_run_that_found_other_pages_than_asked_for_is_told_and_changes_no_other() {
-        let of = |shares: &[f64]| CacheState::of(Cache::Cold, Some(1 << 20), None, shares);
-        let good = of(&[0.0, 0.002]);
-        assert_eq!((good.state, good.why.clone()), (Cache::Cold, None));
-        assert_eq!(good.words(), "cold, 1.0 MB, 0.1% of the pages in memory before the runs");
-        let mixed = of(&[0.0, 0.5, 0.0, 0.0]);
-        assert_eq!((mixed.asked, mixed.state), (Cache::Cold, Cache::AsIs));
-        assert_eq!(mixed.resident_share, Some(Share { mean: 0.125, least: 0.0, most: 0.5 }));
-        let why = mixed.why.clone().unwrap();
-        assert_eq!(why, "before 1 of 4 runs 0% to 50% of the pages were in memory");
-        assert!(mixed.words().contains("`cold` was asked for, but before 1 of 4 runs"));
-        // Its keeper goes on evicting, whatever it found.
+    fn cold_data_is_evicted_before_each_run_whatever_was_found() {
         let folder = folder();
         let mut keeper = keeper(Cache::Cold, folder.path());
         for _ in 0..2 {
@@ -398,8 +321,8 @@ mod tests {
     fn without_files_it_is_as_it_is_and_why_is_said() {
         let mut keeper = CacheKeeper::new(Cache::Hot, None).unwrap();
         assert_eq!(keeper.before_run(&never(), &|_| ()).unwrap(), None);
-        let state = CacheState::of(keeper.asked(), keeper.bytes(), keeper.hindrance(), &[]);
-        assert_eq!(state.state, Cache::AsIs);
+        let state = CacheState::of(keeper.asked(), keeper.bytes(), keeper.hindrance(), &[None]);
+        assert_eq!(state.state, Some(Cache::AsIs));
         assert_eq!(state.words(), "as-is; `hot` was asked for, but the data is in no files");
     }
 }

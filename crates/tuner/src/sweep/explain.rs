@@ -89,13 +89,7 @@ pub fn warnings(summary: &Summary) -> Result<Vec<String>, TunerError> {
     let winner = summary.winner()?;
     let mut warnings: Vec<String> = rivals_that_failed(summary).into_iter().collect();
     warnings.extend(limit::hungry(winner, summary));
-    let cache = &summary.method.cache;
-    warnings.extend(
-        cache
-            .why
-            .as_ref()
-            .map(|why| format!("the page cache was not `{}`, as asked for: {why}", cache.asked)),
-    );
+    warnings.extend(summary.method.cache.warning());
     warnings.extend(limit::others(winner, summary));
     if winner.failed > 0 {
         let trials = if winner.failed == 1 { "trial" } else { "trials" };

@@ -104,7 +104,9 @@ pub(super) fn help(cell: &CellSummary, summary: &Summary) -> String {
             limit.stage,
             sure(&limit.potential, percent),
             match limit.next_limiter.as_str() {
-                "consumer" => "the training loop".to_owned(),
+                "consumer" if summary.method.consumer.is_some() => "the training loop".to_owned(),
+                // What takes the batches does nothing with them.
+                "consumer" => "only the handing over of batches".to_owned(),
                 next => format!("`{next}`"),
             }
         ));
@@ -268,6 +270,27 @@ mod tests {
         let said = help(&all.cells[1], &all);
         assert_eq!(said, "more workers were not tried; greater depths were not tried");
         assert!(cause(&all.cells[1], &all).starts_with("not known"));
+    }
+
+    #[test]
+    fn a_training_loop_is_spoken_of_only_where_there_is_one() {
+        for workers in [0, 1] {
+            let mut alone = cell(workers, 1, 100.0);
+            alone.limit = Some(Limit { next_limiter: "consumer".to_owned(), ..decode() });
+            let mut summary = summary(vec![alone]);
+            let said = |summary: &Summary| {
+                let cell = &summary.cells[0];
+                format!("{}; {}", cause(cell, summary), help(cell, summary))
+            };
+            let without = said(&summary);
+            assert!(without.contains("then only the handing over of batches would"), "{without}");
+            for wrong in ["consumer", "training loop"] {
+                assert!(!without.contains(wrong), "{wrong}: {without}");
+            }
+            summary.method.consumer = Consumer::StepMs(40.0);
+            let with = said(&summary);
+            assert!(with.contains("then the training loop would limit"), "{with}");
+        }
     }
 
     #[test]

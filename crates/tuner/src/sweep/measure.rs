@@ -251,8 +251,9 @@ impl Measuring<'_> {
 
     /// What the runs found of the page cache.
     pub(super) fn cache_state(&self) -> CacheState {
-        let records = latest(self.journal.records());
-        let shares: Vec<f64> = records.iter().filter_map(|it| it.resident_share).collect();
+        let mut runs = latest(self.journal.records());
+        runs.retain(|run| run.status != Status::Skipped);
+        let shares: Vec<Option<f64>> = runs.iter().map(|run| run.resident_share).collect();
         let cache = &self.cache;
         CacheState::of(cache.asked(), cache.bytes(), cache.hindrance(), &shares)
     }

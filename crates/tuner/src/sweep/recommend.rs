@@ -46,7 +46,7 @@ pub fn settings_file(config: &Config, summary: &Summary) -> Result<String, Tuner
             ("strategy".to_owned(), Value::from(method.strategy.name())),
             ("repeats".to_owned(), Value::from(method.repeats as i64)),
             ("measure_s".to_owned(), Value::from(method.measure_s)),
-            ("cache_state".to_owned(), Value::from(method.cache.state.to_string())),
+            ("cache_state".to_owned(), Value::from(method.cache.name())),
             ("consumer".to_owned(), Value::from(method.consumer.to_string())),
             ("started".to_owned(), Value::from(summary.started.as_str())),
             ("finished".to_owned(), Value::from(summary.finished.as_str())),

@@ -116,7 +116,7 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
         let _ = writeln!(
             text,
             "\nWhat each part of the way gives on its own, measured before the trials. `of ceiling` is \
-             samples/s by the lowest of them, `{}`, or by what the training loop takes at that batch size; `limited by` is the stage without which most time \
+             samples/s by the lowest of them, `{}`{}; `limited by` is the stage without which most time \
              would be saved, by the profiler.",
             lowest.part.name()
         );
