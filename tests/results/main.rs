@@ -9,5 +9,6 @@ mod apply;
 mod misbehaving;
 mod own_sweep;
 mod past;
+mod refuted;
 mod said;
 mod verify;

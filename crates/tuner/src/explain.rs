@@ -140,7 +140,8 @@ pub fn settings(path: &Path) -> Result<Explanation, TunerError> {
     let choice = summary.choice(summary.method.objective);
     let mut evidence =
         vec![format!("{} runs of it, {} of all settings", winner.trials, summary.method.trials)];
-    evidence.extend(choice.map(Choice::certainty));
+    // Where fresh runs decided, a warning says so.
+    evidence.extend(choice.filter(|_| summary.refuted().is_none()).map(Choice::certainty));
     evidence.extend(explain::notes(summary)?);
     let next = summary.cells.iter().find(|it| it.in_grid && it.cell != winner.cell);
     Ok(Explanation {

@@ -104,7 +104,7 @@ pub fn of(folder: &Path) -> Result<History, TunerError> {
 impl PastSweep {
     fn of(path: &Path, summary: &Summary) -> Result<Self, TunerError> {
         let winner = summary.winner()?;
-        let headline = summary.headline.as_ref();
+        let headline = summary.against_default();
         let machine = &summary.machine;
         Ok(Self {
             path: path.to_owned(),

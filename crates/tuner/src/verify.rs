@@ -10,9 +10,10 @@ use serde::Serialize;
 use crate::explain::{Match, Origin};
 use crate::sweep::cache::{CacheKeeper, CacheState};
 use crate::sweep::grid::{self, Cell};
+use crate::sweep::headline::Headline;
 use crate::sweep::journal::{Journal, Phase, TrialRecord};
 use crate::sweep::memory;
-use crate::sweep::summary::{Headline, Summary};
+use crate::sweep::summary::Summary;
 use crate::sweep::trial::{self, Job, Measured, TrialFailure, TrialSpec};
 use crate::{TunerError, dataset};
 
@@ -140,7 +141,7 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
             format!("it recommends the default, {default}, which is not held against itself");
         return Err(refused(reason, "`tuner sweep` finds out whether another is better now"));
     }
-    let Some(then) = &origin.summary.headline else {
+    let Some(then) = origin.summary.against_default() else {
         let reason = "the sweep did not hold it against the default on fresh runs".to_owned();
         return Err(refused(reason, "sweep again, with `--confirm 5`"));
     };

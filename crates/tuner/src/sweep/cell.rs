@@ -92,6 +92,37 @@ pub fn latest(records: &[TrialRecord]) -> Vec<&TrialRecord> {
     latest.into_values().collect()
 }
 
+/// A run's documented score, or its score with `weights`; and its [size](ScoreTerms::size).
+pub(super) fn score_of(run: &TrialRecord, weights: Option<&Weights>) -> Option<(f64, f64)> {
+    let terms = run.score_terms.as_ref()?;
+    match weights {
+        None => Some((run.score?, terms.size())),
+        Some(weights) => {
+            let rate = run.samples_per_s?;
+            Some((weights.of(terms, rate), weights.size(terms, rate)))
+        }
+    }
+}
+
+/// A figure of the sweep's own runs, with its size: by the place of the setting, its values in the order of
+/// the blocks, and the mean of their sizes.
+pub(super) fn by_setting(
+    records: &[TrialRecord],
+    figure: impl Fn(&TrialRecord) -> Option<(f64, f64)>,
+) -> BTreeMap<usize, (Vec<f64>, f64)> {
+    let mut runs: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for record in of_sweep(records) {
+        if let Some(figure) = figure(record) {
+            runs.entry(record.cell).or_default().push(figure);
+        }
+    }
+    let of_setting = |runs: Vec<(f64, f64)>| {
+        let (values, sizes): (Vec<f64>, Vec<f64>) = runs.into_iter().unzip();
+        (values, mean(&sizes).unwrap_or(0.0))
+    };
+    runs.into_iter().map(|(place, runs)| (place, of_setting(runs))).collect()
+}
+
 /// Takes the runs of each setting together, in the order of settings; the first `grid` ones are
 /// those to choose from. What share of its ceiling each reaches is left open.
 pub fn cells(records: &[TrialRecord], grid: usize, weights: Option<&Weights>) -> Vec<CellSummary> {
@@ -125,11 +156,8 @@ pub fn cells(records: &[TrialRecord], grid: usize, weights: Option<&Weights>) ->
     let bytes = |value: Option<u64>| value.map(|bytes| bytes as f64);
     let samples_per_s = positive(&|run| run.samples_per_s);
     let batches_per_s = positive(&|run| run.batches_per_s);
-    let custom = score(&|run| {
-        let (weights, terms, rate) = (weights?, run.score_terms.as_ref()?, run.samples_per_s?);
-        Some((weights.of(terms, rate), weights.size(terms, rate)))
-    });
-    let score = score(&|run| Some((run.score?, run.score_terms.as_ref()?.size())));
+    let custom = score(&|run| score_of(run, Some(weights?)));
+    let score = score(&|run| score_of(run, None));
     let first_batch_s = positive(&|run| run.first_batch_s);
     // What hardly waits at all differs by more than its own size.
     let wait_share = estimates(0.0, 1.0, &|run| run.wait_share.map(|it| (it, it.max(FED))));
@@ -300,6 +328,7 @@ pub(in crate::sweep) mod tests {
             batches: 10,
             stages: StageTimes::default(),
             limit: None,
+            timeline: None,
         }
     }
 

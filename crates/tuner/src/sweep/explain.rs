@@ -3,16 +3,21 @@
 use profiler::report::human::duration;
 
 use super::cell::CellSummary;
+use super::drift::Drift;
 use super::grid::Cell;
 use super::limit;
 use super::objective::{Objective, preferred_for};
 use super::score::ScoreTerms;
-use super::summary::{Drift, Headline, Summary};
+use super::summary::Summary;
 use crate::TunerError;
 
 /// Why `winner` is recommended although another setting is better under the objective, if one is.
 pub fn equal_to_leader(winner: &CellSummary, summary: &Summary) -> Option<String> {
     let objective = summary.method.objective;
+    if summary.refuted().is_some() {
+        // It is not the tie rule that decided.
+        return None;
+    }
     let leader = summary.find(summary.choice(objective)?.leader).ok()?;
     let value = objective.goodness(leader)?;
     if leader.cell == winner.cell {
@@ -42,6 +47,9 @@ pub fn why_not_fastest(
 ) -> Option<String> {
     let objective = summary.method.objective;
     let choice = summary.choice(objective)?;
+    if summary.refuted().is_some_and(|refuted| refuted.winner == fastest.cell) {
+        return Some("fresh runs refuted it".to_owned());
+    }
     if fastest.cell == winner.cell || fastest.cell == choice.leader {
         // The leader is spoken of by `equal_to_leader`.
         return None;
@@ -95,13 +103,31 @@ pub fn warnings(summary: &Summary) -> Result<Vec<String>, TunerError> {
         let trials = if winner.failed == 1 { "trial" } else { "trials" };
         warnings.push(format!("{} {trials} of it failed too, as of every setting", winner.failed));
     }
-    let for_speed = summary.method.objective == Objective::SamplesPerSecond;
-    let refuted = summary.headline.as_ref().filter(|_| for_speed).and_then(Headline::warning);
-    warnings.extend(refuted);
+    warnings.extend(refuted(summary));
     let method = &summary.method;
     warnings.extend(method.ended.warning(method.strategy).map(str::to_owned));
     warnings.extend(summary.drift.as_ref().and_then(Drift::warning));
     Ok(warnings)
+}
+
+/// That fresh runs refute the setting that won by the sweep's own, if they do.
+fn refuted(summary: &Summary) -> Option<String> {
+    let (headline, objective) = (summary.headline.as_ref()?, summary.method.objective);
+    let (said, pairs) = (headline.refutation(objective), headline.winner_samples_per_s.len());
+    if summary.refuted().is_some() {
+        return Some(format!(
+            "{} was the best by the sweep's own runs, but {said} in {pairs} pairs of fresh runs beside the \
+             default: so the default is recommended",
+            headline.winner
+        ));
+    }
+    headline.refutes(objective).then(|| {
+        format!(
+            "the recommended setting {said} in {pairs} pairs of fresh runs beside the default, {}, which \
+             could not be chosen: it is not in the grid, was not run in it, or a run of it failed",
+            headline.default
+        )
+    })
 }
 
 /// Why the recommended setting and not another that is better in some respect.
@@ -163,6 +189,7 @@ pub fn rivals_that_failed(summary: &Summary) -> Option<String> {
 #[cfg(test)]
 pub(in crate::sweep) mod tests {
     use super::super::cell::tests::cell;
+    use super::super::headline::tests::five_pairs;
     use super::super::objective::choose;
     use super::*;
 
@@ -248,6 +275,24 @@ pub(in crate::sweep) mod tests {
             said.contains("batch size 32, 1 worker") && said.contains("batch size 64"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn fresh_runs_that_refute_the_winner_are_a_warning() {
+        let mut both = summary(vec![cell(1, 1, 103.0), cell(2, 2, 90.0)]);
+        for (refuting, recommended) in [(false, 0), (true, 0), (true, 1)] {
+            let mut found = five_pairs(if refuting { 0.9 } else { 1.1 }, 0.01);
+            (found.winner, found.default) = (both.cells[0].cell, both.cells[1].cell);
+            both.recommended = both.cells[recommended].cell;
+            both.headline = Some(found);
+            let said = warnings(&both).unwrap().join("\n");
+            assert_eq!(said.contains("scored 12.5"), refuting, "{said}");
+            let instead = said.contains("so the default is recommended");
+            assert_eq!(instead, recommended == 1, "{said}");
+            assert_eq!(said.contains("could not be chosen"), refuting && !instead, "{said}");
+        }
+        let notes = notes(&both).unwrap().join("\n");
+        assert!(notes.contains("1 worker, prefetch depth 1, 103 samples/s; fresh runs refuted it"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::cache::{CacheKeeper, CacheState};
 use super::ceiling::Ceilings;
 use super::cell::{self, CellSummary, latest};
 use super::grid::{self, Planned};
+use super::headline::{self, Headline, LEAST_PAIRS};
 use super::journal::{Journal, Phase, Status, TrialRecord};
 use super::memory::sample_bytes;
 use super::model::Prior;
@@ -19,7 +20,7 @@ use super::objective::choose;
 use super::output::Plan;
 use super::progress::Progress;
 use super::strategy::{self, Strategy, Task};
-use super::summary::{self, Ended, Headline, LEAST_PAIRS};
+use super::summary::{self, Ended};
 use super::trial::{self, Job, Measured, TrialFailure, TrialSpec};
 use crate::dataset::Opened;
 use crate::{TunerError, files};
@@ -235,7 +236,7 @@ impl Measuring<'_> {
         let places: Vec<usize> = places.into_iter().collect();
         for pair in 0.. {
             let so_far = Headline::of(winner, task.cells.cells[default], self.journal.records());
-            if !summary::confirming(so_far.as_ref(), pair, sweep.confirm) {
+            if !headline::confirming(so_far.as_ref(), pair, sweep.confirm) {
                 break;
             }
             let of_sweep = |it: &&&TrialRecord| it.phase == Phase::Sweep;

@@ -7,7 +7,8 @@
 //! [`trial`] is a process of its own, in random order within its block, so that whatever drifts hits
 //! all settings alike; its figures are scored by [`score`] and appended to the [`journal`] at once.
 //! [`cell`] takes the runs of a setting together, with intervals ([`estimate`]); [`objective`] says
-//! which is best; [`summary`] holds all that was found; [`recommend`] writes the settings file,
+//! which is best, and [`headline`] holds that against the default on fresh runs; [`drift`] says how the
+//! machine changed; [`summary`] holds all that was found; [`recommend`] writes the settings file,
 //! [`report`], [`page`] and [`charts`] say it to people, in the words of [`explain`], [`limit`] and [`closing`];
 //! [`export`] writes tables of it.
 
@@ -16,12 +17,14 @@ pub mod ceiling;
 pub mod cell;
 pub mod charts;
 pub mod closing;
+pub mod drift;
 pub mod dry_run;
 pub mod estimate;
 pub mod explain;
 pub mod export;
 pub mod fingerprint;
 pub mod grid;
+pub mod headline;
 pub mod journal;
 pub mod limit;
 mod measure;

@@ -167,7 +167,7 @@ impl Weights {
 pub struct Choice {
     /// The objective.
     pub objective: Objective,
-    /// The setting that wins.
+    /// The setting that wins; the default where fresh runs refute the one that won.
     pub winner: Cell,
     /// The setting with the best median, which may be an equal of the winner's.
     pub leader: Cell,
@@ -181,6 +181,13 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// The default wins instead, since fresh runs refute the winner.
+    pub(super) fn give_way(&mut self, default: Cell) {
+        self.winner = default;
+        self.equals = vec![default];
+        self.undecided.retain(|cell| *cell != default);
+    }
+
     /// How sure it is that no other setting is better, in words.
     pub fn certainty(&self) -> String {
         let settings = |number: usize, are: [&str; 2]| match number {

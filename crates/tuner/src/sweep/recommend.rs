@@ -95,15 +95,24 @@ fn evidence(winner: &CellSummary, summary: &Summary) -> Result<Table, TunerError
             table.insert(key.to_owned(), pair(interval));
         }
     }
-    if let Some(headline) = &summary.headline {
-        let mut against = setting(headline.default);
+    // The setting that the recommended one was held against, or the one that it stands in for.
+    let held = [
+        ("against_default", summary.against_default().map(|it| (it, it.default))),
+        ("refuted", summary.refuted().map(|it| (it, it.winner))),
+    ];
+    for (key, held) in held {
+        let Some((headline, cell)) = held else { continue };
+        let mut fresh = setting(cell);
         let pairs = headline.winner_samples_per_s.len() as i64;
-        against.insert("ratio".to_owned(), Value::from(rounded(headline.ratio)));
-        against.insert("pairs".to_owned(), Value::from(pairs));
+        fresh.insert("ratio".to_owned(), Value::from(rounded(headline.ratio)));
+        fresh.insert("pairs".to_owned(), Value::from(pairs));
         if let Some(interval) = headline.interval {
-            against.insert("ratio_interval".to_owned(), pair(interval));
+            fresh.insert("ratio_interval".to_owned(), pair(interval));
         }
-        table.insert("against_default".to_owned(), against.into());
+        if let Some(rate) = headline.fresh_samples_per_s() {
+            fresh.insert("winner_samples_per_s".to_owned(), Value::from(rounded(rate)));
+        }
+        table.insert(key.to_owned(), fresh.into());
     }
     if let Some(reason) = explain::equal_to_leader(winner, summary) {
         table.insert("equal".to_owned(), Value::from(reason));

@@ -3,10 +3,11 @@
 
 use super::cell;
 use super::grid::{self, Cell, Planned};
+use super::headline::{Headline, confirming, upheld};
 use super::journal::{Phase, TrialRecord};
 use super::objective::choose;
 use super::strategy::{Strategy, Task, in_time};
-use super::summary::{Ended, Headline, confirming};
+use super::summary::Ended;
 
 /// How a sweep in virtual time ended.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,13 +63,15 @@ pub fn replay(
     }
     let mut found = cell::cells(&records, task.cells.grid, task.weights);
     strategy.expect(task, &records, &mut found);
-    let pick = choose(task.objective, &found).map(|choice| choice.winner);
+    let mut pick = choose(task.objective, &found).map(|choice| choice.winner);
     let default = pick.and_then(|pick| task.cells.default_of(pick.batch_size));
     if let (Some(winner), Some(default)) = (pick, default)
         && let Some(place) = task.cells.place(winner).filter(|place| *place != default)
     {
+        let held =
+            |records: &[TrialRecord]| Headline::of(winner, task.cells.cells[default], records);
         for pair in 0.. {
-            let so_far = Headline::of(winner, task.cells.cells[default], &records);
+            let so_far = held(&records);
             let places = [place.min(default), place.max(default)];
             if !confirming(so_far.as_ref(), pair, task.confirm)
                 || !block(&mut records, grid::block(Phase::Confirm, &places, pair, seed), 0)
@@ -76,6 +79,8 @@ pub fn replay(
                 break;
             }
         }
+        let headline = held(&records).map(|it| it.scored(&records, task.weights));
+        pick = Some(upheld(winner, headline.as_ref(), task.objective, &found));
     }
     let runs = records.len();
     let spent_s = before_s + records.iter().filter_map(|run| run.duration_s).sum::<f64>();

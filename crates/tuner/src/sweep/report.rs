@@ -118,7 +118,11 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
             "\nWhat each part of the way gives on its own, measured before the trials. `of ceiling` is \
              samples/s by the lowest of them, `{}`{}; `limited by` is the stage without which most time \
              would be saved, by the profiler.",
-            lowest.part.name()
+            lowest.part.name(),
+            match summary.method.consumer.is_some() {
+                true => ", or by what the training loop takes at that batch size",
+                false => "",
+            }
         );
         if let Some(exceeded) = ceiling::exceeded(&summary.cells) {
             let _ = writeln!(text, "\n{}.", capitalized(&exceeded));

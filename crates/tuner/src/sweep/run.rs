@@ -9,8 +9,10 @@ use serde::Serialize;
 
 use super::cache::{CacheKeeper, CacheState};
 use super::ceiling::{self, Ceiling, Ceilings};
+use super::drift::Drift;
 use super::fingerprint::DataTable;
 use super::grid::{Cell, Cells};
+use super::headline::{Headline, upheld};
 use super::journal::{Journal, Phase, Status, TrialRecord};
 use super::measure::Measuring;
 use super::memory::limit_bytes;
@@ -18,7 +20,7 @@ use super::objective::{Choice, Objective, by_batch_size, choose, pareto};
 use super::output::{self, Output, Plan};
 use super::progress::Progress;
 use super::strategy::Task;
-use super::summary::{self, Drift, Ended, Headline, Method, Summary};
+use super::summary::{self, Ended, Method, Summary};
 use super::{cell, charts, export, page, recommend, report};
 use crate::{Config, TunerError, dataset, files};
 
@@ -166,18 +168,29 @@ fn summarize(
     let failed = records.iter().filter(|record| record.status != Status::Ok);
     let failed: Vec<TrialRecord> = failed.map(|record| (*record).clone()).collect();
     let choices = Objective::ALL.into_iter().filter_map(|objective| choose(objective, &cells));
-    let choices: Vec<Choice> = choices.collect();
+    let mut choices: Vec<Choice> = choices.collect();
     let find = |objective| choices.iter().find(|choice| choice.objective == objective);
-    let (Some(recommended), Some(fastest)) = (find(objective), find(Objective::SamplesPerSecond))
-    else {
+    let (Some(chosen), Some(fastest)) = (find(objective), find(Objective::SamplesPerSecond)) else {
         let last = failed.last().and_then(|record| record.error.clone());
         return Err(TunerError::AllFailed { last: last.unwrap_or_default() });
     };
-    let (recommended, fastest) = (recommended.winner, fastest.leader);
-    let winner = cells.iter().find(|cell| cell.cell == recommended);
+    let (chosen, fastest) = (chosen.winner, fastest.leader);
     let records: Vec<TrialRecord> = records.into_iter().cloned().collect();
     let sentinel = plan.cells.sentinel;
-    let default = Cell { batch_size: recommended.batch_size, ..plan.cells.cells[sentinel] };
+    let default = Cell { batch_size: chosen.batch_size, ..plan.cells.cells[sentinel] };
+    let headline = match chosen == default {
+        true => None,
+        false => Headline::of(chosen, default, &records).map(|it| it.scored(&records, weights)),
+    };
+    let recommended = upheld(chosen, headline.as_ref(), objective, &cells);
+    let mut by_batch_size = by_batch_size(objective, &cells);
+    if recommended != chosen {
+        let of_size = |it: &&mut Choice| it.winner.batch_size == recommended.batch_size;
+        let of_objective = choices.iter_mut().filter(|it| it.objective == objective);
+        let replaced = of_objective.chain(by_batch_size.iter_mut().filter(of_size));
+        replaced.for_each(|choice| choice.give_way(recommended));
+    }
+    let winner = cells.iter().find(|cell| cell.cell == recommended);
     Ok(Summary {
         schema: summary::SCHEMA.to_owned(),
         started: plan.started.clone(),
@@ -211,11 +224,9 @@ fn summarize(
         recommended,
         default,
         fastest,
-        by_batch_size: by_batch_size(objective, &cells),
+        by_batch_size,
         pareto: pareto(&cells),
-        headline: (recommended != default)
-            .then(|| Headline::of(recommended, default, &records))
-            .flatten(),
+        headline,
         drift: Drift::of(plan.cells.cells[sentinel], sentinel, &records),
         could_have_won: winner
             .map(|winner| cell::could_have_won(objective, winner, &cells, &failed))

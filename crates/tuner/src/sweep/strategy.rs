@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::{self, CellSummary, Expected};
 use super::grid::{Cell, Cells};
+use super::headline::LEAST_PAIRS;
 use super::journal::{Phase, TrialRecord};
 use super::model::{Outlook, Prior};
 use super::objective::{FED, Objective, Weights, cheaper, choose};
 use super::search::{self, Allowed};
-use super::summary::LEAST_PAIRS;
 use crate::config::SweepConfig;
 
 /// Which settings are run how often.

@@ -1,0 +1,98 @@
+//! How the machine changed during a sweep, as the runs of one setting show it.
+
+use profiler::bootstrap::{Runs, Scatter};
+use profiler::statistics::median;
+use serde::{Deserialize, Serialize};
+
+use super::cell::by_setting;
+use super::grid::Cell;
+use super::journal::TrialRecord;
+use super::strategy::NARROW;
+
+/// What the runs of one setting, one in each block, say of the machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Drift {
+    /// The default setting.
+    pub cell: Cell,
+    /// Of each block.
+    pub samples_per_s: Vec<f64>,
+    /// The highest less the lowest, by the median.
+    pub spread: f64,
+    /// The median of the later half of the blocks by that of the earlier half, less 1; of an odd
+    /// number the middle one counts for neither.
+    pub change: f64,
+    /// 95% bootstrap interval of the change; absent where too few runs were repeated.
+    pub interval: Option<[f64; 2]>,
+}
+
+impl Drift {
+    /// From the runs of the setting `cell`, at that `place` in the list; `None` of fewer than two.
+    pub fn of(cell: Cell, place: usize, records: &[TrialRecord]) -> Option<Self> {
+        let sweep = by_setting(records, |run| run.samples_per_s.map(|rate| (rate, rate)));
+        let (samples_per_s, _) = sweep.get(&place)?.clone();
+        let half = samples_per_s.len() / 2;
+        let earlier = Runs::relative(&samples_per_s[..half]);
+        let later = Runs::relative(&samples_per_s[samples_per_s.len() - half..]);
+        let ratio = median(later.values)? / median(earlier.values)?;
+        let most = samples_per_s.iter().copied().reduce(f64::max)?;
+        let least = samples_per_s.iter().copied().reduce(f64::min)?;
+        let spread = (most - least) / median(&samples_per_s)?;
+        let runs = sweep.values().map(|(values, size)| Runs { values, size: *size });
+        let scatter = Scatter::of(runs);
+        let half_width = |runs: Runs<'_>| {
+            scatter.interval(runs).map(|[low, high]| (high - low) / 2.0 / runs.size)
+        };
+        let interval = half_width(earlier).zip(half_width(later)).map(|(a, b)| {
+            let width = ratio * a.hypot(b);
+            [ratio - 1.0 - width, ratio - 1.0 + width]
+        });
+        Some(Self { cell, spread, change: ratio - 1.0, interval, samples_per_s })
+    }
+
+    /// That the machine became faster or slower, if it did for sure, and by more than what counts.
+    pub fn warning(&self) -> Option<String> {
+        let [low, high] = self.interval?;
+        (low > 0.0 || high < 0.0).then_some(())?;
+        (self.change.abs() > NARROW).then(|| {
+            format!(
+                "the machine changed during the sweep: {} gave {:+.0}% samples/s in the later half \
+                 of the blocks than in the earlier, so runs of early and late blocks are not quite \
+                 comparable: sweep again when nothing else uses the machine",
+                self.cell,
+                100.0 * self.change
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::headline::tests::{DEFAULT, WINNER, run};
+    use super::super::journal::Phase;
+    use super::*;
+
+    #[test]
+    fn drift_is_seen_by_the_runs_of_one_setting() {
+        let sweep = |rates: &[f64]| -> Vec<TrialRecord> {
+            let run = |(repeat, rate): (usize, &f64)| run(Phase::Sweep, DEFAULT, repeat, *rate);
+            rates.iter().enumerate().map(run).collect()
+        };
+        let drift = |rates: &[f64]| Drift::of(DEFAULT, 1, &sweep(rates));
+        let slower = drift(&[100.0, 101.0, 60.0, 81.0, 80.0]).unwrap();
+        assert_eq!(slower.samples_per_s, [100.0, 101.0, 60.0, 81.0, 80.0]);
+        assert!((slower.change - (80.5 / 100.5 - 1.0)).abs() < 1e-9, "{slower:?}");
+        assert!((slower.spread - 41.0 / 81.0).abs() < 1e-9, "{slower:?}");
+        // Of so few and so different runs nothing is sure.
+        assert_eq!(slower.warning(), None);
+        let mut records = sweep(&[100.0, 101.0, 80.0, 81.0]);
+        for cell in 2..6 {
+            for (repeat, rate) in [50.0, 50.5, 49.5, 50.2].into_iter().enumerate() {
+                records.push(TrialRecord { cell, ..run(Phase::Sweep, WINNER, repeat, rate) });
+            }
+        }
+        let sure = Drift::of(DEFAULT, 1, &records).unwrap();
+        let warning = sure.warning().unwrap();
+        assert!(warning.contains("-20% samples/s"), "{warning}");
+        assert_eq!(drift(&[100.0]), None);
+    }
+}
