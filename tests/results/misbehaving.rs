@@ -153,10 +153,14 @@ fn a_full_disk_is_said_and_what_was_measured_can_be_gone_on_with() {
     let output = sweep(&[]);
     let enlarged = mount(&["-o", "remount,size=64m"]);
     let again = sweep(&["--resume"]);
+    let read_only = mount(&["-o", "remount,ro"]);
+    let refused = sweep(&["--resume"]);
     let unmounted = Command::new("umount").arg(&disk).output();
     assert_refused_with(1, &output, &["cannot write", "disk/out"]);
     assert!(stderr(&output).contains("No space left"), "{}", stderr(&output));
     assert!(enlarged.is_ok_and(|output| output.status.success()));
     assert_success(&again);
+    assert!(read_only.is_ok_and(|output| output.status.success()));
+    assert_refused_with(1, &refused, &["disk/out", "Read-only file system"]);
     assert!(unmounted.is_ok_and(|output| output.status.success()));
 }

@@ -18,7 +18,7 @@ use crate::{some_image, sweep, trials};
 fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     let folder = workspace(60);
     let out = folder.path().join("out");
-    let output = sweep(folder.path(), "out", &["--json"]).output().unwrap();
+    let output = sweep(folder.path(), "out", &["--json", "--measure-s", "0.2"]).output().unwrap();
     assert_success(&output);
     let mut summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(summary.as_object_mut().unwrap().remove("out"), Some(out.to_str().into()));
@@ -41,7 +41,21 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
         assert!((sum - trial["score"].as_f64().unwrap()).abs() < 1e-9);
         let batches = 10.0 * trial["batches_per_s"].as_f64().unwrap();
         assert!((terms["batches"].as_f64().unwrap() - batches).abs() < 1e-9);
+        let timeline = &trial["timeline"];
+        let column = |name: &str| timeline[name].as_array().map_or(0, Vec::len);
+        let points = column("at_s");
+        assert!((2..=40).contains(&points), "{trial}");
+        let columns = ["samples_per_s", "cpu_percent", "rss_bytes"];
+        assert!(columns.iter().all(|name| column(name) == points), "{timeline}");
+        let [begin, end] = ["warmup_s", "wall_s"].map(|key| trial[key].as_f64().unwrap());
+        let last = timeline["at_s"][points - 1].as_f64().unwrap();
+        assert!(begin < last && last <= begin + end + 1e-3, "{timeline}");
     }
+    // In the sweep's own time, one after the other.
+    let started = trials.iter().map(|trial| trial["started_s"].as_f64().unwrap());
+    let ends = trials.iter().map(|trial| trial["duration_s"].as_f64().unwrap());
+    let spans: Vec<(f64, f64)> = started.zip(ends).collect();
+    assert!(spans.windows(2).all(|pair| pair[1].0 >= pair[0].0 + pair[0].1 - 1e-9), "{spans:?}");
     assert_eq!(summary["cells"].as_array().unwrap().len(), 6);
 
     // All parts of the way but the copies to a GPU are there, and the settings beside the lowest.
@@ -67,7 +81,7 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     let starred = |line: &str| line.starts_with('|') && line.contains("* ");
     // In the table of batch sizes and in that of all.
     assert_eq!(report.lines().filter(|line| starred(line)).count(), 2, "{report}");
-    for name in ["heatmap", "pareto", "stages"] {
+    for name in ["heatmap", "pareto", "stages", "timeline", "drift"] {
         let picture = image::open(out.join(format!("{name}.png"))).unwrap();
         assert!(picture.width() > 400 && picture.height() > 200, "{name}");
         let svg = fs::read_to_string(out.join(format!("{name}.svg"))).unwrap();

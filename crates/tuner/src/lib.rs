@@ -32,6 +32,7 @@ pub mod show_batch;
 pub mod sweep;
 mod table;
 mod tensors;
+pub mod timeline;
 pub mod verify;
 
 pub use config::Config;

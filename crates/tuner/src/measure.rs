@@ -13,6 +13,7 @@ use profiler::statistics::{mean, standard_deviation};
 use serde::{Deserialize, Serialize};
 
 use crate::TunerError;
+use crate::timeline::Timeline;
 
 /// How often memory is sampled.
 pub(crate) const SAMPLING: Duration = Duration::from_millis(20);
@@ -57,6 +58,8 @@ pub struct Figures {
     pub stages: StageTimes,
     /// What limited, by attribution; absent where that was not asked for or too little happened.
     pub limit: Option<LimitingStage>,
+    /// What the process used over time; absent where that was not asked for or it took too short.
+    pub timeline: Option<Timeline>,
 }
 
 /// What limits a run, by [`profiler::attribution`].
@@ -186,6 +189,7 @@ impl Measure {
                     batches: done.batches as usize,
                     stages: done.stages,
                     limit: limit(&snapshots),
+                    timeline: None,
                 });
             }
         }

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crossbeam::channel::Receiver;
 use loader::error::Report;
+use profiler::monitor::asleep_s;
 use serde::Serialize;
 
 use crate::explain::{Match, Origin};
 use crate::sweep::cache::{CacheKeeper, CacheState};
+use crate::sweep::clock::awake;
 use crate::sweep::grid::{self, Cell};
 use crate::sweep::headline::Headline;
 use crate::sweep::journal::{Journal, Phase, TrialRecord};
@@ -211,7 +213,8 @@ impl Runs<'_> {
                 progress(self.records.len(), 2 * number);
                 shares.push(cache.before_run(interrupt, &|_| ())?);
                 let cell = plan.cells.cells[planned.cell];
-                let outcome = match trial::run(&spec(cell), interrupt) {
+                let run = || trial::run(&spec(cell), interrupt);
+                let outcome = match awake(asleep_s, |_| (), run) {
                     Ok(Measured { figures, .. }) => Ok(figures),
                     Err(TrialFailure::Interrupted) => return Err(TunerError::Stopped),
                     Err(failure) => Err(failure),

@@ -39,9 +39,9 @@ impl Clocks {
     }
 }
 
-/// For how long the machine has been suspended since it began: the monotonic clock stands still
-/// then.
-pub(super) fn asleep_s() -> f64 {
+/// For how long the machine has been suspended since it began, in seconds: the monotonic clock stands
+/// still then, and the one of the machine's boot does not. Only differences mean something.
+pub fn asleep_s() -> f64 {
     let seconds = |clock| {
         let time = clock_gettime(clock);
         time.tv_sec as f64 + time.tv_nsec as f64 * 1e-9

@@ -23,15 +23,17 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use self::clocks::{Clocks, asleep_s};
+use self::clocks::Clocks;
+pub use self::clocks::asleep_s;
 use self::window::Windows;
 pub use self::window::{ProcessUsage, Window};
 use crate::bottleneck::Bottleneck;
 use crate::config::{ProfilerConfig, ProfilingLevel};
+use crate::extend::MetricSource;
 use crate::gpu::Gpus;
 use crate::machine::usable_cores;
 use crate::notes::{Notes, words_of};
-pub use crate::process::{peak_rss_bytes, process_cpu, rss_bytes, thread_cpu};
+pub use crate::process::{peak_rss_bytes, process_cpu, rss_bytes, storage_read_bytes, thread_cpu};
 use crate::resources::{ResourceSample, ThreadUsage, TrackerStatus};
 use crate::rules::{ActiveEpisode, ResourceRules};
 use crate::thinned::Thinned;
@@ -93,6 +95,11 @@ impl MonitorOptions {
         };
         let trackers = Trackers::open(&config, Vec::new());
         Self { interval, trackers, history: 0, ..Self::default() }
+    }
+
+    /// Asks `source` at each sample too.
+    pub fn metric_source(self, source: Arc<dyn MetricSource>) -> Self {
+        Self { trackers: self.trackers.metric_source(source), ..self }
     }
 }
 

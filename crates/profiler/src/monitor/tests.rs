@@ -4,7 +4,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::*;
-use crate::extend::{MetricSource, PluginError};
+use crate::extend::PluginError;
 
 const MIB: u64 = 1 << 20;
 
@@ -179,6 +179,19 @@ fn a_source_that_fails_or_panics_is_asked_no_more_and_the_others_go_on() {
     let last = recording.samples.last().unwrap();
     assert!(last.metrics["good_value"] >= 10.0);
     assert_eq!(last.metrics.len(), 1, "NaN is no figure: {:?}", last.metrics);
+}
+
+#[test]
+fn a_source_beside_windows_is_in_the_history() {
+    let good = told("good", |call| Ok(call as f64));
+    let windows = MonitorOptions::windows(Duration::from_millis(1)).metric_source(good.clone());
+    let monitor = Monitor::start(MonitorOptions { history: 16, ..windows }).unwrap();
+    until(|| good.2.load(Relaxed) > 40);
+    let samples = monitor.finish().samples;
+    assert!((8..=16).contains(&samples.len()), "{}", samples.len());
+    let values: Vec<f64> = samples.iter().map(|sample| sample.metrics["good_value"]).collect();
+    assert!(values[0] == 0.0 && values.is_sorted_by(|a, b| a < b), "{values:?}");
+    assert!(samples.iter().all(|sample| sample.memory.is_some()));
 }
 
 #[test]

@@ -89,6 +89,12 @@ impl Trackers {
         }
     }
 
+    /// Asks `source` too.
+    pub fn metric_source(mut self, source: Arc<dyn MetricSource>) -> Self {
+        self.sources.push(Source::new(source));
+        self
+    }
+
     /// Reads what is worth reading now, `at_s` seconds after the session began.
     pub fn tick(&mut self, at_s: f64) -> ResourceSample {
         self.read(Tick { at_s, interval_s: self.interval_s, all: false })

@@ -4,9 +4,9 @@ use profiler::bootstrap::{Runs, Scatter};
 use profiler::statistics::median;
 use serde::{Deserialize, Serialize};
 
-use super::cell::by_setting;
+use super::cell::{by_setting, latest};
 use super::grid::Cell;
-use super::journal::TrialRecord;
+use super::journal::{Phase, TrialRecord};
 use super::strategy::NARROW;
 
 /// What the runs of one setting, one in each block, say of the machine.
@@ -16,6 +16,10 @@ pub struct Drift {
     pub cell: Cell,
     /// Of each block.
     pub samples_per_s: Vec<f64>,
+    /// When each of these runs was started, in seconds of the sweep's own time: what lies between two
+    /// calls that resume it does not count. Empty where that was not noted.
+    #[serde(default)]
+    pub at_s: Vec<f64>,
     /// The highest less the lowest, by the median.
     pub spread: f64,
     /// The median of the later half of the blocks by that of the earlier half, less 1; of an odd
@@ -46,7 +50,12 @@ impl Drift {
             let width = ratio * a.hypot(b);
             [ratio - 1.0 - width, ratio - 1.0 + width]
         });
-        Some(Self { cell, spread, change: ratio - 1.0, interval, samples_per_s })
+        let of_setting = |run: &&TrialRecord| {
+            run.phase == Phase::Sweep && run.cell == place && run.samples_per_s.is_some()
+        };
+        let started = latest(records).into_iter().filter(of_setting).map(|run| run.started_s);
+        let at_s = started.collect::<Option<Vec<f64>>>().unwrap_or_default();
+        Some(Self { cell, spread, change: ratio - 1.0, interval, samples_per_s, at_s })
     }
 
     /// That the machine became faster or slower, if it did for sure, and by more than what counts.
@@ -68,7 +77,6 @@ impl Drift {
 #[cfg(test)]
 mod tests {
     use super::super::headline::tests::{DEFAULT, WINNER, run};
-    use super::super::journal::Phase;
     use super::*;
 
     #[test]
@@ -79,18 +87,23 @@ mod tests {
         };
         let drift = |rates: &[f64]| Drift::of(DEFAULT, 1, &sweep(rates));
         let slower = drift(&[100.0, 101.0, 60.0, 81.0, 80.0]).unwrap();
+        assert_eq!(slower.at_s, Vec::<f64>::new());
         assert_eq!(slower.samples_per_s, [100.0, 101.0, 60.0, 81.0, 80.0]);
         assert!((slower.change - (80.5 / 100.5 - 1.0)).abs() < 1e-9, "{slower:?}");
         assert!((slower.spread - 41.0 / 81.0).abs() < 1e-9, "{slower:?}");
         // Of so few and so different runs nothing is sure.
         assert_eq!(slower.warning(), None);
         let mut records = sweep(&[100.0, 101.0, 80.0, 81.0]);
+        for (number, record) in records.iter_mut().enumerate() {
+            record.started_s = Some(30.0 * number as f64);
+        }
         for cell in 2..6 {
             for (repeat, rate) in [50.0, 50.5, 49.5, 50.2].into_iter().enumerate() {
                 records.push(TrialRecord { cell, ..run(Phase::Sweep, WINNER, repeat, rate) });
             }
         }
         let sure = Drift::of(DEFAULT, 1, &records).unwrap();
+        assert_eq!(sure.at_s, [0.0, 30.0, 60.0, 90.0]);
         let warning = sure.warning().unwrap();
         assert!(warning.contains("-20% samples/s"), "{warning}");
         assert_eq!(drift(&[100.0]), None);

@@ -107,6 +107,7 @@ const TRIALS: &[TrialColumn] = &[
     ("steady", |it| known(it.steady)),
     ("warmup_s", |it| known(it.warmup_s)),
     ("wall_s", |it| known(it.wall_s)),
+    ("started_s", |it| known(it.started_s)),
     ("duration_s", |it| known(it.duration_s)),
 ];
 

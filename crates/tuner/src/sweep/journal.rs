@@ -14,6 +14,7 @@ use super::score::{self, ScoreTerms};
 use super::trial::TrialFailure;
 use crate::TunerError;
 use crate::measure::{Figures, LimitingStage};
+use crate::timeline::Timeline;
 
 /// Whether a trial gave figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,10 +107,16 @@ pub struct TrialRecord {
     pub stages: Option<StageTimes>,
     /// See [`Figures`].
     pub limit: Option<LimitingStage>,
+    /// See [`Figures`].
+    #[serde(default)]
+    pub timeline: Option<Timeline>,
     /// Share of the pages of the data's files that was in memory before it, see [`super::cache`]; absent
     /// where the data is in no files.
     #[serde(default)]
     pub resident_share: Option<f64>,
+    /// When the process was started, in seconds of the sweep's own time, see [`super::clock`].
+    #[serde(default)]
+    pub started_s: Option<f64>,
     /// From the start of the process to its end.
     pub duration_s: Option<f64>,
 }
@@ -152,6 +159,7 @@ impl TrialRecord {
             batches: Some(figures.batches),
             stages: Some(figures.stages),
             limit: figures.limit.clone(),
+            timeline: figures.timeline.clone(),
             error: None,
             ..Self::without_figures(planned, cell, Status::Ok, String::new())
         }
@@ -190,7 +198,9 @@ impl TrialRecord {
             batches: None,
             stages: None,
             limit: None,
+            timeline: None,
             resident_share: None,
+            started_s: None,
             duration_s: None,
         }
     }

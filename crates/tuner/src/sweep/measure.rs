@@ -2,15 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::time::Instant;
 
 use crossbeam::channel::Receiver;
 use loader::error::Report;
+use profiler::monitor::asleep_s;
+use profiler::report::human::duration;
 use serde::de::DeserializeOwned;
 
 use super::cache::{CacheKeeper, CacheState};
 use super::ceiling::Ceilings;
 use super::cell::{self, CellSummary, latest};
+use super::clock::{Clock, awake};
 use super::grid::{self, Planned};
 use super::headline::{self, Headline, LEAST_PAIRS};
 use super::journal::{Journal, Phase, Status, TrialRecord};
@@ -30,6 +32,8 @@ struct Ran<T> {
     outcome: Result<T, TrialFailure>,
     /// Share of the data's pages that was in memory before it.
     resident_share: Option<f64>,
+    /// By the sweep's clock.
+    started_s: f64,
     duration_s: f64,
 }
 
@@ -45,6 +49,7 @@ pub(super) struct Measuring<'a> {
     pub(super) memory_limit_bytes: u64,
     pub(super) cache: CacheKeeper,
     pub(super) ceilings: Ceilings,
+    pub(super) clock: Clock,
     pub(super) progress: Progress,
 }
 
@@ -121,10 +126,11 @@ impl Measuring<'_> {
         let mut record = match too_large {
             Some(reason) => TrialRecord::without_figures(planned, cell, Status::Skipped, reason),
             None => {
-                let Ran { outcome, resident_share, duration_s } =
+                let Ran { outcome, resident_share, started_s, duration_s } =
                     self.process(Job::Setting(cell))?;
                 let record = TrialRecord::new(planned, cell, outcome.as_ref());
-                TrialRecord { resident_share, duration_s: Some(duration_s), ..record }
+                let (started_s, duration_s) = (Some(started_s), Some(duration_s));
+                TrialRecord { resident_share, started_s, duration_s, ..record }
             }
         };
         record.predicted_above_base_bytes = Some(predicted);
@@ -151,9 +157,16 @@ impl Measuring<'_> {
             Err(TunerError::Stopped) => return Err(self.interrupted()),
             share => share?,
         };
-        let started = Instant::now();
-        let outcome = trial::run(&spec, self.interrupt);
-        let duration_s = started.elapsed().as_secs_f64();
+        let started_s = self.clock.now_s();
+        let (interrupt, progress) = (self.interrupt, &mut self.progress);
+        let again = |slept_s| {
+            let slept = duration(slept_s);
+            progress.warn(&[format!(
+                "the machine was suspended for {slept} during a run, which is run again"
+            )]);
+        };
+        let outcome = awake(asleep_s, again, || trial::run(&spec, interrupt));
+        let duration_s = self.clock.now_s() - started_s;
         let outcome = match outcome {
             Err(TrialFailure::Interrupted) => return Err(self.interrupted()),
             Err(TrialFailure::NotReached { stdout, stderr }) => {
@@ -165,7 +178,7 @@ impl Measuring<'_> {
             }
             Err(failure) => Err(failure),
         };
-        Ok(Ran { outcome, resident_share, duration_s })
+        Ok(Ran { outcome, resident_share, started_s, duration_s })
     }
 
     /// The user wants it to stop.

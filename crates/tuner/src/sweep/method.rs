@@ -9,7 +9,7 @@ use super::summary::{Ended, Method, Summary};
 pub(super) fn lines(summary: &Summary) -> Vec<(&'static str, String)> {
     let method = &summary.method;
     let mut lines = vec![
-        ("Time", format!("{} to {}", moment(&summary.started), moment(&summary.finished))),
+        ("Time", time(summary)),
         ("Strategy", method.strategy.name().to_owned()),
         ("Objective", method.objective.to_string()),
         ("Consumer", method.consumer.to_string()),
@@ -69,6 +69,16 @@ pub(super) fn lines(summary: &Summary) -> Vec<(&'static str, String)> {
     lines
 }
 
+/// From when to when, by the wall clock, which nothing is measured by.
+fn time(summary: &Summary) -> String {
+    let time = format!("{} to {}", moment(&summary.started), moment(&summary.finished));
+    // Both of the same form: they compare as text.
+    match summary.finished < summary.started {
+        true => time + "; the clock was set back meanwhile, which changes no figure",
+        false => time,
+    }
+}
+
 /// Which settings were run how often.
 fn runs(method: &Method) -> String {
     let Method { repeats, max_repeats, .. } = method;
@@ -86,5 +96,25 @@ fn runs(method: &Method) -> String {
             "one of a few settings, then of those up to {max_repeats} that could be the best by a \
              model of all runs"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cell::tests::cell;
+    use super::super::explain::tests::summary;
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_is_told_and_nothing_else_changes() {
+        let mut summary = summary(vec![cell(1, 1, 100.0)]);
+        (summary.started, summary.finished) =
+            ("2026-03-01T10:00:00Z".to_owned(), "2026-03-01T11:30:00Z".to_owned());
+        let before = lines(&summary);
+        assert!(!before[0].1.contains("set back"), "{before:?}");
+        summary.finished = "2026-03-01T09:00:00Z".to_owned();
+        let after = lines(&summary);
+        assert!(after[0].1.contains("set back"), "{after:?}");
+        assert_eq!(before[1..], after[1..]);
     }
 }

@@ -8,7 +8,7 @@
 //! all settings alike; its figures are scored by [`score`] and appended to the [`journal`] at once.
 //! [`cell`] takes the runs of a setting together, with intervals ([`estimate`]); [`objective`] says
 //! which is best, and [`headline`] holds that against the default on fresh runs; [`drift`] says how the
-//! machine changed; [`summary`] holds all that was found; [`recommend`] writes the settings file,
+//! machine changed, [`timelines`] what single runs used; [`summary`] holds all that was found; [`recommend`] writes the settings file,
 //! [`report`], [`page`] and [`charts`] say it to people, in the words of [`explain`], [`limit`] and [`closing`];
 //! [`export`] writes tables of it.
 
@@ -16,6 +16,7 @@ pub mod cache;
 pub mod ceiling;
 pub mod cell;
 pub mod charts;
+pub(crate) mod clock;
 pub mod closing;
 pub mod drift;
 pub mod dry_run;
@@ -44,6 +45,7 @@ mod search;
 pub mod strategy;
 pub mod summary;
 mod tables;
+pub mod timelines;
 pub mod trial;
 pub(crate) mod words;
 

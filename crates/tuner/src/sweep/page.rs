@@ -39,6 +39,8 @@ struct Page<'a> {
     heat: String,
     pareto: String,
     stages: String,
+    timeline: String,
+    drift: String,
     tables: Vec<Table>,
     ceilings: Option<Table>,
     exceeded: Option<Prose>,
@@ -93,6 +95,8 @@ pub fn html(summary: &Summary) -> Result<String, TunerError> {
         heat: Chart::HeatMap.inline(summary),
         pareto: Chart::Pareto.inline(summary),
         stages: Chart::Stages.inline(summary),
+        timeline: Chart::Timeline.inline(summary),
+        drift: Chart::Drift.inline(summary),
         tables: vec![tables::by_batch_size(summary)?, tables::objectives(summary)?],
         ceilings: (!summary.ceilings.is_empty()).then(|| tables::ceilings(summary)),
         exceeded: ceiling::exceeded(&summary.cells).map(|it| sentence(&it)),
@@ -167,6 +171,8 @@ mod tests {
     use super::super::ceiling::{Ceiling, Part};
     use super::super::cell::tests::cell;
     use super::super::explain::tests::summary;
+    use super::super::timelines::CellTimeline;
+    use super::super::timelines::tests::timeline;
     use super::*;
 
     #[test]
@@ -193,6 +199,12 @@ mod tests {
         assert!(
             !html.contains("What each part gives alone") && !html.contains("GPU memory</button>")
         );
+        assert!(!html.contains("Resource use over time"));
+        let cell = summary.recommended;
+        summary.timelines = vec![CellTimeline { cell, timeline: timeline(12, 100.0) }];
+        let with = super::html(&summary).unwrap();
+        assert!(with.contains("Resource use over time") && with.contains("CPU, % of one core"));
+        assert!(!with.contains("Over the whole sweep"));
 
         summary.ceilings =
             vec![Ceiling { part: Part::Decode, samples_per_s: Some(1234.0), how: "so".to_owned() }];

@@ -107,6 +107,18 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
     text += "\n## Speed and memory, and where the time goes\n\n\
              ![Samples per second against memory](pareto.png)\n\n\
              ![Where the threads' time goes, for each setting](stages.png)\n";
+    let drift = summary.drift.as_ref().filter(|drift| !drift.at_s.is_empty());
+    if !summary.timelines.is_empty() || drift.is_some() {
+        text += "\n## Resource use over time\n";
+    }
+    if !summary.timelines.is_empty() {
+        text += "\nOne run of each setting, of the middle pair of fresh runs where there are such; 100% of CPU is one core.\n\n\
+                 ![Rate, CPU, memory and reading over time](timeline.png)\n";
+    }
+    if drift.is_some() {
+        text += "\nThe default, run in every block: where its rate changes, the machine did.\n\n\
+                 ![Samples per second of the default over the sweep](drift.png)\n";
+    }
     text += "\n## All settings, by rank\n\n";
     let _ = writeln!(text, "{}", tables::settings(summary, &summary.cells));
 

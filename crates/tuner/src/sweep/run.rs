@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::cache::{CacheKeeper, CacheState};
 use super::ceiling::{self, Ceiling, Ceilings};
+use super::clock::Clock;
 use super::drift::Drift;
 use super::fingerprint::DataTable;
 use super::grid::{Cell, Cells};
@@ -21,7 +22,7 @@ use super::output::{self, Output, Plan};
 use super::progress::Progress;
 use super::strategy::Task;
 use super::summary::{self, Ended, Method, Summary};
-use super::{cell, charts, export, page, recommend, report};
+use super::{cell, charts, export, page, recommend, report, timelines};
 use crate::{Config, TunerError, dataset, files};
 
 /// What the command line adds to the configuration.
@@ -88,6 +89,7 @@ pub fn run(
     let memory_limit_bytes = limit_bytes(config.sweep.memory_limit_bytes);
     let progress = Progress::new(cell::latest(journal.records()).len(), options.quiet);
     let cache = CacheKeeper::new(config.sweep.cache, config.dataset.root())?;
+    let clock = Clock::after(journal.records());
     let mut measuring = Measuring {
         plan: &plan,
         data: &data,
@@ -97,6 +99,7 @@ pub fn run(
         memory_limit_bytes,
         cache,
         ceilings: Ceilings::default(),
+        clock,
         progress,
     };
     measuring.ceilings(&output.file("ceilings.json"))?;
@@ -226,6 +229,8 @@ fn summarize(
         fastest,
         by_batch_size,
         pareto: pareto(&cells),
+        // The setting that it is held against: the default, or the one that it stands in for.
+        timelines: timelines::of([recommended, default, chosen], &records),
         headline,
         drift: Drift::of(plan.cells.cells[sentinel], sentinel, &records),
         could_have_won: winner

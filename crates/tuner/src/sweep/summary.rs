@@ -16,6 +16,7 @@ use super::headline::Headline;
 use super::journal::TrialRecord;
 use super::objective::{Choice, Objective, Weights};
 use super::strategy::Strategy;
+use super::timelines::CellTimeline;
 use crate::TunerError;
 use crate::consumer::Consumer;
 
@@ -61,6 +62,10 @@ pub struct Summary {
     pub pareto: Vec<Cell>,
     /// The winner against the default, on fresh runs; absent where none succeeded.
     pub headline: Option<Headline>,
+    /// What a run of the recommended setting used over time, and one of the setting that it is held
+    /// against.
+    #[serde(default)]
+    pub timelines: Vec<CellTimeline>,
     /// How the machine changed meanwhile, seen by the runs of one setting; absent with one run.
     pub drift: Option<Drift>,
     /// Settings of which runs failed that could have won, for all that is known.

@@ -5,28 +5,23 @@
 //! JSON from the last line of its standard output. So memory figures are clean, and a crash or an
 //! out-of-memory kill is one failed row.
 
-use std::error::Error;
 use std::io::{self, Read, Write};
-use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam::channel::{Receiver, after, bounded, never, tick};
 use crossbeam::select;
-use loader::error::Report;
-use loader::{LoaderError, Settings};
-use profiler::monitor::{Monitor, MonitorOptions};
-use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::ceiling;
 use super::grid::Cell;
 use crate::config::DatasetConfig;
-use crate::measure::{
-    Figures, LEAST_BATCHES, Measure, Moment, SAMPLING, rss_bytes, warmup_batches,
-};
-use crate::{Config, TunerError, dataset, own_sweep};
+use crate::{Config, own_sweep};
+
+mod child;
+
+pub(super) use child::LEAST_CLASSES;
+pub use child::child_main;
 
 /// What a trial process is to measure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -322,101 +317,11 @@ fn warnings(log: &str) -> Vec<String> {
 /// The line that a trial process prints first.
 const REACHED: &str = "this is a trial";
 
-/// The life of a trial process: reads its task, measures, prints the figures or why there are
-/// none.
-///
-/// # Errors
-/// If the task cannot be read or the result not be printed.
-pub fn child_main() -> Result<(), TunerError> {
-    let spec: TrialSpec = serde_json::from_reader(io::stdin())
-        .map_err(|error| TunerError::Bug(format!("a trial without a task: {error}")))?;
-    die_with(spec.parent);
-    // Nobody listens where the parent is gone.
-    let _ = writeln!(io::stdout(), "\n{REACHED}");
-    match spec.job {
-        Job::Setting(cell) => tell(measure(&spec.config, cell)),
-        Job::Ceilings => tell(ceiling::measure(&spec.config)),
-    }
-}
-
-/// Prints what was measured, or why it could not be.
-fn tell<T: Serialize>(outcome: Result<T, TunerError>) -> Result<(), TunerError> {
-    let told = match outcome {
-        Ok(figures) => Told::Figures(figures),
-        Err(error) => {
-            Told::Error { message: Report(&error).to_string(), bad_sample: bad_sample(&error) }
-        }
-    };
-    let line = serde_json::to_string(&told).map_err(|e| TunerError::Bug(e.to_string()))?;
-    // On a line of its own, whatever was printed before.
-    writeln!(io::stdout(), "\n{line}")
-        .map_err(TunerError::file("write", Path::new("standard output")))
-}
-
-/// The sample that `error` is about, unless the machine was at its limits: a setting with fewer
-/// workers may do then.
-fn bad_sample(error: &TunerError) -> Option<String> {
-    let TunerError::Loader(LoaderError::Sample { index, origin, source }) = error else {
-        return None;
-    };
-    let source: &(dyn Error + 'static) = &**source;
-    let mut causes = std::iter::successors(Some(source), |cause| (*cause).source());
-    let at_limits = causes.any(|cause| {
-        cause.downcast_ref::<io::Error>().and_then(Errno::from_io_error).is_some_and(|errno| {
-            [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS].contains(&errno)
-        })
-    });
-    if at_limits {
-        return None;
-    }
-    Some(origin.path().map_or_else(|| format!("sample {index}"), str::to_owned))
-}
-
-/// Has the system end this process when its parent ends, however that happens.
-fn die_with(parent: i32) {
-    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
-    // Where the system refuses, a trial outlives a killed sweep by seconds.
-    let _ = set_parent_process_death_signal(Some(Signal::KILL));
-    // The parent may have ended before.
-    if getppid().is_none_or(|now| now.as_raw_pid() != parent) {
-        std::process::exit(1);
-    }
-}
-
-fn measure(config: &Config, cell: Cell) -> Result<Figures, TunerError> {
-    let settings = Settings {
-        batch_size: cell.batch_size,
-        num_workers: cell.num_workers,
-        prefetch_depth: cell.prefetch_depth,
-        ..config.loader.clone()
-    };
-    let data = dataset::open(config)?;
-    let consumer = &config.sweep.consumer;
-    let mut step = consumer.start(data.classes.len().max(LEAST_CLASSES))?;
-    let measure = Measure {
-        warmup_batches: warmup_batches(&settings),
-        warmup_s: config.sweep.warmup_s,
-        until_steady: true,
-        consumer: consumer.is_some(),
-        least_batches: LEAST_BATCHES,
-        measure_s: config.sweep.measure_s,
-    };
-    let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
-    let built = (Instant::now(), rss_bytes()?);
-    let mut loader = data.builder.settings(settings).build()?;
-    let begin = || Ok(monitor.window());
-    measure.run(&mut loader, built, monitor.gpus(), begin, |moment| match moment {
-        Moment::Batch(batch) => step.take(batch),
-        Moment::Ask => Ok(()),
-    })
-}
-
-/// Where the data does not name its classes, a model is told to expect as many as ImageNet has.
-pub(super) const LEAST_CLASSES: usize = 1000;
-
 #[cfg(test)]
 mod tests {
     use std::os::unix::process::ExitStatusExt;
+
+    use loader::error::Report;
 
     use super::*;
 
@@ -446,18 +351,5 @@ mod tests {
     fn only_warnings_are_passed_on() {
         let log = "[W 12:00] C++ says\n WARN `pin_memory = true` has no effect\n INFO x\n";
         assert_eq!(warnings(log), ["`pin_memory = true` has no effect"]);
-    }
-
-    #[test]
-    fn a_sample_is_bad_unless_the_machine_was_at_its_limits() {
-        let failed = |source: io::Error| {
-            let origin = Some("a/1.jpg".to_owned()).into();
-            TunerError::Loader(LoaderError::Sample { index: 7, origin, source: source.into() })
-        };
-        let denied = failed(io::Error::from_raw_os_error(Errno::ACCESS.raw_os_error()));
-        assert_eq!(bad_sample(&denied), Some("a/1.jpg".to_owned()));
-        let files = failed(io::Error::from_raw_os_error(Errno::MFILE.raw_os_error()));
-        assert_eq!(bad_sample(&files), None);
-        assert_eq!(bad_sample(&LoaderError::NoSamples.into()), None);
     }
 }

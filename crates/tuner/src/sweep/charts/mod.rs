@@ -1,20 +1,23 @@
 //! Pictures: SVG, and PNG of the same drawing. On the page they have its colours and say their
 //! figures when pointed at.
 
+mod drift;
 mod heat;
 mod pareto;
 mod stages;
+mod timeline;
 
 use std::path::Path;
 
 use profiler::report::human::{mb, percent};
+use profiler::report::page::Axis;
 
 use super::cell::CellSummary;
 use super::grid::Cell;
 use super::summary::Summary;
 use super::words::{sure, tenths, whole};
 use crate::TunerError;
-use crate::drawing::{self, Ground};
+use crate::drawing::{self, Anchor, Drawing, Ground, Ink, Style};
 
 /// A chart of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,42 +28,63 @@ pub(crate) enum Chart {
     Pareto,
     /// Where the time goes.
     Stages,
+    /// What single runs used over time.
+    Timeline,
+    /// How the machine changed.
+    Drift,
 }
 
 /// A file shows so many settings, the best; the page shows all.
 const BARS: usize = 24;
 
 impl Chart {
-    const ALL: [(Self, &'static str); 3] =
-        [(Self::HeatMap, "heatmap"), (Self::Pareto, "pareto"), (Self::Stages, "stages")];
+    const ALL: [(Self, &'static str); 5] = [
+        (Self::HeatMap, "heatmap"),
+        (Self::Pareto, "pareto"),
+        (Self::Stages, "stages"),
+        (Self::Timeline, "timeline"),
+        (Self::Drift, "drift"),
+    ];
 
-    fn svg(self, summary: &Summary) -> String {
+    /// The drawing; `None` where there is nothing to draw.
+    fn draw(self, summary: &Summary, ground: Ground) -> Option<String> {
+        let bars = if ground == Ground::Paper { BARS } else { usize::MAX };
         match self {
-            Self::HeatMap => heat::draw(summary, Ground::Paper),
-            Self::Pareto => pareto::draw(summary, Ground::Paper),
-            Self::Stages => stages::draw(summary, Ground::Paper, BARS),
+            Self::HeatMap => Some(heat::draw(summary, ground)),
+            Self::Pareto => Some(pareto::draw(summary, ground)),
+            Self::Stages => Some(stages::draw(summary, ground, bars)),
+            Self::Timeline => timeline::draw(summary, ground),
+            Self::Drift => drift::draw(summary, ground),
         }
     }
 
-    /// For the page.
+    /// For the page; empty where there is nothing to draw.
     pub(crate) fn inline(self, summary: &Summary) -> String {
-        match self {
-            Self::HeatMap => heat::draw(summary, Ground::Page),
-            Self::Pareto => pareto::draw(summary, Ground::Page),
-            Self::Stages => stages::draw(summary, Ground::Page, usize::MAX),
-        }
+        self.draw(summary, Ground::Page).unwrap_or_default()
     }
 }
 
-/// Writes `heatmap`, `pareto` and `stages` to `folder`, each as SVG and as PNG.
+/// Writes `heatmap`, `pareto`, `stages`, `timeline` and `drift` to `folder`, each as SVG and as PNG.
 ///
 /// # Errors
 /// If a file cannot be written.
 pub fn write(summary: &Summary, folder: &Path) -> Result<(), TunerError> {
     for (chart, name) in Chart::ALL {
-        drawing::write(&chart.svg(summary), folder, name)?;
+        if let Some(svg) = chart.draw(summary, Ground::Paper) {
+            drawing::write(&svg, folder, name)?;
+        }
     }
     Ok(())
+}
+
+/// The lines of a plot from corner to corner, by which values are read, and what is written at them.
+fn scale(drawing: &mut Drawing, axis: &Axis, [left, top, right, bottom]: [f64; 4]) {
+    let label = Style::new(12.5, Ink::Muted, Anchor::End);
+    for (value, text) in &axis.ticks {
+        let y = bottom - (bottom - top) * axis.share(*value);
+        drawing.line(&[(left, y), (right, y)], Ink::Grid, 1.0);
+        drawing.text(text, (left - 10.0, y), label);
+    }
 }
 
 /// What a setting's place in a chart says when pointed at.

@@ -2,7 +2,7 @@
 
 use profiler::report::page::Axis;
 
-use super::about;
+use super::{about, scale};
 use crate::drawing::{Anchor, Drawing, Ground, Ink, Style};
 use crate::sweep::cell::CellSummary;
 use crate::sweep::summary::Summary;
@@ -26,11 +26,7 @@ pub(crate) fn draw(summary: &Summary, ground: Ground) -> String {
     };
     let mut drawing = Drawing::new(ground);
     let label = Style::new(12.5, Ink::Muted, Anchor::Middle);
-    for (value, text) in &y.ticks {
-        let (_, at) = place(0.0, *value);
-        drawing.line(&[(LEFT, at), (right, at)], Ink::Grid, 1.0);
-        drawing.text(text, (LEFT - 10.0, at), Style { anchor: Anchor::End, ..label });
-    }
+    scale(&mut drawing, &y, [LEFT, TOP, right, bottom]);
     for (value, text) in &x.ticks {
         drawing.text(text, (place(*value, 0.0).0, bottom + 16.0), label);
     }
