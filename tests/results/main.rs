@@ -4,11 +4,14 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/synthetic.rs"]
+mod synthetic;
 
 mod apply;
 mod misbehaving;
 mod own_sweep;
 mod past;
+mod predict;
 mod refuted;
 mod said;
 mod verify;

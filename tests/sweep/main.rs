@@ -4,10 +4,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/synthetic.rs"]
+mod synthetic;
 
 mod failing;
 mod memory;
 mod resumed;
+mod reused;
 mod whole;
 
 use std::fs;

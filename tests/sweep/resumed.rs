@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::common::{self, assert_refused, assert_success, stderr, tuner, workspace};
+use crate::synthetic::synthetic;
 use crate::{long_sweep, sweep, trial_of, trial_processes, trials, wait_for};
 
 #[test]
@@ -142,34 +143,17 @@ fn a_trial_dies_with_its_sweep_and_no_finished_trial_is_lost() {
     assert!(trials(&out).len() >= kept);
 }
 
+/// So many runs that they are killed in their midst.
+const MANY: &[&str] = &["--quiet", "--repeats", "5", "--confirm", "1"];
+
 #[test]
 fn killed_fifty_times_no_finished_trial_is_lost_and_no_file_is_half_written() {
-    let folder = tempfile::tempdir().unwrap();
-    let config = r#"
-[dataset]
-kind = "synthetic"
-samples = 64
-fields = [{ name = "x", shape = [4], dtype = "float32" }]
-
-[loader]
-batch_size = 8
-
-[sweep]
-batch_size = [8]
-num_workers = [0, 1]
-prefetch_depth = [1]
-repeats = 5
-max_repeats = 5
-confirm = 1
-warmup_s = 0.0
-measure_s = 0.01
-"#;
-    fs::write(folder.path().join("small.toml"), config).unwrap();
+    let folder = synthetic();
     let out = folder.path().join("out");
     let mut kept: Vec<Value> = Vec::new();
     for kill in 0..50_u64 {
         let resume: &[&str] = if out.join("plan.json").exists() { &["--resume"] } else { &[] };
-        let mut command = sweep(folder.path(), "out", &[&["--quiet"], resume].concat());
+        let mut command = sweep(folder.path(), "out", &[MANY, resume].concat());
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         // One in three some time after another trial was finished or, once all are, in the midst of
         // writing the results; the others at any time, maybe before the plan is written.
@@ -197,7 +181,7 @@ measure_s = 0.01
         }
     }
     assert!(!kept.is_empty());
-    assert_success(&sweep(folder.path(), "out", &["--resume", "--quiet"]).output().unwrap());
+    assert_success(&sweep(folder.path(), "out", &[MANY, &["--resume"]].concat()).output().unwrap());
     let all = trials(&out);
     assert_eq!(all[..kept.len()], kept);
     let summary: Value =

@@ -151,6 +151,24 @@ pub enum TunerError {
         /// What to do.
         hint: &'static str,
     },
+    /// Past sweeps do not say what a setting would give.
+    #[error("nothing can be predicted from `{folder}`: {reason}\nhint: {hint}", folder = folder.display())]
+    CannotPredict {
+        /// Where sweeps were looked for.
+        folder: PathBuf,
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// The runs of another sweep do not hold for this one.
+    #[error("the runs in `{folder}` do not hold for this sweep: {reason}\nhint: leave out `--reuse` to measure all of them, or name another sweep", folder = folder.display())]
+    CannotReuse {
+        /// The other sweep's folder.
+        folder: PathBuf,
+        /// Why.
+        reason: String,
+    },
     /// Two measurements do not go together.
     #[error(transparent)]
     Compare(#[from] CompareError),
@@ -383,6 +401,11 @@ impl TunerError {
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }
+    }
+
+    /// What is wrong, without what to do about it.
+    pub(crate) fn first_line(&self) -> String {
+        self.to_string().lines().next().unwrap_or_default().to_owned()
     }
 
     /// The exit code: 130 for Ctrl-C as shells have it, 2 for a bug, else 1.

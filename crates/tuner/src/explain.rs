@@ -108,11 +108,7 @@ impl Origin {
                     data.samples, self.summary.data.samples, data.fingerprint
                 ),
             ),
-            Err(error) => {
-                let reason = error.to_string();
-                let reason = reason.lines().next().unwrap_or_default().to_owned();
-                (None, format!("cannot be told: {reason}"))
-            }
+            Err(error) => (None, format!("cannot be told: {}", error.first_line())),
         };
         let libtorch = loader::libtorch_version();
         let earlier = &self.summary.machine.libtorch;
@@ -138,8 +134,9 @@ pub fn settings(path: &Path) -> Result<Explanation, TunerError> {
     let summary = &origin.summary;
     let winner = summary.winner()?;
     let choice = summary.choice(summary.method.objective);
-    let mut evidence =
-        vec![format!("{} runs of it, {} of all settings", winner.trials, summary.method.trials)];
+    let reused = summary.method.reused.as_ref().map_or(0, |reused| reused.runs);
+    let runs = summary.method.trials + reused;
+    let mut evidence = vec![format!("{} runs of it, {runs} of all settings", winner.trials)];
     // Where fresh runs decided, a warning says so.
     evidence.extend(choice.filter(|_| summary.refuted().is_none()).map(Choice::certainty));
     evidence.extend(explain::notes(summary)?);

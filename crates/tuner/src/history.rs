@@ -69,36 +69,39 @@ const DEEP: usize = 3;
 /// # Errors
 /// If the folder cannot be read.
 pub fn of(folder: &Path) -> Result<History, TunerError> {
-    fs::read_dir(folder).map_err(TunerError::file("read the folder", folder))?;
     let mut history = History::default();
-    // Links are not followed: `latest` is one of the others.
-    let entries = WalkDir::new(folder).max_depth(DEEP).sort_by_file_name().into_iter().flatten();
-    for plan in entries.filter(|entry| entry.file_name() == "plan.json") {
-        let Some(path) = plan.path().parent() else { continue };
-        let summary = path.join("summary.json");
-        if !summary.exists() {
-            let reason = match Plan::read(path) {
-                Ok(plan) => {
-                    format!("it is not finished: `{}` goes on with it", plan.resume_command(path))
-                }
-                Err(_) => {
-                    "it is not finished, and its `plan.json` is of another version".to_owned()
-                }
-            };
-            history.unreadable.push(Unreadable { path: path.to_owned(), reason });
-            continue;
-        }
-        match Summary::read(&summary).and_then(|summary| PastSweep::of(path, &summary)) {
+    for path in folders(folder)? {
+        let sweep = finished(&path)
+            .and_then(|summary| PastSweep::of(&path, &summary).map_err(|error| error.first_line()));
+        match sweep {
             Ok(sweep) => history.sweeps.push(sweep),
-            Err(error) => {
-                let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
-                history.unreadable.push(Unreadable { path: path.to_owned(), reason });
-            }
+            Err(reason) => history.unreadable.push(Unreadable { path, reason }),
         }
     }
     // Times in UTC, all of the same form.
     history.sweeps.sort_by(|a, b| a.started.cmp(&b.started));
     Ok(history)
+}
+
+/// The folders of the sweeps in `folder`, in the order of their names.
+pub(crate) fn folders(folder: &Path) -> Result<Vec<PathBuf>, TunerError> {
+    fs::read_dir(folder).map_err(TunerError::file("read the folder", folder))?;
+    // Links are not followed: `latest` is one of the others.
+    let entries = WalkDir::new(folder).max_depth(DEEP).sort_by_file_name().into_iter().flatten();
+    let plans = entries.filter(|entry| entry.file_name() == "plan.json");
+    Ok(plans.filter_map(|plan| Some(plan.path().parent()?.to_owned())).collect())
+}
+
+/// What the sweep in the folder `path` found, or why that cannot be told.
+pub(crate) fn finished(path: &Path) -> Result<Summary, String> {
+    let summary = path.join("summary.json");
+    if summary.exists() {
+        return Summary::read(&summary).map_err(|error| error.first_line());
+    }
+    Err(match Plan::read(path) {
+        Ok(plan) => format!("it is not finished: `{}` goes on with it", plan.resume_command(path)),
+        Err(_) => "it is not finished, and its `plan.json` is of another version".to_owned(),
+    })
 }
 
 impl PastSweep {

@@ -5,8 +5,8 @@
 //! found. [`bench`](mod@bench) measures one setting, [`profile`] says what it spends its time on,
 //! [`preprocessing`] measures the transforms one by one, [`compare`] holds two measurements beside
 //! each other, [`explain`](mod@explain) says why settings are what they are, [`verify`] measures
-//! whether they still stand, [`history`] lists past sweeps,
-//! [`apply`] installs settings, [`show_batch`] writes what training would get, [`data`]
+//! whether they still stand, [`history`] lists past sweeps, [`predict`] says what they expect of other
+//! settings, [`apply`] installs settings, [`show_batch`] writes what training would get, [`data`]
 //! makes data to try it all on. [`cli`] is what the program `tuner` does. [`Sweep`] measures data that
 //! only a program of one's own can open.
 
@@ -25,6 +25,7 @@ mod files;
 pub mod history;
 pub mod measure;
 mod own_sweep;
+pub mod predict;
 pub mod preprocessing;
 pub mod profile;
 mod residency;

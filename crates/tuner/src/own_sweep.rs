@@ -131,6 +131,7 @@ impl Sweep {
             config_path: program,
             out: self.out,
             resume: self.resume,
+            reuse: None,
             quiet: self.quiet,
             command: crate::cli::command_line(),
         };

@@ -6,6 +6,7 @@ mod compare;
 mod data;
 mod explain;
 mod history;
+mod predict;
 mod preproc;
 mod profile;
 mod self_test;
@@ -36,7 +37,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Measures every setting of a grid and writes the best to `recommended.toml`.
-    Sweep(sweep::SweepArgs),
+    Sweep(Box<sweep::SweepArgs>),
     /// Measures one setting.
     Bench(bench::BenchArgs),
     /// Loads with one setting under the profiler, and reports what took the time.
@@ -55,6 +56,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Lists past sweeps.
     History(history::HistoryArgs),
+    /// Predicts what settings would give that were not measured, from past sweeps of this machine.
+    Predict(predict::PredictArgs),
     /// Measures what the profiler itself costs, beside what is promised. Exit code 1: a promise does
     /// not hold.
     SelfTest(self_test::SelfTestArgs),
@@ -122,7 +125,7 @@ pub fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        Command::Sweep(args) => sweep::run(args).map(success),
+        Command::Sweep(args) => sweep::run(*args).map(success),
         Command::Bench(args) => bench::run(args).map(success),
         Command::Profile(args) => profile::run(args).map(success),
         Command::Preproc(args) => preproc::run(args).map(success),
@@ -131,6 +134,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&args).map(success),
         Command::Verify(args) => verify::run(&args),
         Command::History(args) => history::run(&args).map(success),
+        Command::Predict(args) => predict::run(&args).map(success),
         Command::SelfTest(args) => self_test::run(&args),
         Command::ShowBatch(args) => show_batch::run(args).map(success),
         Command::Data(command) => data::run(command).map(success),

@@ -9,6 +9,7 @@ use crate::consumer::Consumer;
 use crate::sweep::cache::Cache;
 use crate::sweep::dry_run::DryRun;
 use crate::sweep::objective::Objective;
+use crate::sweep::output::{LATEST, latest_path};
 use crate::sweep::strategy::Strategy;
 use crate::{TunerError, sweep};
 
@@ -81,6 +82,10 @@ pub(super) struct SweepArgs {
     /// Go on with the sweep in `--out`, or with the latest of this configuration.
     #[arg(long)]
     resume: bool,
+    /// Take over the runs of an earlier sweep as far as they still hold: its folder, or `latest`, the latest
+    /// finished one of this configuration.
+    #[arg(long, value_name = "SWEEP", conflicts_with = "dry_run")]
+    reuse: Option<PathBuf>,
 }
 
 pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
@@ -115,6 +120,7 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
     config.validate()?;
     // Into `plan.json` and to the trials it goes as text.
     utf8("--root", args.source.root.as_deref())?;
+    utf8("--reuse", args.reuse.as_deref())?;
     if args.dry_run {
         let plan = DryRun::new(&config, &on_interrupt()?)?;
         return match args.source.json {
@@ -129,11 +135,16 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
             sweep::output::check(&out, args.resume)?;
         }
     }
+    let reuse = args.reuse.map(|folder| match folder.as_os_str() == LATEST {
+        true => latest_path(&args.source.config),
+        false => folder,
+    });
     args.source.prepare(&config)?;
     let options = sweep::Options {
         config_path: args.source.config,
         out: args.out,
         resume: args.resume,
+        reuse,
         quiet: args.source.quiet,
         command: command_line(),
     };

@@ -10,6 +10,7 @@
 
 use std::cmp::Ordering::Equal;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -91,6 +92,13 @@ pub struct Ceilings {
     pub memory: MemoryModel,
     /// Seconds that it took to measure them.
     pub duration_s: f64,
+}
+
+impl Ceilings {
+    /// Those at `path`; `None` where none can be read there.
+    pub(crate) fn read(path: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(path).ok()?).ok()
+    }
 }
 
 /// The lowest of them.

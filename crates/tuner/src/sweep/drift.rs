@@ -35,34 +35,25 @@ impl Drift {
         let sweep = by_setting(records, |run| run.samples_per_s.map(|rate| (rate, rate)));
         let (samples_per_s, _) = sweep.get(&place)?.clone();
         let half = samples_per_s.len() / 2;
-        let earlier = Runs::relative(&samples_per_s[..half]);
-        let later = Runs::relative(&samples_per_s[samples_per_s.len() - half..]);
-        let ratio = median(later.values)? / median(earlier.values)?;
+        let (earlier, later) =
+            (&samples_per_s[..half], &samples_per_s[samples_per_s.len() - half..]);
+        let runs = sweep.values().map(|(values, size)| Runs { values, size: *size });
+        let Change { share: change, interval } = Change::of(earlier, later, &Scatter::of(runs))?;
         let most = samples_per_s.iter().copied().reduce(f64::max)?;
         let least = samples_per_s.iter().copied().reduce(f64::min)?;
         let spread = (most - least) / median(&samples_per_s)?;
-        let runs = sweep.values().map(|(values, size)| Runs { values, size: *size });
-        let scatter = Scatter::of(runs);
-        let half_width = |runs: Runs<'_>| {
-            scatter.interval(runs).map(|[low, high]| (high - low) / 2.0 / runs.size)
-        };
-        let interval = half_width(earlier).zip(half_width(later)).map(|(a, b)| {
-            let width = ratio * a.hypot(b);
-            [ratio - 1.0 - width, ratio - 1.0 + width]
-        });
         let of_setting = |run: &&TrialRecord| {
             run.phase == Phase::Sweep && run.cell == place && run.samples_per_s.is_some()
         };
         let started = latest(records).into_iter().filter(of_setting).map(|run| run.started_s);
         let at_s = started.collect::<Option<Vec<f64>>>().unwrap_or_default();
-        Some(Self { cell, spread, change: ratio - 1.0, interval, samples_per_s, at_s })
+        Some(Self { cell, spread, change, interval, samples_per_s, at_s })
     }
 
     /// That the machine became faster or slower, if it did for sure, and by more than what counts.
     pub fn warning(&self) -> Option<String> {
-        let [low, high] = self.interval?;
-        (low > 0.0 || high < 0.0).then_some(())?;
-        (self.change.abs() > NARROW).then(|| {
+        let change = Change { share: self.change, interval: self.interval };
+        change.is_sure().then(|| {
             format!(
                 "the machine changed during the sweep: {} gave {:+.0}% samples/s in the later half \
                  of the blocks than in the earlier, so runs of early and late blocks are not quite \
@@ -71,6 +62,37 @@ impl Drift {
                 100.0 * self.change
             )
         })
+    }
+}
+
+/// How much faster or slower later runs of a setting are than earlier ones.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Change {
+    /// Their median by that of the earlier ones, less 1.
+    pub(super) share: f64,
+    /// 95% interval of that, by how much runs differ; absent where that is not known.
+    interval: Option<[f64; 2]>,
+}
+
+impl Change {
+    /// Of runs that differ as `scatter` says; `None` where there are none on a side.
+    pub(super) fn of(earlier: &[f64], later: &[f64], scatter: &Scatter) -> Option<Self> {
+        let ratio = median(later)? / median(earlier)?;
+        let half_width = |rates: &[f64]| {
+            let runs = Runs::relative(rates);
+            scatter.interval(runs).map(|[low, high]| (high - low) / 2.0 / runs.size)
+        };
+        let interval = half_width(earlier).zip(half_width(later)).map(|(a, b)| {
+            let width = ratio * a.hypot(b);
+            [ratio - 1.0 - width, ratio - 1.0 + width]
+        });
+        Some(Self { share: ratio - 1.0, interval })
+    }
+
+    /// Whether it is more than runs differ by, and more than what counts.
+    pub(super) fn is_sure(&self) -> bool {
+        let sure = self.interval.is_some_and(|[low, high]| low > 0.0 || high < 0.0);
+        sure && self.share.abs() > NARROW
     }
 }
 

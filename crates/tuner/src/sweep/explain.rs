@@ -8,7 +8,7 @@ use super::grid::Cell;
 use super::limit;
 use super::objective::{Objective, preferred_for};
 use super::score::ScoreTerms;
-use super::summary::Summary;
+use super::summary::{Reused, Summary};
 use crate::TunerError;
 
 /// Why `winner` is recommended although another setting is better under the objective, if one is.
@@ -105,6 +105,7 @@ pub fn warnings(summary: &Summary) -> Result<Vec<String>, TunerError> {
     }
     warnings.extend(refuted(summary));
     let method = &summary.method;
+    warnings.extend(method.reused.as_ref().and_then(Reused::warning));
     warnings.extend(method.ended.warning(method.strategy).map(str::to_owned));
     warnings.extend(summary.drift.as_ref().and_then(Drift::warning));
     Ok(warnings)
@@ -137,6 +138,8 @@ fn refuted(summary: &Summary) -> Option<String> {
 pub fn notes(summary: &Summary) -> Result<Vec<String>, TunerError> {
     let (winner, fastest) = (summary.winner()?, summary.find(summary.fastest)?);
     let mut notes: Vec<String> = for_each_batch_size(summary).into_iter().collect();
+    let reused = summary.method.reused.as_ref().filter(|reused| reused.runs > 0);
+    notes.extend(reused.map(Reused::words));
     notes.extend(equal_to_leader(winner, summary));
     if fastest.cell != winner.cell {
         let rate = fastest.samples_per_s.median;

@@ -109,6 +109,7 @@ const TRIALS: &[TrialColumn] = &[
     ("wall_s", |it| known(it.wall_s)),
     ("started_s", |it| known(it.started_s)),
     ("duration_s", |it| known(it.duration_s)),
+    ("reused_from", |it| known(it.reused_from.as_ref())),
 ];
 
 /// Writes both to `folder`; of each run the latest of `records`.

@@ -28,6 +28,14 @@ impl fmt::Display for Cell {
 }
 
 impl Cell {
+    /// The same from every grid: without workers, where the depth has no meaning, it is 1.
+    pub(crate) fn plain(self) -> Self {
+        match self.num_workers {
+            0 => Self { prefetch_depth: 1, ..self },
+            _ => self,
+        }
+    }
+
     /// All but the batch size, in words.
     pub fn shape(self) -> String {
         match self.num_workers {

@@ -117,8 +117,12 @@ pub struct TrialRecord {
     /// When the process was started, in seconds of the sweep's own time, see [`super::clock`].
     #[serde(default)]
     pub started_s: Option<f64>,
-    /// From the start of the process to its end.
+    /// From the start of the process to its end; both are absent of a run that was taken over, which took no
+    /// time.
     pub duration_s: Option<f64>,
+    /// The folder of the sweep that the run was taken over from; absent of this sweep's own.
+    #[serde(default)]
+    pub reused_from: Option<String>,
 }
 
 impl TrialRecord {
@@ -202,6 +206,7 @@ impl TrialRecord {
             resident_share: None,
             started_s: None,
             duration_s: None,
+            reused_from: None,
         }
     }
 

@@ -28,7 +28,7 @@ pub struct Limit {
 }
 
 /// The name that comes most often; of equals the first by alphabet.
-fn most_named<'a>(names: impl Iterator<Item = &'a str>) -> Option<(&'a str, usize)> {
+pub(crate) fn most_named<'a>(names: impl Iterator<Item = &'a str>) -> Option<(&'a str, usize)> {
     let mut counts = std::collections::BTreeMap::<&str, usize>::new();
     names.for_each(|name| *counts.entry(name).or_default() += 1);
     counts.into_iter().rev().max_by_key(|(_, count)| *count)

@@ -21,6 +21,7 @@ use super::model::Prior;
 use super::objective::choose;
 use super::output::Plan;
 use super::progress::Progress;
+use super::reuse::{self, Reuse, Source};
 use super::strategy::{self, Strategy, Task};
 use super::summary::{self, Ended};
 use super::trial::{self, Job, Measured, TrialFailure, TrialSpec};
@@ -82,6 +83,31 @@ impl Measuring<'_> {
         }
         self.confirm(&task)?;
         Ok(ended)
+    }
+
+    /// Takes over the runs of the sweep that was named, where the default still gives what it gave there; once
+    /// that is decided nothing. What came of it.
+    pub(super) fn reuse(&mut self) -> Result<Option<Reuse>, TunerError> {
+        let Some(named) = &self.plan.reuse else { return Ok(None) };
+        let taken = self.journal.records().iter().any(|record| record.reused_from.is_some());
+        if taken || named.refused.is_some() {
+            return Ok(Some(named.clone()));
+        }
+        let source = Source::read(&named.from)?;
+        let fresh = reuse::fresh(&self.plan.cells);
+        self.progress.expect(fresh.len());
+        self.block(&fresh, 0)?;
+        let refused = source.refuted(&self.plan.cells, self.journal.records());
+        if let Some(why) = &refused {
+            self.progress.warn(&[format!("nothing is reused from `{}`: {why}", named.from)]);
+            return Ok(Some(Reuse { refused, ..named.clone() }));
+        }
+        // What does not fit in memory now is not chosen either.
+        let mut runs = source.runs(&self.plan.cells);
+        runs.retain(|run| self.too_large(run.planned()).1.is_none());
+        self.progress.taken_over(runs.len());
+        runs.into_iter().try_for_each(|run| self.journal.append(run))?;
+        Ok(Some(named.clone()))
     }
 
     /// Runs what of a block has no figures yet; false if time was up before its end. The time for
@@ -194,9 +220,7 @@ impl Measuring<'_> {
     /// Measures the ceilings and what settings take of memory, or reads them where they were measured before, at `path`. Without them a
     /// sweep goes on: what is wrong with the data its trials will say.
     pub(super) fn ceilings(&mut self, path: &Path) -> Result<(), TunerError> {
-        if let Ok(bytes) = std::fs::read(path)
-            && let Ok(ceilings) = serde_json::from_slice(&bytes)
-        {
+        if let Some(ceilings) = Ceilings::read(path) {
             self.ceilings = ceilings;
             return Ok(());
         }

@@ -17,10 +17,11 @@ pub(super) fn lines(summary: &Summary) -> Vec<(&'static str, String)> {
         (
             "Processes",
             format!(
-                "{}, one for each run, in {} blocks in random order; {} of it in all",
+                "{}, one for each run, in {} blocks in random order; {} of it in all{}",
                 method.trials,
                 method.blocks,
-                duration(method.trials_s)
+                duration(method.trials_s),
+                method.reused.as_ref().map(|it| format!("; {}", it.words())).unwrap_or_default()
             ),
         ),
         (

@@ -2,8 +2,9 @@
 //!
 //! Its way: [`grid`] lists the settings to try; [`output`] opens the folder; [`fingerprint`] tells
 //! the data from other data; [`ceiling`] says what the parts of the data's way give on their own. A
-//! [`strategy`] decides from what is on record which settings are run in the next block, helped by a
-//! [`model`] or not; [`replay`] tries strategies in virtual time. Each
+//! [`strategy`] decides from what is on record, runs that are taken over from an earlier sweep ([`reuse`])
+//! among it, which settings are run in the next block, helped by a [`model`] or not; [`replay`] tries
+//! strategies in virtual time. Each
 //! [`trial`] is a process of its own, in random order within its block, so that whatever drifts hits
 //! all settings alike; its figures are scored by [`score`] and appended to the [`journal`] at once.
 //! [`cell`] takes the runs of a setting together, with intervals ([`estimate`]); [`objective`] says
@@ -35,10 +36,12 @@ pub mod model;
 pub mod objective;
 pub mod output;
 pub mod page;
+pub(crate) mod process;
 mod progress;
 pub mod recommend;
 pub mod replay;
 pub mod report;
+pub mod reuse;
 mod run;
 pub mod score;
 mod search;

@@ -1,5 +1,5 @@
 //! What a setting that was not run would give, from what was measured before the trials and from the
-//! settings that were: for the strategy `model`.
+//! settings that were: for the strategies `race` and `model`, and for [`predict`](crate::predict).
 //!
 //! First the parts of the way say, with `r` samples/s of one thread, `C` the lowest ceiling, `w`
 //! workers, batches of `b` samples and `S` seconds of the consumer for a batch,
@@ -13,14 +13,7 @@
 //! and in the same way the time to the first batch, the memory, and the share of the time that the
 //! consumer is busy, `S x samples per second / b`. Then the runs say by how much that is off:
 //! `ln(measured / prior)`, less its middle over the settings that were run, is taken for a smooth
-//! function of the setting, a Gaussian process (Rasmussen and Williams, Gaussian Processes for Machine
-//! Learning, algorithm 2.1) whose values at two settings have the covariance
-//!
-//! ```text
-//! OFFSET^2 + LOCAL^2 x exp(-1/2 x sum over axes of ((x - x') / length of the axis)^2)
-//! ```
-//!
-//! with the axes `log2(w + 1/2)`, `log2(depth)` and `log2(b)`; runs of one setting differ by what they
+//! function of the setting, a Gaussian process (`process.rs`); runs of one setting differ by what they
 //! are seen to differ by. So the waits for room of a small depth, and cores shared by many workers,
 //! are learned from a few settings, and how sure that is comes with it.
 
@@ -31,6 +24,7 @@ use super::grid::Cell;
 use super::journal::TrialRecord;
 use super::memory::MemoryModel;
 use super::objective::{FED, Objective};
+use super::process::Process;
 use super::score::{self, ScoreTerms};
 use super::strategy::Task;
 use crate::consumer::Consumer;
@@ -53,10 +47,6 @@ pub struct Prior {
     pub step_s: Option<f64>,
 }
 
-/// All of the settings may be off by such a factor together, as a logarithm.
-const OFFSET: f64 = 0.5;
-/// And each by this one beside its neighbours.
-const LOCAL: f64 = 0.2;
 /// So many degrees of freedom count for what is usual.
 const BELIEVED: f64 = 2.0;
 
@@ -134,10 +124,10 @@ impl Figure {
 
 /// What a setting gives, for all that is known.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Prediction {
-    value: f64,
+pub(crate) struct Prediction {
+    pub(crate) value: f64,
     /// Standard deviation of that, by its size.
-    uncertainty: f64,
+    pub(crate) uncertainty: f64,
 }
 
 impl Prior {
@@ -240,92 +230,87 @@ impl<'a> Outlook<'a> {
 }
 
 fn predict(task: &Task<'_>, figure: Figure, records: &[TrialRecord]) -> Vec<Prediction> {
-    let places = 0..task.cells.cells.len();
-    let prior: Vec<f64> =
-        task.cells.cells.iter().map(|cell| figure.prior(&task.prior, *cell)).collect();
-    // Of each setting that was run: its place, and how far its runs are off.
-    let off: Vec<(usize, Vec<f64>)> = places
-        .clone()
-        .map(|place| {
+    let cells = &task.cells.cells;
+    let runs: Vec<(Cell, Vec<f64>)> = cells
+        .iter()
+        .enumerate()
+        .map(|(place, cell)| {
             let runs = records.iter().filter(|record| record.cell == place);
-            let figures = runs.filter_map(|run| figure.measured(run));
-            (place, figures.map(|value| (value / prior[place]).ln()).collect::<Vec<f64>>())
+            (*cell, runs.filter_map(|run| figure.measured(run)).collect::<Vec<f64>>())
         })
-        .filter(|(_, off)| !off.is_empty())
+        .filter(|(_, runs)| !runs.is_empty())
         .collect();
-    let noise = noise(figure, &off);
-    let covariance =
-        |a: usize, b: usize| covariance(figure, task.cells.cells[a], task.cells.cells[b]);
-    let mut matrix: Vec<Vec<f64>> =
-        off.iter().map(|(a, _)| off.iter().map(|(b, _)| covariance(*a, *b)).collect()).collect();
-    for (row, (_, runs)) in off.iter().enumerate() {
-        matrix[row][row] += noise * noise / runs.len() as f64;
+    let fit = Fit::new(figure, &task.prior, &runs);
+    cells.iter().map(|cell| fit.at(*cell)).collect()
+}
+
+/// A figure of all settings, learnt from the runs of some.
+#[derive(Clone, Debug)]
+pub(crate) struct Fit {
+    figure: Figure,
+    prior: Prior,
+    process: Process,
+    /// By how much the settings are off of the prior, their middle, as a logarithm.
+    middle: f64,
+    learnt: Vec<f64>,
+    noise: f64,
+}
+
+impl Fit {
+    /// Of samples a second; `runs` are those of each setting that was run.
+    pub(crate) fn of_rates(prior: &Prior, runs: &[(Cell, Vec<f64>)]) -> Self {
+        Self::new(Figure::Rate, prior, runs)
     }
-    cholesky(&mut matrix);
-    let middles: Vec<f64> = off.iter().filter_map(|(_, runs)| median(runs)).collect();
-    let middle = median(&middles).unwrap_or(0.0);
-    let middles: Vec<f64> = middles.into_iter().map(|it| it - middle).collect();
-    let weights = forward(&matrix, &middles);
-    places
-        .map(|place| {
-            let shared: Vec<f64> = off.iter().map(|(other, _)| covariance(place, *other)).collect();
-            let known = forward(&matrix, &shared);
-            let mean: f64 = known.iter().zip(&weights).map(|(a, b)| a * b).sum();
-            let explained: f64 = known.iter().map(|it| it * it).sum();
-            Prediction {
-                value: prior[place] * (middle + mean).exp(),
-                uncertainty: (covariance(place, place) - explained).max(0.0).sqrt(),
-            }
-        })
-        .collect()
+
+    fn new(figure: Figure, prior: &Prior, runs: &[(Cell, Vec<f64>)]) -> Self {
+        let off = |(cell, runs): &(Cell, Vec<f64>)| -> Vec<f64> {
+            let prior = figure.prior(prior, *cell);
+            runs.iter().map(|value| (value / prior).ln()).collect()
+        };
+        let off: Vec<Vec<f64>> = runs.iter().map(off).collect();
+        let noise = noise(figure, &off);
+        let settings: Vec<(Cell, f64)> =
+            runs.iter().map(|(cell, runs)| (*cell, noise * noise / runs.len() as f64)).collect();
+        let process = Process::new(&settings, figure.lengths());
+        let middles: Vec<f64> = off.iter().filter_map(|runs| median(runs)).collect();
+        let middle = median(&middles).unwrap_or(0.0);
+        let middles: Vec<f64> = middles.into_iter().map(|it| it - middle).collect();
+        let learnt = process.learn(&middles);
+        Self { figure, prior: *prior, process, middle, learnt, noise }
+    }
+
+    /// How much runs of a setting differ, as a logarithm.
+    pub(crate) fn noise(&self) -> f64 {
+        self.noise
+    }
+
+    /// What is expected of `cell`.
+    pub(crate) fn at(&self, cell: Cell) -> Prediction {
+        let sight = self.process.at(cell);
+        let off = self.middle + sight.mean(&self.learnt);
+        let value = self.figure.prior(&self.prior, cell) * off.exp();
+        Prediction { value, uncertainty: sight.uncertainty }
+    }
+
+    /// What is expected of `cell` of something else, whose `values` at the settings that were run are
+    /// these, in their order, weighed as the figure's are.
+    pub(crate) fn weighed(&self, values: &[f64], cell: Cell) -> f64 {
+        let mean = values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let off: Vec<f64> = values.iter().map(|value| value - mean).collect();
+        mean + self.process.at(cell).mean(&self.process.learn(&off))
+    }
 }
 
 /// How much runs of one setting differ: what is left when the settings' means are taken off, and what
 /// is usual, for as long as few were repeated.
-fn noise(figure: Figure, off: &[(usize, Vec<f64>)]) -> f64 {
+fn noise(figure: Figure, off: &[Vec<f64>]) -> f64 {
     let [usual, least] = figure.noise();
     let (mut squares, mut freedom) = (0.0, 0);
-    for (_, runs) in off {
+    for runs in off {
         let mean = runs.iter().sum::<f64>() / runs.len() as f64;
         squares += runs.iter().map(|run| (run - mean).powi(2)).sum::<f64>();
         freedom += runs.len() - 1;
     }
     let (squares, freedom) = (squares + BELIEVED * usual * usual, BELIEVED + freedom as f64);
     (squares / freedom).sqrt().max(least)
-}
-
-fn covariance(figure: Figure, a: Cell, b: Cell) -> f64 {
-    let axes = |cell: Cell| {
-        [
-            (cell.num_workers as f64 + 0.5).log2(),
-            (cell.prefetch_depth as f64).log2(),
-            (cell.batch_size as f64).log2(),
-        ]
-    };
-    let distance: f64 = (axes(a).into_iter().zip(axes(b)).zip(figure.lengths()))
-        .map(|((a, b), length)| ((a - b) / length).powi(2))
-        .sum();
-    OFFSET * OFFSET + LOCAL * LOCAL * (-distance / 2.0).exp()
-}
-
-/// Replaces the lower half of a positive definite matrix by its Cholesky factor.
-fn cholesky(matrix: &mut [Vec<f64>]) {
-    for row in 0..matrix.len() {
-        for column in 0..=row {
-            let done: f64 = (0..column).map(|k| matrix[row][k] * matrix[column][k]).sum();
-            let left = matrix[row][column] - done;
-            matrix[row][column] =
-                if row == column { left.max(1e-12).sqrt() } else { left / matrix[column][column] };
-        }
-    }
-}
-
-/// The solution `x` of `L x = b`, `L` a lower factor.
-fn forward(factor: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
-    let mut x: Vec<f64> = Vec::with_capacity(b.len());
-    for (row, b) in factor.iter().zip(b) {
-        let done: f64 = row.iter().zip(&x).map(|(a, x)| a * x).sum();
-        x.push((b - done) / row[x.len()]);
-    }
-    x
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::fingerprint::DataTable;
 use super::grid::Cells;
 use super::model::Prior;
+use super::reuse::Reuse;
 use super::strategy::Task;
 use crate::config::DatasetConfig;
 use crate::{Config, TunerError, files};
@@ -30,7 +31,7 @@ pub struct Plan {
     pub cells: Cells,
     /// When it was set out, in UTC.
     pub started: String,
-    /// The configuration's file, as [`config_id`] names it.
+    /// The configuration's file, as [`path_id`] names it.
     pub config_id: String,
     /// The data.
     pub data: DataTable,
@@ -38,6 +39,12 @@ pub struct Plan {
     pub command: String,
     /// Where it is measured.
     pub machine: MachineTable,
+    /// The version of the program.
+    #[serde(default)]
+    pub version: String,
+    /// The sweep whose runs are taken over, if one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reuse: Option<Reuse>,
 }
 
 impl Plan {
@@ -60,6 +67,19 @@ impl Plan {
             command += &format!(" --out '{path}'");
         }
         command + " --resume"
+    }
+
+    /// What differs so that runs of the one say little of the other.
+    pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
+        let (this, that) = (&self.config, &other.config);
+        let differs = [
+            ("the machine", !self.machine.differences(&other.machine).is_empty()),
+            ("libtorch's version", self.machine.libtorch != other.machine.libtorch),
+            ("data or transforms", this.dataset != that.dataset),
+            ("the files of the data", self.data != other.data),
+            ("loader settings", this.loader != that.loader),
+        ];
+        different(differs)
     }
 
     /// What the strategy decides for, with what is known before the trials.
@@ -119,25 +139,30 @@ impl Output {
             earlier.data = plan.data.clone();
             write(&path, &earlier)?;
         }
-        let machine = earlier.machine.differences(&plan.machine);
-        let other_library = earlier.machine.libtorch != plan.machine.libtorch;
-        let differs = [
-            ("the machine", !machine.is_empty()),
-            ("libtorch's version", other_library),
-            ("data or transforms", earlier.config.dataset != plan.config.dataset),
-            ("the files of the data", earlier.data != plan.data),
-            ("loader settings", earlier.config.loader != plan.config.loader),
+        let mut what = earlier.differences(&plan);
+        what.extend(different([
             ("settings to try", earlier.cells != plan.cells),
             ("`[sweep]`", earlier.config.sweep != plan.config.sweep),
-        ];
-        let what: Vec<&str> =
-            differs.iter().filter(|(_, differs)| *differs).map(|(what, _)| *what).collect();
+        ]));
         if what.is_empty() {
             Ok(earlier)
         } else {
             Err(TunerError::OtherSweep { path: self.path.clone(), what: what.join(", ") })
         }
     }
+
+    /// Writes the plan anew, with what was decided since.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn note(&self, plan: &Plan) -> Result<(), TunerError> {
+        write(&self.file(PLAN), plan)
+    }
+}
+
+/// The names of those that differ.
+pub(super) fn different<const N: usize>(what: [(&'static str, bool); N]) -> Vec<&'static str> {
+    what.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
 }
 
 /// Refuses what [`Output::open`] would, as far as it can be told without making anything: for
@@ -168,10 +193,10 @@ fn write(path: &Path, plan: &Plan) -> Result<(), TunerError> {
     files::write(path, &bytes)
 }
 
-/// What tells a configuration's file from others of its name: its path, from where the program is
-/// run if it lies below.
-pub fn config_id(config: &Path) -> String {
-    let path = fs::canonicalize(config).unwrap_or_else(|_| config.to_owned());
+/// What tells a configuration's file from others of its name, or a folder: its path without links, from
+/// where the program is run if it lies below.
+pub fn path_id(path: &Path) -> String {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let here = std::env::current_dir().and_then(fs::canonicalize).unwrap_or_default();
     path.strip_prefix(here).unwrap_or(&path).display().to_string()
 }
@@ -190,7 +215,7 @@ pub fn default_path(config: &Path, resume: bool) -> PathBuf {
 /// number behind it.
 fn sweeps_of(config: &Path) -> PathBuf {
     let name = config.file_stem().unwrap_or_default();
-    let id = config_id(config);
+    let id = path_id(config);
     let numbered = |number: u32| match number {
         1 => Path::new("sweeps").join(name),
         _ => Path::new("sweeps").join(format!("{}-{number}", name.display())),
@@ -214,7 +239,13 @@ fn plans(sweeps: &Path) -> Vec<PathBuf> {
     paths
 }
 
-const LATEST: &str = "latest";
+/// The last finished sweep of a configuration, in its default folder.
+pub const LATEST: &str = "latest";
+
+/// The link to the [latest](LATEST) sweep of a configuration.
+pub fn latest_path(config: &Path) -> PathBuf {
+    sweeps_of(config).join(LATEST)
+}
 
 /// Points the link `latest` beside a default folder, whose sweep is finished, at it, in one step.
 ///

@@ -48,6 +48,12 @@ impl Progress {
         Self { all, leaders, bar, lines, warned: BTreeSet::new() }
     }
 
+    /// So many runs more are on record, which took no time.
+    pub(super) fn taken_over(&self, runs: usize) {
+        self.bar.inc(runs as u64);
+        self.bar.reset_eta();
+    }
+
     /// So many trials will be run in all, for what is known now.
     pub(super) fn expect(&self, trials: usize) {
         self.bar.set_length((trials as u64).max(self.bar.position()));

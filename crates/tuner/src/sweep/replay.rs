@@ -88,7 +88,7 @@ pub fn replay(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use rand::RngExt;
 
     use super::super::cell::tests::figures;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     /// Standard normal numbers, nearly: the sum of twelve even ones.
-    fn normals(seed: u64) -> impl FnMut() -> f64 {
+    pub(crate) fn normals(seed: u64) -> impl FnMut() -> f64 {
         let mut random = preproc::SampleRng::of_order(seed, 1);
         move || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
     }

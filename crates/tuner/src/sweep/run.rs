@@ -20,8 +20,9 @@ use super::memory::limit_bytes;
 use super::objective::{Choice, Objective, by_batch_size, choose, pareto};
 use super::output::{self, Output, Plan};
 use super::progress::Progress;
+use super::reuse::{self, Reuse};
 use super::strategy::Task;
-use super::summary::{self, Ended, Method, Summary};
+use super::summary::{self, Ended, Method, Reused, Summary};
 use super::{cell, charts, export, page, recommend, report, timelines};
 use crate::{Config, TunerError, dataset, files};
 
@@ -34,6 +35,9 @@ pub struct Options {
     pub out: Option<PathBuf>,
     /// Go on with the sweep that is there.
     pub resume: bool,
+    /// The folder of a sweep whose runs are taken over as far as they still hold; one that is resumed goes on
+    /// as it was begun.
+    pub reuse: Option<PathBuf>,
     /// Say nothing but errors.
     pub quiet: bool,
     /// The command line, for the record.
@@ -71,20 +75,25 @@ pub fn run(
         Some(path) => path.clone(),
         None => output::default_path(&options.config_path, options.resume),
     };
-    let output = Output::open(&path, options.resume)?;
-    let data_table = DataTable::new(config, &data)?;
-    let mut journal = Journal::open(&output.file("trials.jsonl"))?;
-    let mut trials = cell::latest(journal.records()).into_iter();
-    let mended = trials.any(|trial| trial.bad_sample.is_some());
-    let plan = Plan {
+    let mut plan = Plan {
         config: config.clone(),
         cells,
         started: now(),
-        config_id: output::config_id(&options.config_path),
-        data: data_table,
+        config_id: output::path_id(&options.config_path),
+        data: DataTable::new(config, &data)?,
         command: options.command.clone(),
         machine: MachineTable::here(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        reuse: None,
     };
+    // What a sweep to resume was to take over is in its plan.
+    if let Some(folder) = options.reuse.as_ref().filter(|_| !options.resume) {
+        plan.reuse = Some(reuse::check(folder, &plan)?);
+    }
+    let output = Output::open(&path, options.resume)?;
+    let mut journal = Journal::open(&output.file("trials.jsonl"))?;
+    let mut trials = cell::latest(journal.records()).into_iter();
+    let mended = trials.any(|trial| trial.bad_sample.is_some());
     let plan = output.settle(plan, mended)?;
     let memory_limit_bytes = limit_bytes(config.sweep.memory_limit_bytes);
     let progress = Progress::new(cell::latest(journal.records()).len(), options.quiet);
@@ -103,12 +112,17 @@ pub fn run(
         progress,
     };
     measuring.ceilings(&output.file("ceilings.json"))?;
+    let reuse = measuring.reuse()?;
+    if reuse != plan.reuse {
+        output.note(&Plan { reuse: reuse.clone(), ..plan.clone() })?;
+    }
     let ended = measuring.run()?;
     let task = plan.task(measuring.prior());
     let conditions = Conditions {
         memory_limit_bytes,
         cache: measuring.cache_state(),
         ceilings: std::mem::take(&mut measuring.ceilings.parts),
+        reuse,
         ended,
     };
     drop(measuring);
@@ -148,6 +162,7 @@ struct Conditions {
     memory_limit_bytes: u64,
     cache: CacheState,
     ceilings: Vec<Ceiling>,
+    reuse: Option<Reuse>,
     ended: Ended,
 }
 
@@ -157,7 +172,7 @@ fn summarize(
     records: &[TrialRecord],
     conditions: Conditions,
 ) -> Result<Summary, TunerError> {
-    let Conditions { memory_limit_bytes, cache, ceilings, ended } = conditions;
+    let Conditions { memory_limit_bytes, cache, ceilings, reuse, ended } = conditions;
     let sweep = &plan.config.sweep;
     let (objective, weights) = (sweep.objective(), sweep.score_weights());
     let mut cells = cell::cells(records, plan.cells.grid, weights);
@@ -179,6 +194,7 @@ fn summarize(
     };
     let (chosen, fastest) = (chosen.winner, fastest.leader);
     let records: Vec<TrialRecord> = records.into_iter().cloned().collect();
+    let own = |record: &&TrialRecord| record.reused_from.is_none();
     let sentinel = plan.cells.sentinel;
     let default = Cell { batch_size: chosen.batch_size, ..plan.cells.cells[sentinel] };
     let headline = match chosen == default {
@@ -214,11 +230,17 @@ fn summarize(
             memory_limit_bytes,
             blocks: records
                 .iter()
+                .filter(own)
                 .filter(|it| it.phase == Phase::Sweep)
                 .map(|it| it.repeat + 1)
                 .max()
                 .unwrap_or(0),
-            trials: records.iter().filter(|it| it.status != Status::Skipped).count(),
+            trials: records.iter().filter(own).filter(|it| it.status != Status::Skipped).count(),
+            reused: reuse.map(|reuse| Reused {
+                runs: records.iter().filter(|it| it.reused_from.is_some()).count(),
+                from: reuse.from,
+                refused: reuse.refused,
+            }),
             trials_s: records.iter().filter_map(|record| record.duration_s).sum(),
             unsteady: records.iter().filter(|it| it.steady == Some(false)).count(),
             ended,

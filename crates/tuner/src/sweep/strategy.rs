@@ -113,8 +113,9 @@ impl Strategy {
             Self::Race if number == 0 => search::every_other(task),
             Self::Model if number == 0 => search::probes(task),
             Self::Race | Self::Model => {
-                // Beside them the default.
-                let left = self.most_runs(task).saturating_sub(earlier.len()).saturating_sub(1);
+                // Those of an earlier sweep took no time of this one. Beside them the default.
+                let own = earlier.iter().filter(|record| record.reused_from.is_none()).count();
+                let left = self.most_runs(task).saturating_sub(own).saturating_sub(1);
                 let usual = (task.cells.grid / AT_ONCE).max(LEAST_AT_ONCE);
                 // No block is left over that is hardly worth its run of the default.
                 let at_once = if left < 2 * usual { left } else { usual };
@@ -316,5 +317,28 @@ mod tests {
         }
         assert_eq!(Strategy::Grid.block(&task, &records, 2), [] as [usize; 0]);
         assert!(Strategy::Grid.known(&task, &records, 2));
+    }
+
+    #[test]
+    fn runs_of_an_earlier_sweep_do_not_count_as_runs_of_this_one() {
+        let cells = cells();
+        let task = Task {
+            cells: &cells,
+            objective: Objective::SamplesPerSecond,
+            weights: None,
+            repeats: 1,
+            max_repeats: 9,
+            confirm: 0,
+            prior: Prior::default(),
+        };
+        let mut records = Vec::new();
+        for cell in 0..5 {
+            for (repeat, rate) in [100.0, 106.0, 94.0].into_iter().enumerate() {
+                records.push(run(&cells, cell, repeat, rate));
+            }
+        }
+        assert_eq!(Strategy::Race.block(&task, &records, 3), [] as [usize; 0]);
+        records.iter_mut().for_each(|record| record.reused_from = Some("earlier".to_owned()));
+        assert_ne!(Strategy::Race.block(&task, &records, 3), [] as [usize; 0]);
     }
 }

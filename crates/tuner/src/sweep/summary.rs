@@ -101,10 +101,36 @@ pub struct Method {
     pub trials: usize,
     /// Seconds that they took.
     pub trials_s: f64,
+    /// Runs taken over from an earlier sweep; absent where that was not asked for.
+    pub reused: Option<Reused>,
     /// Runs that were measured although the rate still rose or fell after the longest warm-up.
     pub unsteady: usize,
     /// Why no more was run.
     pub ended: Ended,
+}
+
+/// What was taken over from an earlier sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reused {
+    /// Its folder.
+    pub from: String,
+    /// So many runs were.
+    pub runs: usize,
+    /// Why none were, if so.
+    pub refused: Option<String>,
+}
+
+impl Reused {
+    /// That nothing was taken over although it was asked for, if so.
+    pub fn warning(&self) -> Option<String> {
+        let why = self.refused.as_ref()?;
+        Some(format!("nothing was reused from `{}`: {why}", self.from))
+    }
+
+    /// How many runs and from where.
+    pub(super) fn words(&self) -> String {
+        format!("runs reused from `{}`: {}", self.from, self.runs)
+    }
 }
 
 /// Why a sweep ran no more settings.
