@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use clap::ValueEnum;
+use profiler::statistics::median;
 use serde::{Deserialize, Serialize};
 
 use super::cell::{self, CellSummary, Expected};
@@ -181,10 +182,11 @@ impl Strategy {
 }
 
 /// Whether another run ends before `budget_s`, and `reserved` more after it: when `before_s` and runs of
-/// these durations are over, and it takes as long as they did on average. The first always does.
+/// these durations are over, and it takes as long as the middle one of them did: one that was held up
+/// must not end the sweep. The first always does.
 pub(super) fn in_time(budget_s: f64, before_s: f64, runs_s: &[f64], reserved: usize) -> bool {
     let spent_s: f64 = runs_s.iter().sum();
-    let each_s = spent_s / runs_s.len().max(1) as f64;
+    let each_s = median(runs_s).unwrap_or(0.0);
     runs_s.is_empty() || before_s + spent_s + each_s * (1 + reserved) as f64 <= budget_s
 }
 
@@ -295,6 +297,14 @@ mod tests {
         records.extend([run(&cells, 3, 2, 101.0)]);
         assert_eq!(block(&records, 4), [] as [usize; 0]);
         assert!(!Strategy::Grid.known(&task, &records, 4));
+    }
+
+    #[test]
+    fn one_run_that_was_held_up_does_not_end_it() {
+        assert!(in_time(70.0, 5.0, &[], 10));
+        assert!(in_time(70.0, 5.0, &[40.0, 1.0, 1.0], 10));
+        assert!(!in_time(70.0, 5.0, &[40.0, 1.0, 1.0], 30));
+        assert!(!in_time(20.0, 5.0, &[40.0, 1.0, 1.0], 0));
     }
 
     #[test]
