@@ -1,10 +1,10 @@
 //! What a run will take of memory, said before it is run.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use loader::{Field, Settings};
 use profiler::machine;
-use profiler::monitor::{Monitor, MonitorOptions};
+use profiler::monitor::{Monitor, MonitorOptions, peak_rss_bytes};
 use serde::{Deserialize, Serialize};
 
 use super::ceiling::{FEW, drain};
@@ -46,8 +46,8 @@ impl Default for MemoryModel {
     }
 }
 
-/// Batches that a model is trained with while its memory is measured: the second finds gradients and
-/// momentum there.
+/// Batches that a model is trained with at least while its memory is measured: the second finds gradients
+/// and momentum there, and with more of them what is free lies scattered.
 const CONSUMED: usize = 2;
 /// Threads that load beside the first while memory is measured, at most.
 const MOST_THREADS: usize = 4;
@@ -60,6 +60,7 @@ impl MemoryModel {
     /// If the data cannot be opened or a sample not be loaded.
     pub(super) fn measure(config: &Config, time: Duration) -> Result<Self, TunerError> {
         let largest = |numbers: &[usize]| numbers.iter().max().copied().unwrap_or(1);
+        let least = |numbers: &[usize]| numbers.iter().min().copied().unwrap_or(1);
         let batch_size = FEW.min(largest(&config.sweep.batch_size));
         let threads = largest(&config.sweep.num_workers).clamp(1, MOST_THREADS);
         let settings = |num_workers| Settings {
@@ -96,31 +97,46 @@ impl MemoryModel {
         let fixed_bytes = one.saturating_sub(thread_bytes);
         let mut model = Self { base_bytes, fixed_bytes, thread_bytes, consumer_sample_bytes: 0 };
         if matches!(consumer, Consumer::Model(_)) {
-            let larger = largest(&config.sweep.batch_size).min(4 * batch_size);
+            let few = batch_size.min(least(&config.sweep.batch_size));
+            let many = largest(&config.sweep.batch_size).min(4 * few);
+            let before = rss_bytes()?;
             let mut taken = [0; 2];
-            for (taken, batch_size) in taken.iter_mut().zip([batch_size, larger]) {
+            for (taken, batch_size) in taken.iter_mut().zip([few, many]) {
                 let settings = Settings { batch_size, ..settings(0) };
                 let mut loader = dataset::open(config)?.builder.settings(settings).build()?;
-                let before = rss_bytes()?;
-                let window = monitor.window();
-                for batch in loader.epoch(0).take(CONSUMED) {
-                    step.take(batch?)?;
+                let start = Instant::now();
+                let mut batches = 0;
+                'training: for epoch in 0.. {
+                    for batch in loader.epoch(epoch) {
+                        step.take(batch?)?;
+                        batches += 1;
+                        if batches >= CONSUMED && start.elapsed() >= time {
+                            break 'training;
+                        }
+                    }
                 }
-                *taken = peak(window)?.saturating_sub(before);
+                // What is held for less than the time between two looks counts too: a trial may be looked at then.
+                let held = peak_rss_bytes().ok_or(TunerError::NoMemoryFigure)?;
+                *taken = held.saturating_sub(before);
             }
-            model.train([(batch_size, taken[0]), (larger, taken[1])], batch as usize / batch_size);
+            model.train([(few, taken[0]), (many, taken[1])], batch as usize / batch_size);
         }
         Ok(model)
     }
 
-    /// Adds what training took: of two sizes of batches, the samples and the bytes that a process took for
-    /// the first batches of that size, one batch of samples of `sample_bytes` among them.
+    /// Adds what training took: of two sizes of batches, the samples and the bytes that the process held at
+    /// its peak above what it held before it trained at all, one batch of samples of `sample_bytes` among
+    /// them.
     fn train(&mut self, seen: [(usize, u64); 2], sample_bytes: usize) {
-        let [(few, little), (many, much)] = seen;
-        let of = |samples: usize, bytes: u64| bytes.saturating_sub((samples * sample_bytes) as u64);
-        let (little, much) = (of(few, little), of(many, much));
-        // The first size also paid for gradients and momentum, which the second found there.
-        self.consumer_sample_bytes = much / many.max(1) as u64;
+        let of =
+            |(samples, bytes): (usize, u64)| bytes.saturating_sub((samples * sample_bytes) as u64);
+        let ([few, many], [little, much]) = (seen.map(|(samples, _)| samples), seen.map(of));
+        // Gradients and momentum are held with either size, and so is what the allocator keeps of the
+        // first.
+        self.consumer_sample_bytes = match many.saturating_sub(few) as u64 {
+            0 => 0,
+            more => much.saturating_sub(little) / more,
+        };
         let activations = self.consumer_sample_bytes.saturating_mul(few as u64);
         self.fixed_bytes += little.saturating_sub(activations);
     }
@@ -194,7 +210,7 @@ mod tests {
     fn what_training_takes_is_part_of_the_prediction() {
         let mut model = MemoryModel { thread_bytes: 10, ..MemoryModel::nothing() };
         // 100 bytes of activations for a sample of 5 bytes, 1000 of gradients and momentum.
-        model.train([(8, 1000 + 8 * 105), (32, 32 * 105)], 5);
+        model.train([(8, 1000 + 8 * 105), (32, 1000 + 32 * 105)], 5);
         let cell = Cell { batch_size: 64, num_workers: 2, prefetch_depth: 1 };
         assert_eq!(model.above_base_bytes(cell, 5), 64 * 5 * 2 + 1000 + 2 * 10 + 64 * 100);
     }
