@@ -88,7 +88,8 @@ impl Progress {
             (None, error) => error.clone().unwrap_or_default(),
         };
         if self.lines {
-            let (at, of) = (self.bar.position(), self.expected());
+            let at = self.bar.position();
+            let of = at.max(self.expected() as u64);
             // Nobody may be left to read it.
             let _ = writeln!(std::io::stderr(), "{at}/{of}: {setting}: {outcome}");
         } else if record.status != Status::Ok {
