@@ -87,7 +87,7 @@ struct Free {
     used: Vec<Slab>,
     /// So many of both are promised.
     reserved: usize,
-    /// How many may lie here.
+    /// How many may lie here, beyond which only those that are reserved do.
     keep: usize,
 }
 
@@ -96,9 +96,9 @@ impl Free {
         self.fresh.len() + self.used.len()
     }
 
-    /// How many more may lie here than do.
-    fn room(&self) -> usize {
-        self.keep.max(self.reserved).saturating_sub(self.count())
+    /// How many may lie here now.
+    fn most(&self) -> usize {
+        self.keep.max(self.reserved)
     }
 }
 
@@ -112,7 +112,7 @@ impl SlabPool {
     pub(crate) fn keep(&self, keep: usize) {
         let mut free = self.free();
         free.keep = keep;
-        let surplus = free.count().saturating_sub(keep.max(free.reserved));
+        let surplus = free.count().saturating_sub(free.most());
         let left = free.used.len().saturating_sub(surplus);
         free.used.truncate(left);
     }
@@ -194,7 +194,7 @@ impl Drop for Lease {
         let mut free = self.pool.free();
         match self.slab.take() {
             None => free.reserved -= 1,
-            Some(slab @ Slab { owner: Owner::Mapped(_), .. }) if free.room() > 0 => {
+            Some(slab @ Slab { owner: Owner::Mapped(_), .. }) if free.count() < free.most() => {
                 free.used.push(slab);
             }
             Some(surplus) => {
