@@ -236,12 +236,16 @@ def stages(results):
     return f"Microseconds of a worker for each sample, by stage:\n\n{text}"
 
 
+def error(results, cost):
+    """Why there are no figures of one of ours."""
+    return results.get(cost, {}).get("error", "not measured")
+
+
 def scaling(results):
     """What a second worker gives, and what it gives a library alone."""
     found = summary.in_pairs(results, "scaling")
     if not found:
-        error = results.get("scaling", {}).get("error", "not measured")
-        return f"What a second worker gives: {error}."
+        return f"What a second worker gives: {error(results, 'scaling')}."
     rows = [
         f"| {LABELS['jpeg'][name]} | {middle:.2f} | {low:.2f} to {high:.2f} |"
         for name, (middle, low, high) in found.items()
@@ -268,8 +272,7 @@ def small(results):
     """How ours stands to libtorch alone."""
     found = summary.in_pairs(results, "small")
     if not found:
-        error = results.get("small", {}).get("error", "not measured")
-        return f"Against libtorch alone, in pairs: {error}."
+        return f"Against libtorch alone, in pairs: {error(results, 'small')}."
     of = [
         f"{middle:.2f} times its rate ({low:.2f} to {high:.2f}) on {threads} "
         f"thread{'s'[: threads != '1']}"

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::trackers::parse_io;
+
 /// CPU time, user and system, of all threads of this process since it began, dead threads
 /// included; the kernel counts it in nanoseconds.
 pub fn process_cpu() -> Duration {
@@ -35,8 +37,7 @@ pub fn rss_bytes() -> Option<u64> {
 
 /// Bytes that were fetched from storage for this process so far; `None` where the kernel does not tell.
 pub fn storage_read_bytes() -> Option<u64> {
-    let io = fs::read_to_string("/proc/self/io").ok()?;
-    io.lines().find_map(|line| line.strip_prefix("read_bytes:"))?.trim().parse().ok()
+    Some(parse_io(&fs::read_to_string("/proc/self/io").ok()?)?.storage_read_bytes)
 }
 
 fn status_bytes(key: &str) -> Option<u64> {

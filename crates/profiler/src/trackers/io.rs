@@ -31,7 +31,8 @@ impl Io {
     }
 }
 
-fn parse_io(text: &str) -> Option<IoSample> {
+/// What `/proc/<pid>/io` says.
+pub(crate) fn parse_io(text: &str) -> Option<IoSample> {
     let figure = |key: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(": "))?;
         line.trim().parse().ok()

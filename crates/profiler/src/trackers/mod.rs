@@ -28,6 +28,7 @@ use std::time::Instant;
 use self::cpu::Cpu;
 use self::gpu::GpuTracker;
 use self::io::Io;
+pub(crate) use self::io::parse_io;
 use self::memory::Memory;
 pub(crate) use self::memory::ResidentMemory;
 use self::source::Tick;
