@@ -45,6 +45,7 @@ mod engine;
 pub mod error;
 mod ffi;
 mod fields;
+mod huge_pages;
 mod loader;
 mod open_batch;
 mod order;

@@ -17,7 +17,7 @@ use self::convert::Affine;
 pub use self::convert::ToFloat32;
 use super::error::{DatasetError, FileError, bytes_of};
 use super::mapped::Mapped;
-use crate::{Dataset, Dtype, Element, Field, SampleError, Slot};
+use crate::{Dataset, Dtype, Element, Field, SampleError, Slot, huge_pages};
 
 #[cfg(target_endian = "big")]
 compile_error!("arrays are copied as they lie in files, little-endian");
@@ -99,6 +99,7 @@ impl Array {
         shape: Vec<usize>,
         dtype: Dtype,
     ) -> Result<Self, FileError> {
+        huge_pages::gather(&bytes);
         Self::new(Bytes::Owned(Arc::new(bytes)), 0, shape, dtype)
     }
 
