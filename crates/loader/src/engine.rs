@@ -11,7 +11,7 @@
 //! Without workers the consumer fills the batch at the head itself.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use profiler::stage::{Stage, StageClock};
 use tch::{Device, Tensor};
@@ -26,6 +26,9 @@ use crate::slots::Slots;
 use crate::threads::{Threads, ThreadsConfig};
 use crate::worker::{Source, Worker};
 use crate::{Field, LoaderError};
+
+/// How long a pause waits for the samples in hand.
+const SAMPLE_IN_HAND: Duration = Duration::from_secs(1);
 
 /// A filled batch.
 #[derive(Debug)]
@@ -78,6 +81,8 @@ pub(crate) struct Engine {
     counters: Arc<Counters>,
     /// When the batch at the head became the next to come out.
     head_since: Instant,
+    /// Since when it is paused.
+    paused_since: Option<Instant>,
     /// Without workers, the consumer loads samples itself.
     own_loader: Option<Worker>,
     /// Of the epoch whose batch was taken last.
@@ -114,6 +119,7 @@ impl Engine {
             between_epochs: true,
             counters,
             head_since: Instant::now(),
+            paused_since: None,
             own_loader: (config.threads.num_workers == 0).then(Worker::default),
             bad_samples: Vec::new(),
             bad_epoch: 0,
@@ -125,7 +131,7 @@ impl Engine {
     /// The consumer begins with an epoch. Whether it left the one before half-way.
     pub(crate) fn begin_epoch(&mut self) -> bool {
         let was_left = !std::mem::take(&mut self.between_epochs);
-        match was_left {
+        match was_left && self.paused_since.is_none() {
             true => drop(self.consumer.enter(Stage::Consume)),
             false => self.consumer.restart(Stage::Consume),
         }
@@ -137,6 +143,24 @@ impl Engine {
         if !std::mem::replace(&mut self.between_epochs, true) {
             self.consumer.enter(Stage::Consume);
         }
+    }
+
+    /// Has the workers rest until it is [resumed](Self::resume). The time until then is not counted.
+    pub(crate) fn pause(&mut self) {
+        if self.paused_since.is_some() {
+            return;
+        }
+        self.consumer.enter(Stage::Consume);
+        self.shared.queue.pause(SAMPLE_IN_HAND);
+        self.paused_since = Some(Instant::now());
+    }
+
+    /// Ends a pause, if there is one.
+    pub(crate) fn resume(&mut self) {
+        let Some(since) = self.paused_since.take() else { return };
+        self.head_since += since.elapsed();
+        self.consumer.restart(Stage::Consume);
+        self.shared.queue.resume();
     }
 
     /// The consumer does `work` on a whole batch, a stage of its own.

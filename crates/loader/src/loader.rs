@@ -217,7 +217,7 @@ impl<'a> Epoch<'a> {
         let length = order.as_ref().map_or(0, |order| order.batches());
         let was_left = loader.engine.begin_epoch();
         if let Some(autotune) = loader.autotune.as_mut().filter(|_| was_left) {
-            autotune.epoch_left();
+            autotune.interrupted();
         }
         let bar = loader.progress.then(|| Bar::new(epoch, next, length, loader.stats()));
         let under_way = VecDeque::new();
@@ -240,6 +240,30 @@ impl<'a> Epoch<'a> {
     /// See [`Loader::settings`].
     pub fn settings(&self) -> &Settings {
         &self.loader.settings
+    }
+
+    /// Has the workers stop until the next batch is asked for, as while the model is evaluated and
+    /// wants all cores. What was loaded stays. Returns when the samples in hand are done, or after a
+    /// second. Statistics leave out the time of the pause.
+    ///
+    /// ```
+    /// # let data = loader::Synthetic::new([loader::Field::new("x", [8], loader::Dtype::Float32)], 64);
+    /// let mut loader = loader::Loader::builder(data).batch_size(8).num_workers(2).build()?;
+    /// let mut epoch = loader.epoch(0);
+    /// while let Some(batch) = epoch.next() {
+    ///     let _ = batch?;
+    ///     if epoch.len() == 4 {
+    ///         epoch.pause();
+    ///         // Evaluate.
+    ///     }
+    /// }
+    /// # Ok::<(), loader::LoaderError>(())
+    /// ```
+    pub fn pause(&mut self) {
+        self.loader.engine.pause();
+        if let Some(autotune) = &mut self.loader.autotune {
+            autotune.interrupted();
+        }
     }
 
     /// Takes the next batch from the engine and begins its transfer.
@@ -290,6 +314,7 @@ impl Iterator for Epoch<'_> {
     type Item = Result<Batch, LoaderError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        self.loader.engine.resume();
         let order = match &self.order {
             Some(Ok(order)) => order.clone(),
             Some(Err(_)) => return self.order.take()?.err().map(Err),

@@ -7,6 +7,9 @@
 //!
 //! Workers and the consumer look for some microseconds before they sleep: where batches are small,
 //! what they wait for comes sooner than the system could wake them.
+//!
+//! While the queue is paused nobody claims a slot. The consumer, who pauses it, waits until the
+//! workers have nothing in hand.
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;
@@ -27,14 +30,28 @@ pub(crate) struct Queue<B> {
     /// Counts batches added, and calls to leave or stop: a worker sees without the lock that there
     /// is something new.
     news: AtomicUsize,
+    /// Whether it is paused: workers and readers look between samples, without the lock.
+    paused: AtomicBool,
     room: Condvar,
     unread: Condvar,
     ready: Condvar,
+    at_rest: Condvar,
+}
+
+/// What a worker waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Idle {
+    /// A slot to claim.
+    Room,
+    /// The end of a pause.
+    Pause,
 }
 
 struct State<B> {
     open: VecDeque<Arc<B>>,
     stop: bool,
+    /// Workers that have a batch in hand.
+    at_work: usize,
     /// Workers that wait for `room`.
     idle_workers: usize,
     /// Readers that wait for `unread`.
@@ -46,42 +63,68 @@ struct State<B> {
 impl<B: Ticketed> Queue<B> {
     pub(crate) fn new(capacity: usize) -> Self {
         let open = VecDeque::with_capacity(capacity);
-        let state = State { open, stop: false, idle_workers: 0, idle_readers: 0, awaited: false };
+        let state = State {
+            open,
+            stop: false,
+            at_work: 0,
+            idle_workers: 0,
+            idle_readers: 0,
+            awaited: false,
+        };
         Self {
             state: Mutex::new(state),
             news: AtomicUsize::new(0),
+            paused: AtomicBool::new(false),
             room: Condvar::new(),
             unread: Condvar::new(),
             ready: Condvar::new(),
+            at_rest: Condvar::new(),
         }
     }
 
-    /// The first batch with a slot to claim; waits for one, between calls of `idle(true)` and
-    /// `idle(false)`; `None` when it is time to stop, or for this worker to `leave`.
+    /// Gives back the batch in hand, and gives the first with a slot to claim; waits for one, and
+    /// tells `idle` what for: `None` when it waits no more. `None` when it is time to stop, or for
+    /// this worker to `leave`.
     pub(crate) fn next_unclaimed(
         &self,
+        in_hand: Option<Arc<B>>,
         leave: &AtomicBool,
-        mut idle: impl FnMut(bool),
+        mut idle: impl FnMut(Option<Idle>),
     ) -> Option<Arc<B>> {
-        let mut is_idle = false;
+        let had = in_hand.is_some();
+        drop(in_hand);
+        let mut waits_for = None;
+        let mut wait_for = |what| {
+            if std::mem::replace(&mut waits_for, what) != what {
+                idle(what);
+            }
+        };
         let mut looked_at = None;
         let mut state = self.lock();
+        if had {
+            state.at_work -= 1;
+            if state.at_work == 0 && self.is_paused() {
+                self.at_rest.notify_one();
+            }
+        }
         let found = loop {
             if state.stop || leave.load(Ordering::Relaxed) {
                 break None;
             }
-            if let Some(batch) = state.open.iter().find(|batch| batch.tickets().has_unclaimed()) {
-                break Some(batch.clone());
+            if self.is_paused() {
+                wait_for(Some(Idle::Pause));
+                state = self.wait_for_room(state);
+                continue;
             }
-            if !is_idle {
-                is_idle = true;
-                idle(true);
+            let mut open = state.open.iter();
+            if let Some(batch) = open.find(|batch| batch.tickets().has_unclaimed()).cloned() {
+                state.at_work += 1;
+                break Some(batch);
             }
+            wait_for(Some(Idle::Room));
             let news = self.news.load(Ordering::Relaxed);
             if looked_at == Some(news) {
-                state.idle_workers += 1;
-                state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.idle_workers -= 1;
+                state = self.wait_for_room(state);
             } else {
                 drop(state);
                 looked_at = Some(news);
@@ -91,10 +134,49 @@ impl<B: Ticketed> Queue<B> {
             }
         };
         drop(state);
-        if is_idle {
-            idle(false);
-        }
+        wait_for(None);
         found
+    }
+
+    fn wait_for_room<'a>(&self, mut state: MutexGuard<'a, State<B>>) -> MutexGuard<'a, State<B>> {
+        state.idle_workers += 1;
+        state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.idle_workers -= 1;
+        state
+    }
+
+    /// Has workers and readers stop after the sample in hand, and waits for the workers to, at most
+    /// for so long.
+    pub(crate) fn pause(&self, at_most: Duration) {
+        let mut state = self.lock();
+        self.paused.store(true, Ordering::Relaxed);
+        // Those that wait for room note that they wait for something else now.
+        self.news.fetch_add(1, Ordering::Relaxed);
+        self.room.notify_all();
+        while state.at_work > 0 {
+            let woken = self.at_rest.wait_timeout(state, at_most);
+            let (woken, result) = woken.unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if result.timed_out() {
+                break;
+            }
+        }
+    }
+
+    /// Ends a pause.
+    pub(crate) fn resume(&self) {
+        // Under the lock, lest one look and fall asleep in between.
+        let state = self.lock();
+        self.paused.store(false, Ordering::Relaxed);
+        self.news.fetch_add(1, Ordering::Relaxed);
+        drop(state);
+        self.room.notify_all();
+        self.unread.notify_all();
+    }
+
+    /// Whether no slot is to be claimed now. A hint, unless the lock is held.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
     }
 
     /// Has workers that wait see whether they are to leave.
@@ -110,7 +192,8 @@ impl<B: Ticketed> Queue<B> {
     pub(crate) fn next_unread(&self) -> Option<Arc<B>> {
         let mut state = self.lock();
         while !state.stop {
-            if let Some(batch) = state.open.iter().find(|batch| batch.tickets().has_unread()) {
+            let unread = state.open.iter().find(|batch| batch.tickets().has_unread());
+            if let Some(batch) = unread.filter(|_| !self.is_paused()) {
                 return Some(batch.clone());
             }
             state.idle_readers += 1;

@@ -20,7 +20,7 @@ use rand::RngExt;
 use crate::bad_samples::OnError;
 use crate::engine::Shared;
 use crate::open_batch::{Bad, Item, Named, OpenBatch};
-use crate::queue::Ticketed;
+use crate::queue::{Idle, Ticketed};
 use crate::slots::Claim;
 use crate::{SampleError, Slot};
 
@@ -77,17 +77,26 @@ impl Watch {
 pub(crate) fn run(shared: &Shared, counters: Arc<StageCounters>, watch: Arc<Watch>) {
     let mut clock = StageClock::new(counters, Stage::Other);
     let mut worker = Worker { watch: watch.clone(), load: None };
-    while let Some(batch) = shared.queue.next_unclaimed(&watch.leave, |idle| {
-        clock.enter(if idle { Stage::WaitRoom } else { Stage::Other });
+    let (mut in_hand, mut paused) = (None, false);
+    while let Some(batch) = shared.queue.next_unclaimed(in_hand.take(), &watch.leave, |idle| {
+        let stage = if idle == Some(Idle::Room) { Stage::WaitRoom } else { Stage::Other };
+        // The time of a pause goes nowhere.
+        match std::mem::replace(&mut paused, idle == Some(Idle::Pause)) {
+            true => clock.restart(stage),
+            false => drop(clock.enter(stage)),
+        }
     }) {
         worker.fill(shared, &batch, &mut clock);
+        in_hand = Some(batch);
     }
 }
 
 /// The life of a thread that reads ahead of the workers.
 pub(crate) fn read_ahead(shared: &Shared) {
     while let Some(batch) = shared.queue.next_unread() {
-        while let Some(slot) = batch.tickets().claim_ahead() {
+        while !shared.queue.is_paused()
+            && let Some(slot) = batch.tickets().claim_ahead()
+        {
             let index = batch.indices()[slot];
             // A hint: what goes wrong here goes wrong again, and is reported, when it is loaded.
             let _ = catch_unwind(AssertUnwindSafe(|| shared.source.readahead(index)));
@@ -104,9 +113,10 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Claims and fills slots of `batch` until none are left, or the worker is to leave.
+    /// Claims and fills slots of `batch` until none are left, or the worker is to leave or pause.
     pub(crate) fn fill(&mut self, shared: &Shared, batch: &OpenBatch, clock: &mut StageClock) {
         while !self.watch.leave.load(Ordering::Relaxed)
+            && !shared.queue.is_paused()
             && let Some(mut claim) = batch.slots.claim()
         {
             let slot = claim.slot();

@@ -55,14 +55,15 @@ mod tests {
         let (queue, leave) = (queue.clone(), Arc::new(AtomicBool::new(false)));
         let leaves = leave.clone();
         let thread = thread::spawn(move || {
-            let mut idle = false;
-            let note = |is_idle| {
-                assert_ne!(idle, is_idle);
-                idle = is_idle;
+            let mut waits_for = None;
+            let mut note = |what| {
+                assert_ne!(waits_for, what);
+                waits_for = what;
             };
-            let mut note = note;
-            while let Some(batch) = queue.next_unclaimed(&leaves, &mut note) {
+            let mut in_hand = None;
+            while let Some(batch) = queue.next_unclaimed(in_hand.take(), &leaves, &mut note) {
                 while !leaves.load(Ordering::Relaxed)
+                    && !queue.is_paused()
                     && let Some(slot) = batch.tickets.claim()
                 {
                     batch.loaded[slot].fetch_add(1, Ordering::Relaxed);
@@ -70,6 +71,7 @@ mod tests {
                         queue.seal(&batch);
                     }
                 }
+                in_hand = Some(batch);
             }
         });
         (thread, leave)
@@ -79,7 +81,7 @@ mod tests {
         let queue = queue.clone();
         thread::spawn(move || {
             while let Some(batch) = queue.next_unread() {
-                while batch.tickets.claim_ahead().is_some() {
+                while !queue.is_paused() && batch.tickets.claim_ahead().is_some() {
                     thread::yield_now();
                 }
             }
@@ -96,6 +98,8 @@ mod tests {
         interval: Option<Duration>,
         /// After so many batches are taken, so many workers load and so many batches are open.
         moves: &'static [(usize, usize, usize)],
+        /// Whether the consumer pauses before each batch.
+        pauses: bool,
     }
 
     /// Has so many work from now on: see `threads.rs`.
@@ -120,7 +124,7 @@ mod tests {
     }
 
     /// What the consumer does: see `engine.rs`.
-    fn run(&Run { workers, readers, mut depth, batches, take, interval, moves }: &Run) {
+    fn run(&Run { workers, readers, mut depth, batches, take, interval, moves, pauses }: &Run) {
         let queue = Arc::new(Queue::new(depth));
         let mut pool = Workers::default();
         set_workers(&queue, &mut pool, workers);
@@ -143,6 +147,16 @@ mod tests {
             open(&queue, depth);
             let head = queue.head().unwrap();
             assert_eq!(head.number, number);
+            if pauses {
+                queue.pause(Duration::MAX);
+                let loaded = |batch: &Batch| -> usize {
+                    batch.loaded.iter().map(|loaded| loaded.load(Ordering::Relaxed)).sum()
+                };
+                let before = loaded(&head);
+                thread::yield_now();
+                assert_eq!(loaded(&head), before);
+                queue.resume();
+            }
             assert!(queue.wait_until_complete(&head, interval, || false));
             queue.pop();
             assert!(head.loaded.iter().all(|loaded| loaded.load(Ordering::Relaxed) == 1));
@@ -180,6 +194,7 @@ mod tests {
                 take: 4,
                 interval: None,
                 moves: &[],
+                pauses: false,
             });
         }
     }
@@ -195,6 +210,7 @@ mod tests {
                 take,
                 interval: None,
                 moves: &[],
+                pauses: false,
             });
         }
     }
@@ -209,6 +225,7 @@ mod tests {
             take: 3,
             interval: None,
             moves: &[],
+            pauses: false,
         });
         check(Run {
             workers: 2,
@@ -218,23 +235,44 @@ mod tests {
             take: 1,
             interval: None,
             moves: &[],
+            pauses: false,
         });
     }
 
     #[test]
     fn waiting_with_a_time_limit_loses_nothing() {
         let interval = Some(Duration::from_millis(1));
-        check(Run { workers: 2, readers: 0, depth: 2, batches: 3, take: 3, interval, moves: &[] });
+        let (depth, batches, take) = (2, 3, 3);
+        let moves = &[];
+        check(Run { workers: 2, readers: 0, depth, batches, take, interval, moves, pauses: false });
     }
 
     #[test]
     fn workers_may_come_and_go_and_depth_may_change() {
         let run = |workers, depth, moves| {
-            check(Run { workers, readers: 0, depth, batches: 4, take: 4, interval: None, moves });
+            let (readers, batches, take, interval) = (0, 4, 4, None);
+            check(Run { workers, readers, depth, batches, take, interval, moves, pauses: false });
         };
         run(2, 2, &[(1, 1, 1), (2, 3, 2)]);
         run(1, 1, &[(1, 2, 2), (2, 1, 2)]);
         // Another comes before the one that leaves has ended.
         run(2, 1, &[(2, 1, 1), (2, 2, 1), (3, 1, 1)]);
+    }
+
+    /// Nothing is loaded meanwhile, and all of it after.
+    #[test]
+    fn workers_and_readers_pause_and_go_on() {
+        for (workers, readers, depth, take) in [(1, 0, 1, 3), (2, 0, 2, 3), (2, 1, 1, 2)] {
+            check(Run {
+                workers,
+                readers,
+                depth,
+                batches: 3,
+                take,
+                interval: None,
+                moves: &[(1, 1, 1), (2, 2, 2)],
+                pauses: true,
+            });
+        }
     }
 }

@@ -134,8 +134,8 @@ impl Autotune {
         }
     }
 
-    /// Notes that an epoch was left half-way: who knows when.
-    pub(crate) fn epoch_left(&mut self) {
+    /// Notes that the loop left an epoch half-way, who knows when, or paused it.
+    pub(crate) fn interrupted(&mut self) {
         self.begin = None;
     }
 

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use loader::settings::SettingsFile;
-use loader::{Dataset, Dtype, Field, Loader, SampleError, Slot};
+use loader::{Dataset, Dtype, Field, Loader, LoaderBuilder, SampleError, Slot};
 use rustix::thread::{CpuSet, sched_getaffinity};
 
 use crate::common::{Begun, Numbers, within_half_a_minute};
@@ -125,6 +126,66 @@ fn readers_go_ahead_of_the_workers() {
             let loaded_before = data.loaded_before.load(Ordering::Relaxed);
             assert!(loaded_before <= 32, "{loaded_before} were loaded first");
         }
+    });
+}
+
+/// A loader whose samples take a millisecond each, and are counted in `loaded`.
+fn counting(loaded: &Arc<AtomicUsize>) -> LoaderBuilder {
+    let loaded = loaded.clone();
+    let load = move |_, _: &mut Begun| {
+        std::thread::sleep(Duration::from_millis(1));
+        loaded.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    };
+    Loader::builder(Numbers { samples: 64, load }).batch_size(8)
+}
+
+/// What is done in between is not counted as the consumer's, nor as a worker's waiting.
+#[test]
+fn nothing_is_loaded_in_a_pause_and_all_of_it_after() {
+    within_half_a_minute(|| {
+        for (num_workers, io_threads) in [(0, 0), (1, 0), (4, 2)] {
+            let loaded = Arc::default();
+            let builder = counting(&loaded).num_workers(num_workers);
+            let mut loader = builder.prefetch_depth(3).io_threads(io_threads).build().unwrap();
+            let (mut paused, mut indices) = (Duration::ZERO, Vec::new());
+            let began = Instant::now();
+            for number in 0..2 {
+                let mut epoch = loader.epoch(number);
+                while let Some(batch) = epoch.next() {
+                    indices.extend_from_slice(batch.unwrap().indices());
+                    epoch.pause();
+                    epoch.pause();
+                    let (before, began) = (loaded.load(Ordering::Relaxed), Instant::now());
+                    std::thread::sleep(Duration::from_millis(20));
+                    assert_eq!(loaded.load(Ordering::Relaxed), before);
+                    paused += began.elapsed();
+                }
+            }
+            assert_eq!(indices, [Vec::from_iter(0..64), Vec::from_iter(0..64)].concat());
+            let (stats, all) = (loader.stats(), began.elapsed());
+            let counted = stats.waited_s + stats.consumer_s;
+            assert!(counted <= (all - paused).as_secs_f64(), "{counted} {all:?} {paused:?}");
+            let threads_s = num_workers as f64 * all.as_secs_f64();
+            let counted = stats.stages.wait_room_s;
+            assert!(counted <= 0.5 * threads_s, "{counted} of {threads_s}");
+        }
+    });
+}
+
+#[test]
+fn a_loader_in_a_pause_can_be_left() {
+    within_half_a_minute(|| {
+        let mut loader = counting(&Arc::default()).num_workers(2).build().unwrap();
+        let pause = |loader: &mut Loader| {
+            let mut epoch = loader.epoch(0);
+            assert!(epoch.next().is_some());
+            epoch.pause();
+        };
+        pause(&mut loader);
+        let all = loader.epoch(0).flat_map(|batch| batch.unwrap().indices().to_vec());
+        assert_eq!(all.collect::<Vec<_>>(), Vec::from_iter(0..64));
+        pause(&mut loader);
     });
 }
 
