@@ -136,6 +136,56 @@ fn train(loader: &mut Loader, classes: i64) {
     assert!(losses[2] < losses[0], "{losses:?}");
 }
 
+/// The samples a second of each run, by setting and block: of the default's turns, of its own as measured,
+/// and those that the summary has of it.
+fn rates(out: &Path) -> Vec<(Option<f64>, f64, f64)> {
+    let summary: Value =
+        serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
+    let of_trial = |trial: &Value| {
+        let of_setting = |cell: &&Value| {
+            let same = |key: &str| cell[key] == trial[key];
+            ["batch_size", "num_workers", "prefetch_depth"].into_iter().all(same)
+        };
+        let cell = summary["cells"].as_array().unwrap().iter().find(of_setting).unwrap();
+        let block = trial["repeat"].as_u64().unwrap() as usize;
+        (
+            trial["reference_samples_per_s"].as_f64(),
+            trial["samples_per_s"].as_f64().unwrap(),
+            cell["trial_rates"][block].as_f64().unwrap(),
+        )
+    };
+    trials(out).iter().map(of_trial).collect()
+}
+
+#[test]
+fn runs_take_turns_with_the_default_and_count_at_the_usual_speed() {
+    let folder = workspace(30);
+    let few = ["--batch-size", "4", "--turn-s", "0.02"];
+    assert_success(&sweep(folder.path(), "in-turn", &few).output().unwrap());
+    let in_turn = rates(&folder.path().join("in-turn"));
+    let mut references: Vec<f64> =
+        in_turn.iter().map(|(reference, ..)| reference.unwrap()).collect();
+    references.sort_by(f64::total_cmp);
+    let middle = references.len() / 2;
+    let usual = match references.len() % 2 {
+        0 => (references[middle - 1] + references[middle]) / 2.0,
+        _ => references[middle],
+    };
+    for (reference, measured, taken) in in_turn {
+        assert!((taken / (measured * usual / reference.unwrap()) - 1.0).abs() < 1e-9);
+    }
+    let report = fs::read_to_string(folder.path().join("in-turn/report.md")).unwrap();
+    assert!(report.contains("in turns of 0.02 s with the default"), "{report}");
+
+    let alone = ["--batch-size", "4", "--turn-s", "0"];
+    assert_success(&sweep(folder.path(), "alone", &alone).output().unwrap());
+    for (reference, measured, taken) in rates(&folder.path().join("alone")) {
+        assert_eq!((reference, measured), (None, taken));
+    }
+    let report = fs::read_to_string(folder.path().join("alone/report.md")).unwrap();
+    assert!(!report.contains("in turns"), "{report}");
+}
+
 #[test]
 fn pinning_that_has_no_effect_is_said_once() {
     let folder = workspace(20);

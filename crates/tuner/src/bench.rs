@@ -59,7 +59,7 @@ pub fn run(
 ) -> Result<BenchReport, TunerError> {
     let data = dataset::open(config)?;
     let start = Instant::now();
-    let mut loader = data.builder.settings(settings).build()?;
+    let mut loader = data.builder().settings(settings).build()?;
     let mut first_batch_s = None;
     for batch in loader.epoch(0) {
         batch?;

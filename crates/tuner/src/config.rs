@@ -73,6 +73,9 @@ pub struct SweepConfig {
     pub warmup_s: f64,
     /// Seconds that a measurement takes, at least.
     pub measure_s: f64,
+    /// Seconds of a turn: settings are measured in turns with the default, which takes as long again, and
+    /// their rates taken at the machine's usual speed; 0 for in one go, as it is.
+    pub turn_s: f64,
     /// Seconds after which a trial is ended and recorded as failed.
     pub timeout_s: f64,
     /// What the order of the trials is drawn from.
@@ -97,6 +100,7 @@ impl Default for SweepConfig {
             memory_limit_bytes: None,
             warmup_s: 0.25,
             measure_s: 2.0,
+            turn_s: 0.05,
             timeout_s: 120.0,
             seed: 0,
         }
@@ -234,6 +238,7 @@ impl SweepConfig {
         };
         seconds("sweep.warmup_s", self.warmup_s, 0.0, "seconds, from 0 to 86400")?;
         seconds("sweep.measure_s", self.measure_s, 0.01, "seconds, from 0.01 to 86400")?;
+        seconds("sweep.turn_s", self.turn_s, 0.0, "seconds, from 0 to 86400")?;
         if let Some(budget_s) = self.time_budget_s {
             seconds("sweep.time_budget_s", budget_s, 1.0, "seconds, from 1 to 86400")?;
         }

@@ -14,6 +14,7 @@ use loader::{
     Arrays, Dataset, Field, ImageFolder, Loader, LoaderBuilder, ParquetImages, Synthetic,
     TarShards, Tokens,
 };
+use preproc::transform::BatchTransform;
 
 use crate::config::{
     Cifar10Config, Cifar10StandIn, Cifar10StandInKind, DatasetConfig, FieldConfig,
@@ -107,27 +108,32 @@ pub fn make(recipe: &ImagenetLike, quiet: bool) -> Result<Made, TunerError> {
 
 /// A data set that is open, its type forgotten.
 pub struct Opened {
-    /// To load it.
-    pub builder: LoaderBuilder,
     /// Number of samples.
     pub samples: usize,
     /// What a sample consists of.
     pub fields: Vec<Field>,
     /// Names of the classes, where they are known; a label is a place in this list.
     pub classes: Vec<String>,
-    /// To tell it from others.
-    pub data: Arc<dyn Identity>,
+    /// The data set itself.
+    pub data: Arc<dyn AnyDataset>,
+    batch_transforms: Vec<BatchTransform>,
 }
 
-/// What a data set says of itself.
-pub trait Identity: Send + Sync {
+/// A data set of whatever type.
+pub trait AnyDataset: Send + Sync {
+    /// See [`Loader::builder`].
+    fn builder(self: Arc<Self>) -> LoaderBuilder;
     /// See [`Dataset::fingerprint`].
     fn fingerprint(&self, hasher: &mut dyn Hasher);
     /// See [`Dataset::origin`].
     fn origin(&self, index: usize) -> Option<String>;
 }
 
-impl<D: Dataset> Identity for D {
+impl<D: Dataset> AnyDataset for D {
+    fn builder(self: Arc<Self>) -> LoaderBuilder {
+        Loader::builder(self)
+    }
+
     fn fingerprint(&self, hasher: &mut dyn Hasher) {
         Dataset::fingerprint(self, hasher);
     }
@@ -140,8 +146,15 @@ impl<D: Dataset> Identity for D {
 impl Opened {
     pub(crate) fn new(data: impl Dataset) -> Self {
         let (samples, fields, data) = (data.len(), data.fields(), Arc::new(data));
-        let builder = Loader::builder(data.clone());
-        Self { builder, samples, fields, classes: Vec::new(), data }
+        Self { samples, fields, classes: Vec::new(), data, batch_transforms: Vec::new() }
+    }
+
+    /// To load it, by one loader or by several.
+    pub fn builder(&self) -> LoaderBuilder {
+        let transforms = self.batch_transforms.iter().cloned();
+        transforms.fold(self.data.clone().builder(), |builder, transform| {
+            builder.batch_transform("images", "labels", transform)
+        })
     }
 }
 
@@ -162,11 +175,8 @@ pub(crate) fn set_own(open: OpenOwn) {
 /// If the data is not there or is not what the configuration says, or the transforms make no
 /// sense.
 pub fn open(config: &Config) -> Result<Opened, TunerError> {
-    let mut opened = open_data(&config.dataset)?;
-    for transform in &config.batch_transforms {
-        opened.builder = opened.builder.batch_transform("images", "labels", transform.clone());
-    }
-    Ok(opened)
+    let batch_transforms = config.batch_transforms.clone();
+    Ok(Opened { batch_transforms, ..open_data(&config.dataset)? })
 }
 
 fn open_data(config: &DatasetConfig) -> Result<Opened, TunerError> {

@@ -9,11 +9,19 @@ use profiler::machine;
 use profiler::monitor::{self, Window};
 use profiler::pipeline::PipelineSnapshot;
 use profiler::stage::StageTimes;
-use profiler::statistics::{mean, standard_deviation};
 use serde::{Deserialize, Serialize};
 
+use self::turns::Turns;
+use self::warm_up::WarmUp;
 use crate::TunerError;
 use crate::timeline::Timeline;
+
+mod reference;
+mod turns;
+mod warm_up;
+
+pub(crate) use reference::Reference;
+pub(crate) use warm_up::least_warmup_s;
 
 /// How often memory is sampled.
 pub(crate) const SAMPLING: Duration = Duration::from_millis(20);
@@ -27,6 +35,8 @@ pub struct Figures {
     pub pin_memory: bool,
     /// Samples a second.
     pub samples_per_s: f64,
+    /// What the reference gave meanwhile, in turn with it; absent without one.
+    pub reference_samples_per_s: Option<f64>,
     /// Batches a second.
     pub batches_per_s: f64,
     /// From building the loader to its first batch.
@@ -106,29 +116,63 @@ pub(crate) enum Moment {
     Ask,
     /// It came.
     Batch(Batch),
+    /// It is the reference's turn.
+    Pause,
+    /// It is the loader's own again; the reference holds so many bytes of resident memory.
+    Resume(u64),
 }
 
 /// What a measurement began with.
 struct Begun {
-    at: Instant,
+    warmup_s: f64,
     /// Batches that came before.
     seen: usize,
     steady: bool,
     stats: Stats,
-    usage: Window,
+    beside: Beside,
+    turns: Turns,
     snapshots: Vec<PipelineSnapshot>,
+}
+
+/// Starts a reference.
+pub(crate) type StartReference<'a> = dyn Fn() -> Result<Reference, TunerError> + 'a;
+
+/// The reference, if there is one, and what it holds.
+#[derive(Debug, Default)]
+struct Beside {
+    reference: Option<Reference>,
+    rss_bytes: u64,
+    gpu_bytes: u64,
+}
+
+impl Beside {
+    /// Has it started, while the loader rests: what the process holds more then is the reference's.
+    fn start(start: &StartReference<'_>, gpus: Option<&Gpus>) -> Result<Self, TunerError> {
+        let held = || Ok::<_, TunerError>((rss_bytes()?, gpu_bytes(gpus).unwrap_or(0)));
+        let (rss, gpu) = held()?;
+        let reference = Some(start()?);
+        let (rss_bytes, gpu_bytes) = held()?;
+        Ok(Self {
+            reference,
+            rss_bytes: rss_bytes.saturating_sub(rss),
+            gpu_bytes: gpu_bytes.saturating_sub(gpu),
+        })
+    }
 }
 
 impl Measure {
     /// Loads batches, epoch after epoch, and tells `on` what happens. `built` is when the building of
-    /// the loader began, `rss_base_bytes` what the process held then. `begin` is called when the warm-up
-    /// is over, and opens the window of the measurement.
+    /// the loader began, `rss_base_bytes` what the process held then. `reference` starts a reference, if
+    /// there is to be one, when the warm-up is over: the measurement is then cut into turns, before each
+    /// of which the reference has one, and what it holds is taken off what the process holds. `open` is
+    /// called where a turn begins, and opens a window for it.
     pub(crate) fn run(
         &self,
         loader: &mut Loader,
+        reference: Option<&StartReference<'_>>,
         (built, rss_base_bytes): (Instant, u64),
         gpus: Option<&Gpus>,
-        mut begin: impl FnMut() -> Result<Window, TunerError>,
+        mut open: impl FnMut() -> Result<Window, TunerError>,
         mut on: impl FnMut(Moment) -> Result<(), TunerError>,
     ) -> Result<Figures, TunerError> {
         let pin_memory = loader.settings().pin_memory;
@@ -143,9 +187,28 @@ impl Measure {
                 if begun.is_none()
                     && let Some(steady) = warmup.over(built.elapsed().as_secs_f64(), seen)
                 {
-                    let usage = begin()?;
-                    let (at, stats) = (Instant::now(), epoch.stats());
-                    begun = Some(Begun { at, seen, steady, stats, usage, snapshots: Vec::new() });
+                    let warmup_s = built.elapsed().as_secs_f64();
+                    let mut beside = Beside::default();
+                    if let Some(start) = reference {
+                        epoch.pause();
+                        on(Moment::Pause)?;
+                        beside = Beside::start(start, gpus)?;
+                        on(Moment::Resume(beside.rss_bytes))?;
+                    }
+                    let (stats, turns, snapshots) = (epoch.stats(), Turns::default(), Vec::new());
+                    begun = Some(Begun { warmup_s, seen, steady, stats, beside, turns, snapshots });
+                }
+                if let Some(Begun { turns, beside, .. }) = &mut begun {
+                    if let Some(reference) = &mut beside.reference
+                        && turns.is_over(reference.turn())
+                    {
+                        epoch.pause();
+                        turns.end();
+                        on(Moment::Pause)?;
+                        reference.take_turn()?;
+                        on(Moment::Resume(beside.rss_bytes))?;
+                    }
+                    turns.begin(&mut open)?;
                 }
                 on(Moment::Ask)?;
                 let Some(batch) = epoch.next() else { break };
@@ -155,7 +218,7 @@ impl Measure {
                 on(Moment::Batch(batch))?;
                 seen += 1;
                 let Some(now) = &mut begun else { continue };
-                let wall_s = now.at.elapsed().as_secs_f64();
+                let wall_s = now.turns.seconds();
                 let due = now.snapshots.len() as f64 * self.measure_s / SNAPSHOTS;
                 if self.until_steady && wall_s >= due {
                     now.snapshots.push(PipelineSnapshot { at_s: wall_s, ..pipeline.snapshot() });
@@ -163,32 +226,38 @@ impl Measure {
                 if seen - now.seen < self.least_batches || wall_s < self.measure_s {
                     continue;
                 }
-                let Some(Begun { at, seen: before, steady, stats, usage, snapshots }) =
-                    begun.take()
-                else {
-                    continue;
+                let Some(now) = begun.take() else { continue };
+                let (done, usage) = (epoch.stats().since(&now.stats), now.turns.finish());
+                let beside = now.beside;
+                let rss = |bytes: Option<u64>| {
+                    let bytes = bytes.ok_or(TunerError::NoMemoryFigure)?;
+                    Ok::<u64, TunerError>(bytes.saturating_sub(beside.rss_bytes))
                 };
-                let (done, usage) = (epoch.stats().since(&stats), usage.finish());
+                let gpu = |bytes: u64| {
+                    bytes.saturating_sub(context_bytes.unwrap_or(0) + beside.gpu_bytes)
+                };
                 return Ok(Figures {
                     pin_memory,
                     samples_per_s: done.samples as f64 / wall_s,
+                    reference_samples_per_s: beside
+                        .reference
+                        .as_ref()
+                        .and_then(Reference::samples_per_s),
                     batches_per_s: done.batches as f64 / wall_s,
                     first_batch_s,
                     wait_share: self.consumer.then(|| done.wait_share()),
-                    warmup_s: (at - built).as_secs_f64(),
-                    warmup_batches: before,
-                    steady,
+                    warmup_s: now.warmup_s,
+                    warmup_batches: now.seen,
+                    steady: now.steady,
                     rss_base_bytes,
-                    rss_mean_bytes: usage.rss_mean_bytes.ok_or(TunerError::NoMemoryFigure)?,
-                    rss_peak_bytes: usage.rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)?,
-                    gpu_mean_bytes: usage
-                        .gpu_mean_bytes
-                        .map(|bytes| bytes.saturating_sub(context_bytes.unwrap_or(0))),
+                    rss_mean_bytes: rss(usage.rss_mean_bytes)?,
+                    rss_peak_bytes: rss(usage.rss_peak_bytes)?,
+                    gpu_mean_bytes: usage.gpu_mean_bytes.map(gpu),
                     cpu_percent: usage.cpu_percent,
                     wall_s,
                     batches: done.batches as usize,
                     stages: done.stages,
-                    limit: limit(&snapshots),
+                    limit: limit(&now.snapshots),
                     timeline: None,
                 });
             }
@@ -225,152 +294,4 @@ pub(crate) fn rss_bytes() -> Result<u64, TunerError> {
 /// What this process holds on GPUs: at the first batch, the bare CUDA context.
 fn gpu_bytes(gpus: Option<&Gpus>) -> Option<u64> {
     gpus?.process_bytes(std::process::id())
-}
-
-/// The warm-up: goes on until the rate neither rises nor falls.
-#[derive(Debug)]
-struct WarmUp {
-    least_batches: usize,
-    least_s: f64,
-    /// Length of the windows that are held beside each other; `None` not to wait for a steady rate.
-    window_s: Option<f64>,
-    /// What is left out at most, steady or not.
-    most_s: f64,
-    /// When the window under way began, and the batches that had come by then.
-    began: Option<(f64, usize)>,
-    /// Batches a second of the windows before.
-    rates: Vec<f64>,
-}
-
-/// A rate is steady that changes less from one half of the last windows to the other.
-const STEADY: f64 = 0.05;
-/// Windows in the time of a measurement: short ones, so that those that are looked at cost little.
-const WINDOWS: f64 = 20.0;
-/// The last windows, so many, are looked at.
-const LAST: usize = 6;
-/// With fewer nothing can be said.
-const LEAST_WINDOWS: usize = 4;
-
-/// The shortest warm-up that knows whether the rate is steady.
-pub(crate) fn least_warmup_s(measure_s: f64) -> f64 {
-    LAST as f64 * measure_s / WINDOWS
-}
-
-/// Whether the mean of the later half of the rates is that of the earlier one: but for 5%, or for what
-/// such means differ by (one standard error) when rates scatter as these do.
-fn is_steady(rates: &[f64]) -> bool {
-    let (earlier, later) = rates.split_at(rates.len() / 2);
-    let (Some(a), Some(b)) = (mean(earlier), mean(later)) else { return false };
-    let error =
-        |half: &[f64]| standard_deviation(half).map_or(0.0, |it| it * it / half.len() as f64);
-    let error = (error(earlier) + error(later)).sqrt();
-    (b - a).abs() <= (STEADY * a).max(error)
-}
-
-impl WarmUp {
-    fn new(measure: &Measure) -> Self {
-        Self {
-            least_batches: measure.warmup_batches,
-            least_s: measure.warmup_s,
-            window_s: measure.until_steady.then_some(measure.measure_s / WINDOWS),
-            most_s: measure.warmup_s + measure.measure_s,
-            began: None,
-            rates: Vec::new(),
-        }
-    }
-
-    /// Told before the first batch and after each of the first `batches`, at `now_s`, whether it is
-    /// over: if so, whether the rate is steady.
-    fn over(&mut self, now_s: f64, batches: usize) -> Option<bool> {
-        let enough = batches >= self.least_batches && now_s >= self.least_s;
-        let Some(window_s) = self.window_s else { return enough.then_some(true) };
-        // Windows begin with the first batch: until then the loader is being set up.
-        if batches > 0 {
-            let (began_s, before) = *self.began.get_or_insert((now_s, batches));
-            if now_s - began_s >= window_s && batches > before {
-                self.rates.push((batches - before) as f64 / (now_s - began_s));
-                self.began = Some((now_s, batches));
-            }
-        }
-        if !enough {
-            return None;
-        }
-        let last = &self.rates[self.rates.len().saturating_sub(LAST)..];
-        if last.len() == LAST && is_steady(last) {
-            return Some(true);
-        }
-        // As far as so few slow batches tell.
-        (now_s > self.most_s).then(|| last.len() >= LEAST_WINDOWS && is_steady(last))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use preproc::SampleRng;
-    use rand::RngExt;
-
-    use super::*;
-
-    /// The batch after which the warm-up is over, and whether the rate is steady; `rate` is that at a
-    /// time.
-    fn over(measure_s: f64, rate: impl Fn(f64) -> f64) -> (usize, bool) {
-        let measure = Measure {
-            warmup_batches: 5,
-            warmup_s: 0.1,
-            until_steady: true,
-            consumer: false,
-            least_batches: 3,
-            measure_s,
-        };
-        let (mut warmup, mut now_s) = (WarmUp::new(&measure), 0.0);
-        for batches in 0.. {
-            if let Some(steady) = warmup.over(now_s, batches) {
-                return (batches, steady);
-            }
-            now_s += 1.0 / rate(now_s);
-        }
-        unreachable!("it ends")
-    }
-
-    #[test]
-    fn a_steady_rate_takes_six_windows() {
-        let (batches, steady) = over(1.0, |_| 100.0);
-        assert!(steady && (31..=38).contains(&batches), "{batches}");
-    }
-
-    #[test]
-    fn noise_neither_hides_a_trend_nor_is_taken_for_one() {
-        // Each batch takes up to 30% more or less; a window holds five of them.
-        let share = |rate: &dyn Fn(f64) -> f64| {
-            let early = (0..200).filter(|&seed| {
-                let mut random = SampleRng::of_order(seed, 3);
-                let noise = std::cell::RefCell::new(move || 0.7 + 0.6 * random.random::<f64>());
-                over(1.0, |now_s| rate(now_s) * (noise.borrow_mut())()).0 < 55
-            });
-            early.count() as f64 / 200.0
-        };
-        // Steady ones are soon seen to be, rising ones mostly waited for.
-        let (steady, rising) =
-            (share(&|_| 100.0), share(&|now_s| 50.0 * (1.0 + 4.0 * now_s.min(0.7))));
-        assert!(steady > 0.9 && rising < 0.3, "{steady} {rising}");
-    }
-
-    #[test]
-    fn a_rate_that_rises_is_waited_for() {
-        // Until 0.7 s; the batches before are left out.
-        let (batches, steady) = over(1.0, |now_s| 100.0 * (1.0 + now_s.min(0.7)));
-        assert!(steady && batches > 90, "{batches}");
-    }
-
-    #[test]
-    fn one_that_never_ends_to_fall_is_given_up() {
-        let (_, steady) = over(1.0, |now_s| 1000.0 * (-now_s).exp());
-        assert!(!steady);
-    }
-
-    #[test]
-    fn slow_batches_are_not_waited_for_longer_than_they_are_measured() {
-        assert_eq!(over(1.0, |_| 0.5), (5, true));
-        assert_eq!(over(1.0, |now_s| 0.5 + 0.1 * now_s), (5, false));
-    }
 }

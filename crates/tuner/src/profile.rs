@@ -86,7 +86,7 @@ pub fn profile_loader(
     let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
     let built = (Instant::now(), rss_bytes()?);
     let begin = || Ok(monitor.window());
-    let figures = measure.run(loader, built, monitor.gpus(), begin, |_| Ok(()))?;
+    let figures = measure.run(loader, None, built, monitor.gpus(), begin, |_| Ok(()))?;
     Ok(DataLoadingProfile::new(&settings, figures))
 }
 
@@ -139,7 +139,7 @@ pub fn run(
         BottleneckProfiler::new(ProfilerConfig::at_level(ProfilingLevel::Comprehensive))?;
     let gpus = Gpus::open().ok();
     let built = (Instant::now(), rss_bytes()?);
-    let mut loader = data.builder.settings(settings).build()?;
+    let mut loader = data.builder().settings(settings).build()?;
     let settings = loader.settings().clone();
     let pipeline = loader.pipeline();
     let measure = Measure {
@@ -159,7 +159,7 @@ pub fn run(
         profiler.window().ok_or(TunerError::NoMemoryFigure)
     };
     let mut asked = None;
-    let figures = measure.run(&mut loader, built, gpus.as_ref(), begin, |moment| {
+    let figures = measure.run(&mut loader, None, built, gpus.as_ref(), begin, |moment| {
         match moment {
             Moment::Ask => {
                 // At the end of an epoch none came.
@@ -173,6 +173,8 @@ pub fn run(
                 std::thread::sleep(options.step);
                 on_batch();
             }
+            // There is no reference.
+            Moment::Pause | Moment::Resume(_) => {}
         }
         Ok(())
     })?;

@@ -48,9 +48,10 @@ pub fn run(
     out: &Path,
     png: Option<&Path>,
 ) -> Result<ShownBatches, TunerError> {
-    let Opened { builder, fields, classes, samples, .. } = dataset::open(config)?;
+    let data = dataset::open(config)?;
     let batch_size = settings.batch_size;
-    let mut loader = builder.settings(settings).build()?;
+    let mut loader = data.builder().settings(settings).build()?;
+    let Opened { fields, classes, samples, .. } = data;
     let most = loader.batches_per_epoch();
     if batches > most {
         return Err(TunerError::FewBatches { batches, most, batch_size });

@@ -1,6 +1,7 @@
 //! What a process used while a loader was measured in it, over time: a few dozen points, for a chart.
 
-use std::sync::{Mutex, PoisonError};
+use std::ops::Sub;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use profiler::extend::{MetricSource, PluginError};
@@ -42,14 +43,48 @@ pub struct Timeline {
 }
 
 /// Counts what the training loop takes, and tells the monitor that and what [`Timeline::of`] needs
-/// beside it.
+/// beside it. What passes in a pause does not count.
 #[derive(Debug)]
 pub(crate) struct Taken {
     began: Instant,
-    /// Samples so far, and the seconds until the last of them came.
-    so_far: Mutex<(usize, f64)>,
+    so_far: Mutex<SoFar>,
 }
 
+#[derive(Debug, Default)]
+struct SoFar {
+    samples: usize,
+    /// Seconds until the last of them came.
+    taken_at_s: f64,
+    paused_since: Option<Passed>,
+    /// In pauses that are over.
+    in_pauses: Passed,
+    /// Resident memory that is not the loader's.
+    beside_bytes: u64,
+}
+
+/// What has passed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Passed {
+    seconds: f64,
+    cpu_s: f64,
+    /// NaN where the kernel does not tell.
+    storage_read_bytes: f64,
+}
+
+impl Sub for Passed {
+    type Output = Self;
+
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            seconds: self.seconds - earlier.seconds,
+            cpu_s: self.cpu_s - earlier.cpu_s,
+            storage_read_bytes: self.storage_read_bytes - earlier.storage_read_bytes,
+        }
+    }
+}
+
+const AT_S: &str = "at_s";
+const BESIDE_BYTES: &str = "beside_bytes";
 const CPU_S: &str = "cpu_s";
 const STORAGE_READ_BYTES: &str = "storage_read_bytes";
 const TAKEN: &str = "taken_samples";
@@ -63,8 +98,37 @@ impl Taken {
 
     /// A batch of so many `samples` came.
     pub(crate) fn add(&self, samples: usize) {
-        let mut so_far = self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
-        *so_far = (so_far.0 + samples, self.began.elapsed().as_secs_f64());
+        let mut so_far = self.so_far();
+        so_far.samples += samples;
+        so_far.taken_at_s = self.began.elapsed().as_secs_f64() - so_far.in_pauses.seconds;
+    }
+
+    /// A pause begins.
+    pub(crate) fn pause(&self) {
+        let now = self.passed();
+        self.so_far().paused_since.get_or_insert(now);
+    }
+
+    /// It ends; so much of the resident memory is not the loader's from now on.
+    pub(crate) fn resume(&self, beside_bytes: u64) {
+        let (now, mut so_far) = (self.passed(), self.so_far());
+        so_far.beside_bytes = beside_bytes;
+        if let Some(since) = so_far.paused_since.take() {
+            // Plus what has passed since.
+            so_far.in_pauses = now - (since - so_far.in_pauses);
+        }
+    }
+
+    fn passed(&self) -> Passed {
+        Passed {
+            seconds: self.began.elapsed().as_secs_f64(),
+            cpu_s: process_cpu().as_secs_f64(),
+            storage_read_bytes: storage_read_bytes().map_or(f64::NAN, |bytes| bytes as f64),
+        }
+    }
+
+    fn so_far(&self) -> MutexGuard<'_, SoFar> {
+        self.so_far.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -74,15 +138,19 @@ impl MetricSource for Taken {
     }
 
     fn sample(&self) -> Result<Vec<(String, f64)>, PluginError> {
-        let (samples, at_s) = *self.so_far.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.passed();
+        let so_far = self.so_far();
+        let passed = so_far.paused_since.unwrap_or(now) - so_far.in_pauses;
         let figures = [
-            (CPU_S, Some(process_cpu().as_secs_f64())),
-            (TAKEN, Some(samples as f64)),
-            (TAKEN_AT_S, Some(at_s)),
-            (STORAGE_READ_BYTES, storage_read_bytes().map(|bytes| bytes as f64)),
+            (AT_S, passed.seconds),
+            (BESIDE_BYTES, so_far.beside_bytes as f64),
+            (CPU_S, passed.cpu_s),
+            (STORAGE_READ_BYTES, passed.storage_read_bytes),
+            (TAKEN, so_far.samples as f64),
+            (TAKEN_AT_S, so_far.taken_at_s),
         ];
-        let known = figures.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-        Ok(known.collect())
+        let known = figures.into_iter().filter(|(_, value)| !value.is_nan());
+        Ok(known.map(|(name, value)| (name.to_owned(), value)).collect())
     }
 }
 
@@ -94,10 +162,11 @@ impl Timeline {
         [measured_from_s, until_s]: [f64; 2],
     ) -> Option<Self> {
         let step_s = step_s(until_s);
+        let at_s = |sample: &ResourceSample| sample.metrics.get(AT_S).copied().unwrap_or(f64::NAN);
         let mut kept: Vec<&ResourceSample> = Vec::new();
-        for sample in samples.iter().filter(|it| it.at_s <= until_s && it.memory.is_some()) {
+        for sample in samples.iter().filter(|it| at_s(it) <= until_s && it.memory.is_some()) {
             // Samples come a little sooner or later than they are due.
-            if kept.last().is_none_or(|last| sample.at_s - last.at_s >= 0.99 * step_s) {
+            if kept.last().is_none_or(|last| at_s(sample) - at_s(last) >= 0.99 * step_s) {
                 kept.push(sample);
             }
         }
@@ -112,7 +181,7 @@ impl Timeline {
         };
         let rate = |points: &[&ResourceSample; 2], name: &str| -> Option<f64> {
             let [before, now] = points;
-            Some(since(points, name)? / (now.at_s - before.at_s))
+            Some(since(points, name)? / (at_s(now) - at_s(before)))
         };
         let taken = |points: &[&ResourceSample; 2]| {
             let (samples, seconds) = (since(points, TAKEN)?, since(points, TAKEN_AT_S)?);
@@ -130,7 +199,7 @@ impl Timeline {
         let millis = |seconds: f64| (seconds * 1e3).round() / 1e3;
         Some(Self {
             measured_from_s: millis(measured_from_s),
-            at_s: points.iter().map(|[_, now]| millis(now.at_s)).collect(),
+            at_s: points.iter().map(|[_, now]| millis(at_s(now))).collect(),
             samples_per_s: points.iter().map(taken).collect(),
             cpu_percent: points
                 .iter()
@@ -138,7 +207,10 @@ impl Timeline {
                 .collect(),
             rss_bytes: points
                 .iter()
-                .filter_map(|[_, now]| Some(now.memory?.resident_bytes))
+                .filter_map(|[_, now]| {
+                    let beside = now.metrics.get(BESIDE_BYTES).copied().unwrap_or(0.0);
+                    Some(now.memory?.resident_bytes.saturating_sub(beside as u64))
+                })
                 .collect(),
             storage_read_bytes_per_s: known(
                 points.iter().map(|it| rate(it, STORAGE_READ_BYTES).map(f64::round)),
@@ -175,6 +247,7 @@ mod tests {
             let at_s = 0.02 * f64::from(tick);
             let batches = (at_s / 0.05 + 1e-6).floor();
             let metrics = [
+                (AT_S, at_s),
                 (CPU_S, 0.5 * at_s),
                 (TAKEN, 100.0 * batches),
                 (TAKEN_AT_S, 0.05 * batches),
@@ -254,6 +327,37 @@ mod tests {
         let json = serde_json::to_string(&line).unwrap();
         assert!(json.len() < 2000 && !json.contains("gpu"), "{}: {json}", json.len());
         assert_eq!(serde_json::from_str::<Timeline>(&json).unwrap(), line);
+    }
+
+    #[test]
+    fn memory_beside_is_taken_off() {
+        let mut samples = samples(2.0);
+        for sample in &mut samples[50..] {
+            sample.metrics.insert(BESIDE_BYTES.to_owned(), 4e5);
+        }
+        let line = Timeline::of(&samples, [0.5, 2.0]).unwrap();
+        let held = |point: usize| (1e6 * line.at_s[point]).round() as u64;
+        assert_eq!((line.rss_bytes[8], line.rss_bytes[9]), (held(8), held(9) - 400_000));
+    }
+
+    #[test]
+    fn what_passes_in_a_pause_does_not_count() {
+        let taken = Taken::new();
+        let of =
+            |name: &str| taken.sample().unwrap().into_iter().find(|it| it.0 == name).unwrap().1;
+        for _ in 0..3 {
+            taken.pause();
+            taken.pause();
+            let before = [of(AT_S), of(CPU_S)];
+            loader::datasets::compute_for(std::time::Duration::from_millis(5));
+            assert_eq!([of(AT_S), of(CPU_S)], before);
+            taken.resume(7);
+            assert!(of(AT_S) >= before[0] && of(CPU_S) >= before[1]);
+        }
+        let paused_s = taken.began.elapsed().as_secs_f64() - of(AT_S);
+        assert!((0.0149..1.0).contains(&paused_s), "{paused_s}");
+        taken.add(8);
+        assert!(of(TAKEN_AT_S) <= of(AT_S) && of(BESIDE_BYTES) == 7.0);
     }
 
     #[test]

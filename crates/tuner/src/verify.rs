@@ -14,6 +14,7 @@ use crate::sweep::clock::awake;
 use crate::sweep::grid::{self, Cell};
 use crate::sweep::headline::Headline;
 use crate::sweep::journal::{Journal, Phase, TrialRecord};
+use crate::sweep::level::leveled;
 use crate::sweep::memory;
 use crate::sweep::summary::Summary;
 use crate::sweep::trial::{self, Job, Measured, TrialFailure, TrialSpec};
@@ -164,7 +165,7 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
     let sweep = Journal::read(&folder.join("trials.jsonl"))?.into_iter();
     let mut all: Vec<TrialRecord> = sweep.filter(|record| record.phase == Phase::Sweep).collect();
     all.extend(records);
-    let Some(now) = Headline::of(recommended, default, &all) else {
+    let Some(now) = Headline::of(recommended, default, &leveled(&all)) else {
         let reason = failed.last().cloned().unwrap_or_else(|| "no pair was run".to_owned());
         return Err(refused(reason, "try the setting alone with `tuner bench`"));
     };
@@ -204,7 +205,11 @@ impl Runs<'_> {
         };
         let places = [place(summary.recommended)?, place(summary.default)?];
         let memory_limit_bytes = memory::limit_bytes(sweep.memory_limit_bytes);
-        let spec = |cell| TrialSpec::new(&plan.config, Job::Setting(cell), memory_limit_bytes);
+        let reference = plan.cells.cells[plan.cells.sentinel];
+        let spec = |cell| {
+            let spec = TrialSpec::new(&plan.config, Job::Setting(cell), memory_limit_bytes);
+            spec.in_turn_with(reference)
+        };
         let mut cache = CacheKeeper::new(sweep.cache, plan.config.dataset.root())?;
         let mut shares = Vec::new();
         let Pairs { number, interrupt, progress } = self.pairs;

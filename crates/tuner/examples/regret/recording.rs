@@ -9,7 +9,8 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use tuner::sweep::ceiling::Ceilings;
 use tuner::sweep::grid::Cell;
-use tuner::sweep::journal::{Phase, Status, TrialRecord};
+use tuner::sweep::journal::{Journal, Phase, Status, TrialRecord};
+use tuner::sweep::level::leveled;
 use tuner::sweep::model::Prior;
 use tuner::sweep::output::Plan;
 use tuner::sweep::replay::{Replayed, replay};
@@ -45,8 +46,7 @@ impl Recording {
         let summary = Summary::read(&path.join("summary.json"))?;
         let ceilings = serde_json::from_slice(&fs::read(path.join("ceilings.json"))?)?;
         let mut runs = vec![Vec::new(); plan.cells.cells.len()];
-        for line in fs::read_to_string(path.join("trials.jsonl"))?.lines() {
-            let record: TrialRecord = serde_json::from_str(line)?;
+        for record in leveled(&Journal::read(&path.join("trials.jsonl"))?) {
             if record.status == Status::Ok && record.phase == Phase::Sweep {
                 runs[record.cell].push(record);
             }

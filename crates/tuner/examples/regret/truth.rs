@@ -15,8 +15,8 @@ use crate::recording::{Recording, STRATEGIES, SWEEPS};
 /// Blocks of one run of each.
 const BLOCKS: usize = 8;
 /// Seconds of each run: longer than those of the recording, since picks that differ by 3% are to be told
-/// apart, and runs of 0.3 s differ by 10%.
-pub(crate) const MEASURE_S: f64 = 2.0;
+/// apart.
+pub(crate) const MEASURE_S: f64 = 1.0;
 /// The best by the recording, so many, are measured again beside the picks.
 const TOP: usize = 5;
 
@@ -44,6 +44,7 @@ pub(crate) fn measure(recording: &Recording) -> Result<(), Box<dyn Error>> {
             let spec = TrialSpec {
                 config,
                 job: Job::Setting(cell),
+                reference: Some(cells.cells[cells.sentinel]),
                 parent: rustix::process::getpid().as_raw_pid(),
                 memory_limit_bytes: u64::MAX,
             };

@@ -66,6 +66,9 @@ pub(super) struct SweepArgs {
     /// Seconds that a measurement takes, at least.
     #[arg(long, value_name = "S")]
     measure_s: Option<f64>,
+    /// Seconds of a turn: settings are measured in turns with the default; 0 for in one go.
+    #[arg(long, value_name = "S")]
+    turn_s: Option<f64>,
     /// Seconds after which a trial is ended.
     #[arg(long, value_name = "S")]
     timeout_s: Option<f64>,
@@ -115,6 +118,7 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
     sweep.time_budget_s = args.time_budget.or(sweep.time_budget_s);
     set(&mut sweep.warmup_s, args.warmup_s);
     set(&mut sweep.measure_s, args.measure_s);
+    set(&mut sweep.turn_s, args.turn_s);
     set(&mut sweep.timeout_s, args.timeout_s);
     set(&mut sweep.seed, args.seed);
     config.validate()?;

@@ -12,6 +12,7 @@ use super::fitted::Run;
 use crate::sweep::ceiling::Ceilings;
 use crate::sweep::cell::latest;
 use crate::sweep::journal::{Journal, Status, TrialRecord};
+use crate::sweep::level::leveled;
 use crate::sweep::model::Prior;
 use crate::sweep::output::Plan;
 use crate::sweep::summary::Summary;
@@ -46,7 +47,7 @@ impl Past {
             summary,
             loader: Plan::read(path).map_err(first_line)?.config.loader,
             ceilings: Ceilings::read(&path.join("ceilings.json")),
-            records: Journal::read(&path.join("trials.jsonl")).map_err(first_line)?,
+            records: leveled(&Journal::read(&path.join("trials.jsonl")).map_err(first_line)?),
         })
     }
 

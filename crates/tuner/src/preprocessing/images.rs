@@ -9,7 +9,7 @@ use preproc::benchmark::image::Image;
 use serde::Serialize;
 
 use crate::config::{DatasetConfig, ParquetConfig};
-use crate::dataset::{Identity, files, open_folder};
+use crate::dataset::{AnyDataset, files, open_folder};
 use crate::{Config, TunerError};
 
 /// What is read of one image.
@@ -22,7 +22,7 @@ pub struct ImageFiles {
     /// How many there are.
     pub number: usize,
     read: ReadFile,
-    data: Arc<dyn Identity>,
+    data: Arc<dyn AnyDataset>,
 }
 
 /// A file that is no use.

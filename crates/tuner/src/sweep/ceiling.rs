@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use loader::datasets::Array;
 use loader::error::Report;
 use loader::sampler::WithReplacement;
-use loader::{Arrays, Batch, Field, Loader, LoaderBuilder, LoaderError, Settings, Stats};
+use loader::{Arrays, Batch, Field, Loader, LoaderError, Settings, Stats};
 use preproc::SampleRng;
 use profiler::machine;
 use profiler::monitor::process_cpu;
@@ -32,6 +32,7 @@ use super::memory::MemoryModel;
 use super::words::whole;
 use crate::config::SweepConfig;
 use crate::consumer::Consumer;
+use crate::dataset::Opened;
 use crate::preprocessing::images::ImageFiles;
 use crate::{Config, TunerError, dataset};
 
@@ -147,7 +148,7 @@ pub(super) fn measure(config: &Config) -> Result<Ceilings, TunerError> {
     evict(config)?;
     let mut parts = vec![read(config, time)?];
     evict(config)?;
-    let (computed, worker_samples_per_s) = computed(config, data.builder, largest, time)?;
+    let (computed, worker_samples_per_s) = computed(config, &data, largest, time)?;
     parts.extend(computed);
     parts.push(memory(&fields, config, time)?);
     parts.push(host_to_device(&fields, [smallest, largest], time)?);
@@ -243,19 +244,19 @@ const PATIENCE: f64 = 4.0;
 /// its samples a second.
 fn computed(
     config: &Config,
-    builder: LoaderBuilder,
+    data: &Opened,
     largest: usize,
     time: Duration,
 ) -> Result<([Ceiling; 3], f64), TunerError> {
-    let load = |builder: LoaderBuilder, batch_size| {
+    let load = |batch_size| {
         let settings =
             Settings { batch_size, num_workers: 0, drop_last: false, ..config.loader.clone() };
-        drain(&mut builder.settings(settings).build()?, time, drop)
+        drain(&mut data.builder().settings(settings).build()?, time, drop)
     };
-    let mut drained = load(builder, FEW.min(largest))?;
+    let mut drained = load(FEW.min(largest))?;
     let largest_s = 2.0 * largest as f64 / drained.samples_per_s();
     if largest > FEW && largest_s < PATIENCE * time.as_secs_f64() {
-        let whole = load(dataset::open(config)?.builder, largest)?;
+        let whole = load(largest)?;
         if whole.samples_per_cpu_s() > drained.samples_per_cpu_s() {
             drained = whole;
         }

@@ -313,6 +313,7 @@ pub(in crate::sweep) mod tests {
         Figures {
             pin_memory: false,
             samples_per_s,
+            reference_samples_per_s: None,
             batches_per_s: samples_per_s / batch_size as f64,
             first_batch_s: 0.1,
             wait_share: None,

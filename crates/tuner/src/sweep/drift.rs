@@ -27,10 +27,14 @@ pub struct Drift {
     pub change: f64,
     /// 95% bootstrap interval of the change; absent where too few runs were repeated.
     pub interval: Option<[f64; 2]>,
+    /// Whether the sweep's rates are those at the machine's usual speed: then it hurts none of them.
+    #[serde(default)]
+    pub leveled: bool,
 }
 
 impl Drift {
-    /// From the runs of the setting `cell`, at that `place` in the list; `None` of fewer than two.
+    /// From the runs of the setting `cell`, at that `place` in the list, as they were measured; `None` of
+    /// fewer than two.
     pub fn of(cell: Cell, place: usize, records: &[TrialRecord]) -> Option<Self> {
         let sweep = by_setting(records, |run| run.samples_per_s.map(|rate| (rate, rate)));
         let (samples_per_s, _) = sweep.get(&place)?.clone();
@@ -47,13 +51,14 @@ impl Drift {
         };
         let started = latest(records).into_iter().filter(of_setting).map(|run| run.started_s);
         let at_s = started.collect::<Option<Vec<f64>>>().unwrap_or_default();
-        Some(Self { cell, spread, change, interval, samples_per_s, at_s })
+        let leveled = records.iter().any(|run| run.reference_samples_per_s.is_some());
+        Some(Self { cell, spread, change, interval, samples_per_s, at_s, leveled })
     }
 
     /// That the machine became faster or slower, if it did for sure, and by more than what counts.
     pub fn warning(&self) -> Option<String> {
         let change = Change { share: self.change, interval: self.interval };
-        change.is_sure().then(|| {
+        (change.is_sure() && !self.leveled).then(|| {
             format!(
                 "the machine changed during the sweep: {} gave {:+.0}% samples/s in the later half \
                  of the blocks than in the earlier, so runs of early and late blocks are not quite \

@@ -150,8 +150,10 @@ fn process_s(config: &Config, cell: Cell, samples_per_s: f64) -> f64 {
     let settings = Settings { batch_size, num_workers, prefetch_depth, ..Settings::default() };
     let batch_s = batch_size as f64 / samples_per_s;
     let warmup_s = sweep.warmup_s.max(least_warmup_s(sweep.measure_s));
-    warmup_s.max(warmup_batches(&settings) as f64 * batch_s)
-        + sweep.measure_s.max(LEAST_BATCHES as f64 * batch_s)
+    let measured_s = sweep.measure_s.max(LEAST_BATCHES as f64 * batch_s);
+    // The default's turns take as long again.
+    let turns = if sweep.turn_s > 0.0 { 2.0 } else { 1.0 };
+    warmup_s.max(warmup_batches(&settings) as f64 * batch_s) + turns * measured_s
 }
 
 /// For people.

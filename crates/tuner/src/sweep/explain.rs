@@ -215,7 +215,7 @@ pub(in crate::sweep) mod tests {
             "method": {
                 "strategy": "grid", "objective": "documented", "consumer": "none",
                 "cache": {"asked": "hot", "state": "hot"}, "repeats": 3, "max_repeats": 3,
-                "measure_s": 1.0, "memory_limit_bytes": 1, "blocks": 3, "trials": 9,
+                "measure_s": 1.0, "turn_s": 0.1, "in_turn": 9, "memory_limit_bytes": 1, "blocks": 3, "trials": 9,
                 "trials_s": 9.0, "unsteady": 0, "ended": "known",
             },
             "ceilings": [], "failed": [], "could_have_won": [], "by_batch_size": [], "pareto": [],

@@ -93,6 +93,7 @@ const TRIALS: &[TrialColumn] = &[
     }),
     ("error", |it| known(it.error.as_ref())),
     ("samples_per_s", |it| known(it.samples_per_s)),
+    ("reference_samples_per_s", |it| known(it.reference_samples_per_s)),
     ("batches_per_s", |it| known(it.batches_per_s)),
     ("first_batch_s", |it| known(it.first_batch_s)),
     ("wait_share", |it| known(it.wait_share)),

@@ -10,6 +10,7 @@ use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
 
 use super::grid::{Cell, Planned};
+use super::level::leveled;
 use super::score::{self, ScoreTerms};
 use super::trial::TrialFailure;
 use crate::TunerError;
@@ -69,6 +70,9 @@ pub struct TrialRecord {
     pub pin_memory: Option<bool>,
     /// See [`Figures`].
     pub samples_per_s: Option<f64>,
+    /// See [`Figures`] and [`super::level`].
+    #[serde(default)]
+    pub reference_samples_per_s: Option<f64>,
     /// See [`Figures`].
     pub batches_per_s: Option<f64>,
     /// See [`Figures`].
@@ -145,6 +149,7 @@ impl TrialRecord {
         Self {
             pin_memory: Some(figures.pin_memory),
             samples_per_s: Some(figures.samples_per_s),
+            reference_samples_per_s: figures.reference_samples_per_s,
             batches_per_s: Some(figures.batches_per_s),
             first_batch_s: Some(figures.first_batch_s),
             wait_share: figures.wait_share,
@@ -183,6 +188,7 @@ impl TrialRecord {
             prefetch_depth: cell.prefetch_depth,
             pin_memory: None,
             samples_per_s: None,
+            reference_samples_per_s: None,
             batches_per_s: None,
             first_batch_s: None,
             wait_share: None,
@@ -227,6 +233,8 @@ impl TrialRecord {
 pub struct Journal {
     path: PathBuf,
     file: File,
+    measured: Vec<TrialRecord>,
+    /// The same, [leveled].
     records: Vec<TrialRecord>,
 }
 
@@ -241,13 +249,13 @@ impl Journal {
         let mut file = options.map_err(TunerError::file("open", path))?;
         let mut text = String::new();
         file.read_to_string(&mut text).map_err(TunerError::file("read", path))?;
-        let (whole, records) = parse(path, &text)?;
+        let (whole, measured) = parse(path, &text)?;
         file.set_len(whole as u64).map_err(TunerError::file("write", path))?;
         file.seek(SeekFrom::End(0)).map_err(TunerError::file("read", path))?;
-        Ok(Self { path: path.to_owned(), records, file })
+        Ok(Self { path: path.to_owned(), records: leveled(&measured), measured, file })
     }
 
-    /// What is on record at `path`, oldest first; it is not opened for writing.
+    /// What is on record at `path`, oldest first, as it was measured; it is not opened for writing.
     ///
     /// # Errors
     /// If it cannot be read, or a line is no record.
@@ -256,9 +264,14 @@ impl Journal {
         Ok(parse(path, &text)?.1)
     }
 
-    /// What is on record, oldest first.
+    /// What is on record, oldest first, [leveled].
     pub fn records(&self) -> &[TrialRecord] {
         &self.records
+    }
+
+    /// The same as it was measured.
+    pub fn measured(&self) -> &[TrialRecord] {
+        &self.measured
     }
 
     /// Appends a record and sees it to the disk. One that cannot be written whole is not written.
@@ -277,7 +290,8 @@ impl Journal {
             let _ = self.file.set_len(length);
         }
         written.map_err(failed)?;
-        self.records.push(record);
+        self.measured.push(record);
+        self.records = leveled(&self.measured);
         Ok(())
     }
 }

@@ -75,7 +75,11 @@ impl Measuring<'_> {
             let before = latest(self.journal.records());
             let before = before.iter().filter(|record| record.repeat < number).count();
             self.progress.expect(before + ahead + confirming);
-            let block = grid::block(Phase::Sweep, &cells, number, sweep.seed);
+            let mut block = grid::block(Phase::Sweep, &cells, number, sweep.seed);
+            if number == 0 {
+                // What the others are measured in turn with.
+                block.sort_by_key(|planned| planned.cell != self.plan.cells.sentinel);
+            }
             if !self.block(&block, confirming)? {
                 ended = Ended::OutOfTime;
                 break;
@@ -174,9 +178,28 @@ impl Measuring<'_> {
         Ok(())
     }
 
+    /// What a process for `job` is told: a setting is measured in turn with the default, where that runs
+    /// and there is memory for both.
+    fn spec(&self, job: Job) -> TrialSpec {
+        let Plan { config, cells, .. } = self.plan;
+        let spec = TrialSpec::new(config, job, self.memory_limit_bytes);
+        let Job::Setting(cell) = job else { return spec };
+        let reference = cells.cells[cells.sentinel];
+        let records = latest(self.journal.records());
+        let mut of_reference = records.iter().filter(|record| record.cell == cells.sentinel);
+        let runs = cell == reference
+            || of_reference.next().is_some_and(|first| first.status == Status::Ok)
+                && of_reference.all(|record| record.status == Status::Ok);
+        let (memory, sample_bytes) = (self.ceilings.memory, sample_bytes(&self.data.fields));
+        let needed = |cell| memory.above_base_bytes(cell, sample_bytes);
+        let both = needed(cell).saturating_add(needed(reference));
+        let fits = memory.over(both, self.memory_limit_bytes).is_none();
+        if runs && fits { spec.in_turn_with(reference) } else { spec }
+    }
+
     /// Runs a process for `job`.
     fn process<T: DeserializeOwned>(&mut self, job: Job) -> Result<Ran<T>, TunerError> {
-        let spec = TrialSpec::new(&self.plan.config, job, self.memory_limit_bytes);
+        let spec = self.spec(job);
         let progress = &self.progress;
         let share = self.cache.before_run(self.interrupt, &|share| progress.reading(share));
         let resident_share = match share {

@@ -70,28 +70,26 @@ impl MemoryModel {
             drop_last: false,
             ..config.loader.clone()
         };
-        let alone = dataset::open(config)?;
+        let data = dataset::open(config)?;
         // What a model holds before it sees a batch is held before the loader is built, as in a trial.
         let consumer = &config.sweep.consumer;
-        let mut step = consumer.start(alone.classes.len().max(LEAST_CLASSES))?;
-        let batch = (batch_size * sample_bytes(&alone.fields)) as u64;
+        let mut step = consumer.start(data.classes.len().max(LEAST_CLASSES))?;
+        let batch = (batch_size * sample_bytes(&data.fields)) as u64;
         let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
         let base_bytes = rss_bytes()?;
-        let beside = dataset::open(config)?;
-        let before = rss_bytes()?;
         let peak = |window: profiler::monitor::Window| {
             window.finish().rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)
         };
 
         // Kept as long as the other is measured, so that what it holds is held then too.
-        let mut alone = alone.builder.settings(settings(0)).build()?;
+        let mut alone = data.builder().settings(settings(0)).build()?;
         let window = monitor.window();
         drain(&mut alone, time, drop)?;
-        let one = peak(window)?.saturating_sub(before + batch);
-        let mut beside = beside.builder.settings(settings(threads)).build()?;
+        let one = peak(window)?.saturating_sub(base_bytes + batch);
+        let mut beside = data.builder().settings(settings(threads)).build()?;
         let window = monitor.window();
         drain(&mut beside, time, drop)?;
-        let all = peak(window)?.saturating_sub(before + 3 * batch);
+        let all = peak(window)?.saturating_sub(base_bytes + 3 * batch);
 
         let thread_bytes = all.saturating_sub(one) / threads as u64;
         let fixed_bytes = one.saturating_sub(thread_bytes);
@@ -103,7 +101,7 @@ impl MemoryModel {
             let mut taken = [0; 2];
             for (taken, batch_size) in taken.iter_mut().zip([few, many]) {
                 let settings = Settings { batch_size, ..settings(0) };
-                let mut loader = dataset::open(config)?.builder.settings(settings).build()?;
+                let mut loader = data.builder().settings(settings).build()?;
                 let start = Instant::now();
                 let mut batches = 0;
                 'training: for epoch in 0.. {

@@ -27,10 +27,11 @@ pub(super) fn lines(summary: &Summary) -> Vec<(&'static str, String)> {
         (
             "Runs",
             format!(
-                "{}; at least {} s each, after warming up until the rate is steady, which it was not yet \
+                "{}; at least {} s each{}, after warming up until the rate is steady, which it was not yet \
                  in {} of them",
                 runs(method),
                 method.measure_s,
+                turns(method),
                 method.unsteady
             ),
         ),
@@ -77,6 +78,21 @@ fn time(summary: &Summary) -> String {
     match summary.finished < summary.started {
         true => time + "; the clock was set back meanwhile, which changes no figure",
         false => time,
+    }
+}
+
+/// How the default was run beside them.
+fn turns(method: &Method) -> String {
+    let Method { turn_s, in_turn, trials, .. } = method;
+    match *in_turn {
+        0 => String::new(),
+        some => {
+            let which = if some >= *trials { String::new() } else { format!("{some} of them ") };
+            format!(
+                ", {which}in turns of {turn_s} s with the default, and their rates are those at the machine's \
+                 usual speed, at which the default gives its median"
+            )
+        }
     }
 }
 

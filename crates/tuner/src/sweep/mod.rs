@@ -6,7 +6,8 @@
 //! among it, which settings are run in the next block, helped by a [`model`] or not; [`replay`] tries
 //! strategies in virtual time. Each
 //! [`trial`] is a process of its own, in random order within its block, so that whatever drifts hits
-//! all settings alike; its figures are scored by [`score`] and appended to the [`journal`] at once.
+//! all settings alike; its figures are scored by [`score`], appended to the [`journal`] at once, and
+//! taken at the machine's usual speed ([`level`]).
 //! [`cell`] takes the runs of a setting together, with intervals ([`estimate`]); [`objective`] says
 //! which is best, and [`headline`] holds that against the default on fresh runs; [`drift`] says how the
 //! machine changed, [`timelines`] what single runs used; [`summary`] holds all that was found; [`recommend`] writes the settings file,
@@ -28,6 +29,7 @@ pub mod fingerprint;
 pub mod grid;
 pub mod headline;
 pub mod journal;
+pub mod level;
 pub mod limit;
 mod measure;
 pub mod memory;

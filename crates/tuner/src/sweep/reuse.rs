@@ -17,6 +17,7 @@ use super::cell::{by_setting, latest};
 use super::drift::Change;
 use super::grid::{Cells, Planned};
 use super::journal::{Journal, Phase, Status, TrialRecord};
+use super::level::leveled;
 use super::output::{Plan, different, path_id};
 use super::words::whole;
 use crate::TunerError;
@@ -78,7 +79,7 @@ impl Source {
                 && record.samples_per_s.is_some()
                 && record.reused_from.is_none()
         };
-        let records = latest(&records).into_iter().filter(own).cloned().collect();
+        let records = latest(&leveled(&records)).into_iter().filter(own).cloned().collect();
         Ok(Self { from: from.to_owned(), plan, records })
     }
 
@@ -92,6 +93,7 @@ impl Source {
             ("the page cache", then.sweep.cache != now.sweep.cache),
             ("`warmup_s`", then.sweep.warmup_s != now.sweep.warmup_s),
             ("`measure_s`", then.sweep.measure_s != now.sweep.measure_s),
+            ("`turn_s`", then.sweep.turn_s != now.sweep.turn_s),
         ]));
         if !differ.is_empty() {
             return Some(format!("it differs in {}", differ.join(", ")));

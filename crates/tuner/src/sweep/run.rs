@@ -127,7 +127,7 @@ pub fn run(
     };
     drop(measuring);
 
-    let summary = summarize(&plan, &task, journal.records(), conditions)?;
+    let summary = summarize(&plan, &task, &journal, conditions)?;
     write(&output, &plan.config, &summary, &cell::latest(journal.records()))?;
     if options.out.is_none() {
         output::link_latest(&path)?;
@@ -169,9 +169,10 @@ struct Conditions {
 fn summarize(
     plan: &Plan,
     task: &Task<'_>,
-    records: &[TrialRecord],
+    journal: &Journal,
     conditions: Conditions,
 ) -> Result<Summary, TunerError> {
+    let records = journal.records();
     let Conditions { memory_limit_bytes, cache, ceilings, reuse, ended } = conditions;
     let sweep = &plan.config.sweep;
     let (objective, weights) = (sweep.objective(), sweep.score_weights());
@@ -226,6 +227,8 @@ fn summarize(
             repeats: sweep.repeats,
             max_repeats: sweep.max_repeats,
             measure_s: sweep.measure_s,
+            turn_s: sweep.turn_s,
+            in_turn: records.iter().filter(|it| it.reference_samples_per_s.is_some()).count(),
             time_budget_s: sweep.time_budget_s,
             memory_limit_bytes,
             blocks: records
@@ -254,7 +257,7 @@ fn summarize(
         // The setting that it is held against: the default, or the one that it stands in for.
         timelines: timelines::of([recommended, default, chosen], &records),
         headline,
-        drift: Drift::of(plan.cells.cells[sentinel], sentinel, &records),
+        drift: Drift::of(plan.cells.cells[sentinel], sentinel, journal.measured()),
         could_have_won: winner
             .map(|winner| cell::could_have_won(objective, winner, &cells, &failed))
             .unwrap_or_default(),

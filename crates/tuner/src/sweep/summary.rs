@@ -91,6 +91,11 @@ pub struct Method {
     pub max_repeats: usize,
     /// Length of each measurement, at least.
     pub measure_s: f64,
+    /// Seconds of a turn.
+    pub turn_s: f64,
+    /// Runs that were measured in turn with the default, and whose rates are those at the machine's usual
+    /// speed.
+    pub in_turn: usize,
     /// What the sweep was to take at most.
     pub time_budget_s: Option<f64>,
     /// What a run may take of memory, in bytes.

@@ -14,8 +14,10 @@ use crossbeam::select;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::cache::Cache;
 use super::grid::Cell;
-use crate::config::DatasetConfig;
+use crate::config::{DatasetConfig, SweepConfig};
+use crate::consumer::Consumer;
 use crate::{Config, own_sweep};
 
 mod child;
@@ -30,6 +32,8 @@ pub struct TrialSpec {
     pub config: Config,
     /// What of it.
     pub job: Job,
+    /// The setting that it is measured in turn with, if with any.
+    pub reference: Option<Cell>,
     /// The process that waits for the result.
     pub parent: i32,
     /// A process that holds more memory, mapped files left out, is ended.
@@ -40,7 +44,15 @@ impl TrialSpec {
     /// For this process, which waits for the result.
     pub(crate) fn new(config: &Config, job: Job, memory_limit_bytes: u64) -> Self {
         let parent = rustix::process::getpid().as_raw_pid();
-        Self { config: config.clone(), job, parent, memory_limit_bytes }
+        Self { config: config.clone(), job, reference: None, parent, memory_limit_bytes }
+    }
+
+    /// In turn with the setting `cell`, if that can be: not where it would find in the page cache what
+    /// the other has read, and not where a model is trained, whose memory could not be told apart.
+    pub(crate) fn in_turn_with(self, cell: Cell) -> Self {
+        let SweepConfig { turn_s, cache, consumer, .. } = &self.config.sweep;
+        let can = *turn_s > 0.0 && *cache != Cache::Cold && !matches!(consumer, Consumer::Model(_));
+        Self { reference: can.then_some(cell), ..self }
     }
 }
 

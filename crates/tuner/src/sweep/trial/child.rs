@@ -13,8 +13,10 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use super::{Job, REACHED, Told, TrialSpec};
+use crate::config::SweepConfig;
 use crate::measure::{
-    Figures, LEAST_BATCHES, Measure, Moment, SAMPLING, rss_bytes, warmup_batches,
+    Figures, LEAST_BATCHES, Measure, Moment, Reference, SAMPLING, StartReference, least_warmup_s,
+    rss_bytes, warmup_batches,
 };
 use crate::sweep::ceiling;
 use crate::sweep::grid::Cell;
@@ -33,7 +35,7 @@ pub fn child_main() -> Result<(), TunerError> {
     // Nobody listens where the parent is gone.
     let _ = writeln!(io::stdout(), "\n{REACHED}");
     match spec.job {
-        Job::Setting(cell) => tell(measure(&spec.config, cell)),
+        Job::Setting(cell) => tell(measure(&spec.config, cell, spec.reference)),
         Job::Ceilings => tell(ceiling::measure(&spec.config)),
     }
 }
@@ -82,39 +84,56 @@ fn die_with(parent: i32) {
     }
 }
 
-fn measure(config: &Config, cell: Cell) -> Result<Figures, TunerError> {
-    let settings = Settings {
-        batch_size: cell.batch_size,
-        num_workers: cell.num_workers,
-        prefetch_depth: cell.prefetch_depth,
+fn measure(config: &Config, cell: Cell, reference: Option<Cell>) -> Result<Figures, TunerError> {
+    let settings = |Cell { batch_size, num_workers, prefetch_depth }| Settings {
+        batch_size,
+        num_workers,
+        prefetch_depth,
         ..config.loader.clone()
     };
     let data = dataset::open(config)?;
     let consumer = &config.sweep.consumer;
     let mut step = consumer.start(data.classes.len().max(LEAST_CLASSES))?;
+    let SweepConfig { warmup_s, measure_s, turn_s, .. } = config.sweep;
+    let start = |cell| {
+        // Another order, lest one read what the other has just brought into the page cache.
+        let settings = settings(cell);
+        let settings = Settings { seed: settings.seed.wrapping_add(1), ..settings };
+        let loader = data.builder().settings(settings).build()?;
+        let warmup_s = warmup_s.min(least_warmup_s(measure_s));
+        Reference::start(loader, consumer, warmup_s, turn_s)
+    };
+    let start = reference.map(|cell| move || start(cell));
+    let start = start.as_ref().map(|start| start as &StartReference<'_>);
+    let settings = settings(cell);
     let measure = Measure {
         warmup_batches: warmup_batches(&settings),
-        warmup_s: config.sweep.warmup_s,
+        warmup_s,
         until_steady: true,
         consumer: consumer.is_some(),
         least_batches: LEAST_BATCHES,
-        measure_s: config.sweep.measure_s,
+        measure_s,
     };
     let taken = Arc::new(Taken::new());
     let options = MonitorOptions::windows(SAMPLING).metric_source(taken.clone());
     let monitor = Monitor::start(MonitorOptions { history: timeline::SAMPLES, ..options })?;
     let built = (Instant::now(), rss_bytes()?);
-    let mut loader = data.builder.settings(settings).build()?;
-    let begin = || Ok(monitor.window());
-    let figures =
-        measure.run(&mut loader, built, monitor.gpus(), begin, |moment| match moment {
+    let mut loader = data.builder().settings(settings).build()?;
+    let open = || Ok(monitor.window());
+    let on = |moment| {
+        match moment {
+            Moment::Ask => {}
             Moment::Batch(batch) => {
                 taken.add(batch.len());
-                step.take(batch)
+                step.take(batch)?;
             }
-            Moment::Ask => Ok(()),
-        })?;
-    // The monitor began to count when it was started, just before the loader was built.
+            Moment::Pause => taken.pause(),
+            Moment::Resume(beside_bytes) => taken.resume(beside_bytes),
+        }
+        Ok(())
+    };
+    let figures = measure.run(&mut loader, start, built, monitor.gpus(), open, on)?;
+    // It was begun to count just before the loader was built.
     let measured = [figures.warmup_s, figures.warmup_s + figures.wall_s];
     let timeline = Timeline::of(&monitor.finish().samples, measured);
     Ok(Figures { timeline, ..figures })
