@@ -68,7 +68,7 @@ def transforms(_tuner, options, cpus):
     """Seconds of ours and of torchvision's transforms on one core, in turn, round by round."""
     command = [sys.executable, "-W", "ignore", "-B", Path(__file__).parent / "transforms.py"]
     rounds = []
-    for _ in range(options.rounds):
+    for _ in range(options.rounds * PAIRS):
         medians, error = bench("transforms", cpus[:1])
         if error:
             return {"error": error}

@@ -21,6 +21,7 @@ mod turns;
 mod warm_up;
 
 pub(crate) use reference::Reference;
+pub(crate) use turns::StartReference;
 pub(crate) use warm_up::least_warmup_s;
 
 /// How often memory is sampled.
@@ -129,35 +130,8 @@ struct Begun {
     seen: usize,
     steady: bool,
     stats: Stats,
-    beside: Beside,
     turns: Turns,
     snapshots: Vec<PipelineSnapshot>,
-}
-
-/// Starts a reference.
-pub(crate) type StartReference<'a> = dyn Fn() -> Result<Reference, TunerError> + 'a;
-
-/// The reference, if there is one, and what it holds.
-#[derive(Debug, Default)]
-struct Beside {
-    reference: Option<Reference>,
-    rss_bytes: u64,
-    gpu_bytes: u64,
-}
-
-impl Beside {
-    /// Has it started, while the loader rests: what the process holds more then is the reference's.
-    fn start(start: &StartReference<'_>, gpus: Option<&Gpus>) -> Result<Self, TunerError> {
-        let held = || Ok::<_, TunerError>((rss_bytes()?, gpu_bytes(gpus).unwrap_or(0)));
-        let (rss, gpu) = held()?;
-        let reference = Some(start()?);
-        let (rss_bytes, gpu_bytes) = held()?;
-        Ok(Self {
-            reference,
-            rss_bytes: rss_bytes.saturating_sub(rss),
-            gpu_bytes: gpu_bytes.saturating_sub(gpu),
-        })
-    }
 }
 
 impl Measure {
@@ -188,27 +162,12 @@ impl Measure {
                     && let Some(steady) = warmup.over(built.elapsed().as_secs_f64(), seen)
                 {
                     let warmup_s = built.elapsed().as_secs_f64();
-                    let mut beside = Beside::default();
-                    if let Some(start) = reference {
-                        epoch.pause();
-                        on(Moment::Pause)?;
-                        beside = Beside::start(start, gpus)?;
-                        on(Moment::Resume(beside.rss_bytes))?;
-                    }
-                    let (stats, turns, snapshots) = (epoch.stats(), Turns::default(), Vec::new());
-                    begun = Some(Begun { warmup_s, seen, steady, stats, beside, turns, snapshots });
+                    let turns = Turns::start(reference, gpus, &mut epoch, &mut on)?;
+                    let (stats, snapshots) = (epoch.stats(), Vec::new());
+                    begun = Some(Begun { warmup_s, seen, steady, stats, turns, snapshots });
                 }
-                if let Some(Begun { turns, beside, .. }) = &mut begun {
-                    if let Some(reference) = &mut beside.reference
-                        && turns.is_over(reference.turn())
-                    {
-                        epoch.pause();
-                        turns.end();
-                        on(Moment::Pause)?;
-                        reference.take_turn()?;
-                        on(Moment::Resume(beside.rss_bytes))?;
-                    }
-                    turns.begin(&mut open)?;
+                if let Some(Begun { turns, .. }) = &mut begun {
+                    turns.proceed(&mut epoch, &mut open, &mut on)?;
                 }
                 on(Moment::Ask)?;
                 let Some(batch) = epoch.next() else { break };
@@ -228,21 +187,10 @@ impl Measure {
                 }
                 let Some(now) = begun.take() else { continue };
                 let (done, usage) = (epoch.stats().since(&now.stats), now.turns.finish());
-                let beside = now.beside;
-                let rss = |bytes: Option<u64>| {
-                    let bytes = bytes.ok_or(TunerError::NoMemoryFigure)?;
-                    Ok::<u64, TunerError>(bytes.saturating_sub(beside.rss_bytes))
-                };
-                let gpu = |bytes: u64| {
-                    bytes.saturating_sub(context_bytes.unwrap_or(0) + beside.gpu_bytes)
-                };
                 return Ok(Figures {
                     pin_memory,
                     samples_per_s: done.samples as f64 / wall_s,
-                    reference_samples_per_s: beside
-                        .reference
-                        .as_ref()
-                        .and_then(Reference::samples_per_s),
+                    reference_samples_per_s: usage.reference_samples_per_s,
                     batches_per_s: done.batches as f64 / wall_s,
                     first_batch_s,
                     wait_share: self.consumer.then(|| done.wait_share()),
@@ -250,9 +198,11 @@ impl Measure {
                     warmup_batches: now.seen,
                     steady: now.steady,
                     rss_base_bytes,
-                    rss_mean_bytes: rss(usage.rss_mean_bytes)?,
-                    rss_peak_bytes: rss(usage.rss_peak_bytes)?,
-                    gpu_mean_bytes: usage.gpu_mean_bytes.map(gpu),
+                    rss_mean_bytes: usage.rss_mean_bytes.ok_or(TunerError::NoMemoryFigure)?,
+                    rss_peak_bytes: usage.rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)?,
+                    gpu_mean_bytes: usage
+                        .gpu_mean_bytes
+                        .map(|bytes| bytes.saturating_sub(context_bytes.unwrap_or(0))),
                     cpu_percent: usage.cpu_percent,
                     wall_s,
                     batches: done.batches as usize,

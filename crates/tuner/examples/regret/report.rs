@@ -10,7 +10,7 @@ use tuner::sweep::grid::Cell;
 use tuner::sweep::strategy::Strategy;
 
 use crate::recording::{Recording, STRATEGIES, SWEEPS};
-use crate::truth::{MEASURE_S, Truth};
+use crate::truth::{BLOCKS, MEASURE_S, Truth};
 
 /// A sweep that ends so near to the best counts as one that found it.
 const NEAR: f64 = 0.03;
@@ -130,9 +130,9 @@ fn text(
          size 32 over 48 settings (1 to 16 workers, depth 1 to 8), and what they cost. Every setting was \
          measured in interleaved blocks; the sweeps of the table draw their runs from those, so that runs \
          differ as they did, and `real` is one sweep that was run by itself. Then what they picked, and \
-         the five best settings of the grid, were measured again, in eight interleaved blocks of longer \
-         runs, each held against the middle of its block: that is the truth, so no pick is judged by the \
-         run that made it one. The best is the best of one half of the \
+         the five best settings of the grid, were measured again, in interleaved blocks of longer runs: that \
+         is the truth, so no pick is judged by the run that made it one. All runs were measured in turn with \
+         the default, and their rates taken at the machine's usual speed. The best is the best of one half of the \
          blocks, judged by the other half; a pick may come out better than that. Time is that of all that \
          a sweep runs, ceilings and the pairs that confirm the winner among it, by that of the grid's. A \
          workload holds where nine of ten sweeps end within 3% of the best, in a quarter of the time by \
@@ -142,7 +142,7 @@ fn text(
     writeln!(
         text,
         "Recorded {} on {}, {} usable cores; {} runs of each setting of {} s each. Measured again, in \
-         runs of {MEASURE_S} s, settings: {again}.\n",
+         {BLOCKS} blocks of runs of {MEASURE_S} s, settings: {again}.\n",
         recording.summary.started,
         machine.cpu,
         machine.usable_cores,

@@ -13,7 +13,7 @@ use tuner::sweep::trial::{self, Job, TrialSpec};
 use crate::recording::{Recording, STRATEGIES, SWEEPS};
 
 /// Blocks of one run of each.
-const BLOCKS: usize = 8;
+pub(crate) const BLOCKS: usize = 6;
 /// Seconds of each run: longer than those of the recording, since picks that differ by 3% are to be told
 /// apart.
 pub(crate) const MEASURE_S: f64 = 1.0;

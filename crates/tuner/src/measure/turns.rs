@@ -1,22 +1,39 @@
 //! The turns in which a loader is measured, one or many.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use loader::Epoch;
+use profiler::gpu::Gpus;
 use profiler::monitor::{ProcessUsage, Window};
 
+use super::{Moment, Reference, gpu_bytes, rss_bytes};
 use crate::TunerError;
 
-/// Turns, one after another; what lies between them does not count.
+/// Starts a reference.
+pub(crate) type StartReference<'a> = dyn Fn() -> Result<Reference, TunerError> + 'a;
+
+/// The reference, if there is one, and what it holds.
+#[derive(Debug, Default)]
+struct Beside {
+    reference: Option<Reference>,
+    rss_bytes: u64,
+    gpu_bytes: u64,
+}
+
+/// Turns, one after another; what lies between them does not count. The reference has one before each;
+/// without a reference the first never ends.
 #[derive(Debug, Default)]
 pub(super) struct Turns {
+    beside: Beside,
     done: Vec<ProcessUsage>,
     done_s: f64,
     under_way: Option<(Instant, Window)>,
 }
 
-/// What the process used in all of them.
+/// What came of all of them: what the process used, less what the reference holds.
 #[derive(Debug, PartialEq)]
 pub(super) struct Used {
+    pub(super) reference_samples_per_s: Option<f64>,
     pub(super) rss_mean_bytes: Option<u64>,
     pub(super) rss_peak_bytes: Option<u64>,
     pub(super) gpu_mean_bytes: Option<u64>,
@@ -24,11 +41,41 @@ pub(super) struct Used {
 }
 
 impl Turns {
-    /// Begins one, unless one is under way.
-    pub(super) fn begin(
+    /// Has the reference started, if there is to be one, while the loader of `epoch` rests: what the process
+    /// holds more then is the reference's.
+    pub(super) fn start(
+        start: Option<&StartReference<'_>>,
+        gpus: Option<&Gpus>,
+        epoch: &mut Epoch<'_>,
+        on: &mut impl FnMut(Moment) -> Result<(), TunerError>,
+    ) -> Result<Self, TunerError> {
+        let Some(start) = start else { return Ok(Self::default()) };
+        epoch.pause();
+        on(Moment::Pause)?;
+        let held = || Ok::<_, TunerError>((rss_bytes()?, gpu_bytes(gpus).unwrap_or(0)));
+        let (rss, gpu) = held()?;
+        let reference = Some(start()?);
+        let (rss_bytes, gpu_bytes) = held()?;
+        let (rss_bytes, gpu_bytes) = (rss_bytes.saturating_sub(rss), gpu_bytes.saturating_sub(gpu));
+        on(Moment::Resume(rss_bytes))?;
+        Ok(Self { beside: Beside { reference, rss_bytes, gpu_bytes }, ..Self::default() })
+    }
+
+    /// Told before each batch of `epoch`: where none is under way, or the one that is has lasted long
+    /// enough, gives the reference its turn and begins another.
+    pub(super) fn proceed(
         &mut self,
-        open: impl FnOnce() -> Result<Window, TunerError>,
+        epoch: &mut Epoch<'_>,
+        open: &mut impl FnMut() -> Result<Window, TunerError>,
+        on: &mut impl FnMut(Moment) -> Result<(), TunerError>,
     ) -> Result<(), TunerError> {
+        if self.reference_is_due() {
+            epoch.pause();
+            self.end();
+            on(Moment::Pause)?;
+            self.beside.reference.iter_mut().try_for_each(Reference::take_turn)?;
+            on(Moment::Resume(self.beside.rss_bytes))?;
+        }
         if self.under_way.is_none() {
             let window = open()?;
             self.under_way = Some((Instant::now(), window));
@@ -36,13 +83,12 @@ impl Turns {
         Ok(())
     }
 
-    /// Whether none is under way, or one that has lasted so long.
-    pub(super) fn is_over(&self, turn: Duration) -> bool {
-        self.under_way.as_ref().is_none_or(|(began, _)| began.elapsed() >= turn)
+    fn reference_is_due(&self) -> bool {
+        let Some(reference) = &self.beside.reference else { return false };
+        self.under_way.as_ref().is_none_or(|(began, _)| began.elapsed() >= reference.turn())
     }
 
-    /// Ends the one under way, if there is one.
-    pub(super) fn end(&mut self) {
+    fn end(&mut self) {
         if let Some((began, window)) = self.under_way.take() {
             self.done_s += began.elapsed().as_secs_f64();
             self.done.push(window.finish());
@@ -58,7 +104,16 @@ impl Turns {
     /// Ends the last, and sums up: means are weighted by time.
     pub(super) fn finish(mut self) -> Used {
         self.end();
-        sum(&self.done)
+        let Beside { reference, rss_bytes, gpu_bytes } = &self.beside;
+        let less = |bytes: Option<u64>, beside: u64| Some(bytes?.saturating_sub(beside));
+        let used = sum(&self.done);
+        Used {
+            reference_samples_per_s: reference.as_ref().and_then(Reference::samples_per_s),
+            rss_mean_bytes: less(used.rss_mean_bytes, *rss_bytes),
+            rss_peak_bytes: less(used.rss_peak_bytes, *rss_bytes),
+            gpu_mean_bytes: less(used.gpu_mean_bytes, *gpu_bytes),
+            ..used
+        }
     }
 }
 
@@ -73,6 +128,7 @@ fn sum(turns: &[ProcessUsage]) -> Used {
         mean(&|turn| figure(turn).map(|bytes| bytes as f64)).map(|bytes| bytes.round() as u64)
     };
     Used {
+        reference_samples_per_s: None,
         rss_mean_bytes: bytes(|turn| turn.rss_mean_bytes),
         rss_peak_bytes: turns.iter().filter_map(|turn| turn.rss_peak_bytes).max(),
         gpu_mean_bytes: bytes(|turn| turn.gpu_mean_bytes),
@@ -96,6 +152,7 @@ mod tests {
         };
         let used = sum(&[turn(1.0, 100, None, 80.0), turn(3.0, 200, Some(7), 40.0)]);
         let expected = Used {
+            reference_samples_per_s: None,
             rss_mean_bytes: Some(175),
             rss_peak_bytes: Some(205),
             gpu_mean_bytes: Some(7),
