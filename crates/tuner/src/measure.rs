@@ -180,7 +180,7 @@ impl Measure {
                 let wall_s = now.turns.seconds();
                 let due = now.snapshots.len() as f64 * self.measure_s / SNAPSHOTS;
                 if self.until_steady && wall_s >= due {
-                    now.snapshots.push(PipelineSnapshot { at_s: wall_s, ..pipeline.snapshot() });
+                    now.snapshots.push(now.turns.snapshot(&*pipeline));
                 }
                 if seen - now.seen < self.least_batches || wall_s < self.measure_s {
                     continue;

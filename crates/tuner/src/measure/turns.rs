@@ -1,10 +1,11 @@
 //! The turns in which a loader is measured, one or many.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use loader::Epoch;
 use profiler::gpu::Gpus;
-use profiler::monitor::{ProcessUsage, Window};
+use profiler::monitor::{ProcessUsage, Window, process_cpu};
+use profiler::pipeline::{PipelineSnapshot, PipelineSource};
 
 use super::{Moment, Reference, gpu_bytes, rss_bytes};
 use crate::TunerError;
@@ -18,6 +19,8 @@ struct Beside {
     reference: Option<Reference>,
     rss_bytes: u64,
     gpu_bytes: u64,
+    /// What it has used in its turns, and before.
+    cpu: Duration,
 }
 
 /// Turns, one after another; what lies between them does not count. The reference has one before each;
@@ -52,13 +55,15 @@ impl Turns {
         let Some(start) = start else { return Ok(Self::default()) };
         epoch.pause();
         on(Moment::Pause)?;
+        let cpu = process_cpu();
         let held = || Ok::<_, TunerError>((rss_bytes()?, gpu_bytes(gpus).unwrap_or(0)));
         let (rss, gpu) = held()?;
         let reference = Some(start()?);
         let (rss_bytes, gpu_bytes) = held()?;
         let (rss_bytes, gpu_bytes) = (rss_bytes.saturating_sub(rss), gpu_bytes.saturating_sub(gpu));
+        let cpu = process_cpu() - cpu;
         on(Moment::Resume(rss_bytes))?;
-        Ok(Self { beside: Beside { reference, rss_bytes, gpu_bytes }, ..Self::default() })
+        Ok(Self { beside: Beside { reference, rss_bytes, gpu_bytes, cpu }, ..Self::default() })
     }
 
     /// Told before each batch of `epoch`: where none is under way, or the one that is has lasted long
@@ -73,7 +78,9 @@ impl Turns {
             epoch.pause();
             self.end();
             on(Moment::Pause)?;
+            let cpu = process_cpu();
             self.beside.reference.iter_mut().try_for_each(Reference::take_turn)?;
+            self.beside.cpu += process_cpu() - cpu;
             on(Moment::Resume(self.beside.rss_bytes))?;
         }
         if self.under_way.is_none() {
@@ -101,10 +108,19 @@ impl Turns {
         self.done_s + under_way.unwrap_or(0.0)
     }
 
+    /// A snapshot of the loader's pipeline at this time of the turns. It takes for the consumer's what CPU
+    /// time of the process is not the workers': the reference's is taken off.
+    pub(super) fn snapshot(&self, pipeline: &dyn PipelineSource) -> PipelineSnapshot {
+        let snapshot = pipeline.snapshot();
+        let beside_s = self.beside.cpu.as_secs_f64();
+        let consumer_cpu_s = snapshot.consumer_cpu_s.map(|cpu_s| (cpu_s - beside_s).max(0.0));
+        PipelineSnapshot { at_s: self.seconds(), consumer_cpu_s, ..snapshot }
+    }
+
     /// Ends the last, and sums up: means are weighted by time.
     pub(super) fn finish(mut self) -> Used {
         self.end();
-        let Beside { reference, rss_bytes, gpu_bytes } = &self.beside;
+        let Beside { reference, rss_bytes, gpu_bytes, .. } = &self.beside;
         let less = |bytes: Option<u64>, beside: u64| Some(bytes?.saturating_sub(beside));
         let used = sum(&self.done);
         Used {
@@ -139,6 +155,24 @@ fn sum(turns: &[ProcessUsage]) -> Used {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(Debug)]
+    struct Pipeline;
+
+    impl PipelineSource for Pipeline {
+        fn snapshot(&self) -> PipelineSnapshot {
+            PipelineSnapshot { items: 7, consumer_cpu_s: Some(5.0), ..PipelineSnapshot::default() }
+        }
+    }
+
+    #[test]
+    fn cpu_time_of_the_reference_is_not_the_consumers() {
+        let beside = Beside { cpu: Duration::from_secs(2), ..Beside::default() };
+        let turns = Turns { beside, done_s: 1.5, ..Turns::default() };
+        let snapshot = turns.snapshot(&Pipeline);
+        assert_eq!(snapshot.consumer_cpu_s, Some(3.0));
+        assert_eq!((snapshot.at_s, snapshot.items), (1.5, 7));
+    }
 
     #[test]
     fn what_turns_used_is_weighted_by_their_time() {
