@@ -163,14 +163,8 @@ fn runs_take_turns_with_the_default_and_count_at_the_usual_speed() {
     let few = ["--batch-size", "4", "--turn-s", "0.02"];
     assert_success(&sweep(folder.path(), "in-turn", &few).output().unwrap());
     let in_turn = rates(&folder.path().join("in-turn"));
-    let mut references: Vec<f64> =
-        in_turn.iter().map(|(reference, ..)| reference.unwrap()).collect();
-    references.sort_by(f64::total_cmp);
-    let middle = references.len() / 2;
-    let usual = match references.len() % 2 {
-        0 => (references[middle - 1] + references[middle]) / 2.0,
-        _ => references[middle],
-    };
+    let references: Vec<f64> = in_turn.iter().map(|(reference, ..)| reference.unwrap()).collect();
+    let usual = profiler::statistics::median(&references).unwrap();
     for (reference, measured, taken) in in_turn {
         assert!((taken / (measured * usual / reference.unwrap()) - 1.0).abs() < 1e-9);
     }

@@ -148,11 +148,10 @@ impl<B: Ticketed> Queue<B> {
     /// Has workers and readers stop after the sample in hand, and waits for the workers to, at most
     /// for so long.
     pub(crate) fn pause(&self, at_most: Duration) {
-        let mut state = self.lock();
         self.paused.store(true, Ordering::Relaxed);
         // Those that wait for room note that they wait for something else now.
-        self.news.fetch_add(1, Ordering::Relaxed);
-        self.room.notify_all();
+        self.wake_workers();
+        let mut state = self.lock();
         while state.at_work > 0 {
             let woken = self.at_rest.wait_timeout(state, at_most);
             let (woken, result) = woken.unwrap_or_else(PoisonError::into_inner);
@@ -165,12 +164,8 @@ impl<B: Ticketed> Queue<B> {
 
     /// Ends a pause.
     pub(crate) fn resume(&self) {
-        // Under the lock, lest one look and fall asleep in between.
-        let state = self.lock();
         self.paused.store(false, Ordering::Relaxed);
-        self.news.fetch_add(1, Ordering::Relaxed);
-        drop(state);
-        self.room.notify_all();
+        self.wake_workers();
         self.unread.notify_all();
     }
 
@@ -179,7 +174,7 @@ impl<B: Ticketed> Queue<B> {
         self.paused.load(Ordering::Relaxed)
     }
 
-    /// Has workers that wait see whether they are to leave.
+    /// Has workers that wait see whether they are to leave, or a pause has begun or ended.
     pub(crate) fn wake_workers(&self) {
         // Under the lock, lest one look and fall asleep in between.
         let state = self.lock();

@@ -41,13 +41,8 @@ pub(crate) fn measure(recording: &Recording) -> Result<(), Box<dyn Error>> {
             let cell = cells.cells[planned.cell];
             let mut config = recording.plan.config.clone();
             config.sweep.measure_s = MEASURE_S;
-            let spec = TrialSpec {
-                config,
-                job: Job::Setting(cell),
-                reference: Some(cells.cells[cells.sentinel]),
-                parent: rustix::process::getpid().as_raw_pid(),
-                memory_limit_bytes: u64::MAX,
-            };
+            let spec = TrialSpec::new(&config, Job::Setting(cell), u64::MAX)
+                .in_turn_with(cells.cells[cells.sentinel]);
             let figures = trial::run(&spec, &never())?.figures;
             journal.append(TrialRecord::new(planned, cell, Ok(&figures)))?;
         }

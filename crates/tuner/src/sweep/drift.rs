@@ -27,9 +27,6 @@ pub struct Drift {
     pub change: f64,
     /// 95% bootstrap interval of the change; absent where too few runs were repeated.
     pub interval: Option<[f64; 2]>,
-    /// Whether the sweep's rates are those at the machine's usual speed: then it hurts none of them.
-    #[serde(default)]
-    pub leveled: bool,
 }
 
 impl Drift {
@@ -51,14 +48,13 @@ impl Drift {
         };
         let started = latest(records).into_iter().filter(of_setting).map(|run| run.started_s);
         let at_s = started.collect::<Option<Vec<f64>>>().unwrap_or_default();
-        let leveled = records.iter().any(|run| run.reference_samples_per_s.is_some());
-        Some(Self { cell, spread, change, interval, samples_per_s, at_s, leveled })
+        Some(Self { cell, spread, change, interval, samples_per_s, at_s })
     }
 
     /// That the machine became faster or slower, if it did for sure, and by more than what counts.
     pub fn warning(&self) -> Option<String> {
         let change = Change { share: self.change, interval: self.interval };
-        (change.is_sure() && !self.leveled).then(|| {
+        change.is_sure().then(|| {
             format!(
                 "the machine changed during the sweep: {} gave {:+.0}% samples/s in the later half \
                  of the blocks than in the earlier, so runs of early and late blocks are not quite \

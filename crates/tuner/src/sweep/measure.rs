@@ -186,10 +186,9 @@ impl Measuring<'_> {
         let Job::Setting(cell) = job else { return spec };
         let reference = cells.cells[cells.sentinel];
         let records = latest(self.journal.records());
-        let mut of_reference = records.iter().filter(|record| record.cell == cells.sentinel);
-        let runs = cell == reference
-            || of_reference.next().is_some_and(|first| first.status == Status::Ok)
-                && of_reference.all(|record| record.status == Status::Ok);
+        let of_reference = records.iter().filter(|record| record.cell == cells.sentinel);
+        let ran = of_reference.map(|record| record.status == Status::Ok);
+        let runs = cell == reference || ran.reduce(|all, one| all && one) == Some(true);
         let (memory, sample_bytes) = (self.ceilings.memory, sample_bytes(&self.data.fields));
         let needed = |cell| memory.above_base_bytes(cell, sample_bytes);
         let both = needed(cell).saturating_add(needed(reference));

@@ -42,14 +42,14 @@ pub struct TrialSpec {
 
 impl TrialSpec {
     /// For this process, which waits for the result.
-    pub(crate) fn new(config: &Config, job: Job, memory_limit_bytes: u64) -> Self {
+    pub fn new(config: &Config, job: Job, memory_limit_bytes: u64) -> Self {
         let parent = rustix::process::getpid().as_raw_pid();
         Self { config: config.clone(), job, reference: None, parent, memory_limit_bytes }
     }
 
     /// In turn with the setting `cell`, if that can be: not where it would find in the page cache what
     /// the other has read, and not where a model is trained, whose memory could not be told apart.
-    pub(crate) fn in_turn_with(self, cell: Cell) -> Self {
+    pub fn in_turn_with(self, cell: Cell) -> Self {
         let SweepConfig { turn_s, cache, consumer, .. } = &self.config.sweep;
         let can = *turn_s > 0.0 && *cache != Cache::Cold && !matches!(consumer, Consumer::Model(_));
         Self { reference: can.then_some(cell), ..self }

@@ -61,7 +61,6 @@ mod tests {
         let mut summary = summary(vec![cell(2, 2, 100.0)]);
         assert_eq!(draw(&summary, Ground::Page), None);
         let mut drift = Drift {
-            leveled: false,
             cell: summary.default,
             samples_per_s: vec![100.0, 110.0, 95.0],
             at_s: Vec::new(),
