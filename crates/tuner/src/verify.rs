@@ -205,7 +205,7 @@ impl Runs<'_> {
         };
         let places = [place(summary.recommended)?, place(summary.default)?];
         let memory_limit_bytes = memory::limit_bytes(sweep.memory_limit_bytes);
-        let reference = plan.cells.cells[plan.cells.sentinel];
+        let reference = plan.cells.default_cell();
         let spec = |cell| {
             let spec = TrialSpec::new(&plan.config, Job::Setting(cell), memory_limit_bytes);
             spec.in_turn_with(reference)

@@ -42,7 +42,7 @@ pub(crate) fn measure(recording: &Recording) -> Result<(), Box<dyn Error>> {
             let mut config = recording.plan.config.clone();
             config.sweep.measure_s = MEASURE_S;
             let spec = TrialSpec::new(&config, Job::Setting(cell), u64::MAX)
-                .in_turn_with(cells.cells[cells.sentinel]);
+                .in_turn_with(cells.default_cell());
             let figures = trial::run(&spec, &never())?.figures;
             journal.append(TrialRecord::new(planned, cell, Ok(&figures)))?;
         }

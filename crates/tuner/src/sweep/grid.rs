@@ -100,9 +100,14 @@ impl Cells {
         self.cells.iter().position(|it| *it == cell)
     }
 
+    /// The default setting, which stands at [`sentinel`](Self::sentinel).
+    pub fn default_cell(&self) -> Cell {
+        self.cells[self.sentinel]
+    }
+
     /// The place of the default setting with this batch size.
     pub fn default_of(&self, batch_size: usize) -> Option<usize> {
-        self.place(Cell { batch_size, ..*self.cells.get(self.sentinel)? })
+        self.place(Cell { batch_size, ..self.default_cell() })
     }
 }
 
@@ -166,12 +171,12 @@ mod tests {
         let default = Cell { batch_size: 64, num_workers: 2, prefetch_depth: 2 };
         let inside = Cells::new(&config(), default);
         assert_eq!((inside.cells.len(), inside.grid), (14, 14));
-        assert_eq!(inside.cells[inside.sentinel], default);
+        assert_eq!(inside.default_cell(), default);
 
         let other = Cell { batch_size: 100, num_workers: 8, prefetch_depth: 2 };
         let outside = Cells::new(&config(), other);
         assert_eq!((outside.cells.len(), outside.grid), (16, 14));
-        assert_eq!(outside.cells[outside.sentinel], Cell { batch_size: 32, ..other });
+        assert_eq!(outside.default_cell(), Cell { batch_size: 32, ..other });
         let of_64 = outside.default_of(64).unwrap();
         assert_eq!(outside.cells[of_64], Cell { batch_size: 64, ..other });
     }

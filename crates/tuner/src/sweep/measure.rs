@@ -184,7 +184,7 @@ impl Measuring<'_> {
         let Plan { config, cells, .. } = self.plan;
         let spec = TrialSpec::new(config, job, self.memory_limit_bytes);
         let Job::Setting(cell) = job else { return spec };
-        let reference = cells.cells[cells.sentinel];
+        let reference = cells.default_cell();
         let records = latest(self.journal.records());
         let of_reference = records.iter().filter(|record| record.cell == cells.sentinel);
         let ran = of_reference.map(|record| record.status == Status::Ok);

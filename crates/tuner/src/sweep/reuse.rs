@@ -100,7 +100,7 @@ impl Source {
         }
         let default = self.of_default(&plan.cells);
         if self.scatter(&[]).interval(Runs::relative(&default)).is_none() {
-            let default = plan.cells.cells[plan.cells.sentinel];
+            let default = plan.cells.default_cell();
             return Some(format!(
                 "the default, {default}, by which it is told whether the machine is as fast as it was, was not \
                  run there, or no setting was often enough"
@@ -111,7 +111,7 @@ impl Source {
 
     /// Samples a second of the default of these `cells`.
     fn of_default(&self, cells: &Cells) -> Vec<f64> {
-        let default = cells.cells[cells.sentinel];
+        let default = cells.default_cell();
         let runs = self.records.iter().filter(|record| record.setting() == default);
         runs.filter_map(|record| record.samples_per_s).collect()
     }
@@ -125,7 +125,7 @@ impl Source {
 
     /// Why nothing can be taken over, by the fresh runs of the default in `records`.
     pub(super) fn refuted(&self, cells: &Cells, records: &[TrialRecord]) -> Option<String> {
-        let default = cells.cells[cells.sentinel];
+        let default = cells.default_cell();
         let planned = fresh(cells);
         let runs = latest(records).into_iter().filter(|run| planned.contains(&run.planned()));
         let rates: Vec<f64> = runs.filter_map(|run| run.samples_per_s).collect();

@@ -196,8 +196,7 @@ fn summarize(
     let (chosen, fastest) = (chosen.winner, fastest.leader);
     let records: Vec<TrialRecord> = records.into_iter().cloned().collect();
     let own = |record: &&TrialRecord| record.reused_from.is_none();
-    let sentinel = plan.cells.sentinel;
-    let default = Cell { batch_size: chosen.batch_size, ..plan.cells.cells[sentinel] };
+    let default = Cell { batch_size: chosen.batch_size, ..plan.cells.default_cell() };
     let headline = match chosen == default {
         true => None,
         false => Headline::of(chosen, default, &records).map(|it| it.scored(&records, weights)),
@@ -257,7 +256,7 @@ fn summarize(
         // The setting that it is held against: the default, or the one that it stands in for.
         timelines: timelines::of([recommended, default, chosen], &records),
         headline,
-        drift: Drift::of(plan.cells.cells[sentinel], sentinel, journal.measured()),
+        drift: Drift::of(plan.cells.default_cell(), plan.cells.sentinel, journal.measured()),
         could_have_won: winner
             .map(|winner| cell::could_have_won(objective, winner, &cells, &failed))
             .unwrap_or_default(),
