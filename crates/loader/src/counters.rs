@@ -99,13 +99,15 @@ impl Counters {
 
     pub(crate) fn stats(&self) -> Stats {
         let consumer = self.consumer.times();
-        let mut stages = consumer;
+        let (mut stages, mut loaded) = (consumer, self.consumer.items());
         for worker in self.workers() {
             stages += worker.times();
+            loaded += worker.items();
         }
         Stats {
             batches: self.batches.load(Relaxed),
             samples: self.samples.load(Relaxed),
+            loaded,
             stages,
             waited_s: waited_s(&consumer),
             consumer_s: consumer.consume_s,

@@ -10,6 +10,10 @@ pub struct Stats {
     pub batches: u64,
     /// Samples in them.
     pub samples: u64,
+    /// Samples that were loaded, or are being: in these batches and in those to come. The rate at which
+    /// they grow is known from a short time, in which only few batches come out. After a
+    /// [pause](crate::Epoch::pause) none is in hand.
+    pub loaded: u64,
     /// Thread-seconds by stage, over all threads.
     pub stages: StageTimes,
     /// Seconds that the training loop waited for batches, and had them moved to the device and made
@@ -27,6 +31,7 @@ impl Stats {
         Self {
             batches: self.batches - earlier.batches,
             samples: self.samples - earlier.samples,
+            loaded: self.loaded - earlier.loaded,
             stages: self.stages - earlier.stages,
             waited_s: self.waited_s - earlier.waited_s,
             consumer_s: self.consumer_s - earlier.consumer_s,

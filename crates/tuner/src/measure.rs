@@ -186,24 +186,27 @@ impl Measure {
                     continue;
                 }
                 let Some(now) = begun.take() else { continue };
-                let (done, usage) = (epoch.stats().since(&now.stats), now.turns.finish());
+                let used = now.turns.finish(&mut epoch);
+                let (done, wall_s) = (epoch.stats().since(&now.stats), used.wall_s);
+                // Few batches come in a short time, or many at once: their number says less.
+                let samples_per_s = done.loaded as f64 / wall_s;
                 return Ok(Figures {
                     pin_memory,
-                    samples_per_s: done.samples as f64 / wall_s,
-                    reference_samples_per_s: usage.reference_samples_per_s,
-                    batches_per_s: done.batches as f64 / wall_s,
+                    samples_per_s,
+                    reference_samples_per_s: used.reference_samples_per_s,
+                    batches_per_s: samples_per_s * done.batches as f64 / done.samples as f64,
                     first_batch_s,
                     wait_share: self.consumer.then(|| done.wait_share()),
                     warmup_s: now.warmup_s,
                     warmup_batches: now.seen,
                     steady: now.steady,
                     rss_base_bytes,
-                    rss_mean_bytes: usage.rss_mean_bytes.ok_or(TunerError::NoMemoryFigure)?,
-                    rss_peak_bytes: usage.rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)?,
-                    gpu_mean_bytes: usage
+                    rss_mean_bytes: used.rss_mean_bytes.ok_or(TunerError::NoMemoryFigure)?,
+                    rss_peak_bytes: used.rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)?,
+                    gpu_mean_bytes: used
                         .gpu_mean_bytes
                         .map(|bytes| bytes.saturating_sub(context_bytes.unwrap_or(0))),
-                    cpu_percent: usage.cpu_percent,
+                    cpu_percent: used.cpu_percent,
                     wall_s,
                     batches: done.batches as usize,
                     stages: done.stages,

@@ -41,7 +41,8 @@ struct Order {
 /// What came in a turn.
 #[derive(Clone, Copy, Debug, Default)]
 struct Turn {
-    samples: usize,
+    /// That were loaded: a turn is too short to be told by its batches.
+    samples: u64,
     seconds: f64,
 }
 
@@ -135,25 +136,25 @@ fn run(
 ) -> Result<(), TunerError> {
     let mut step = consumer.start(0)?;
     let Ok(mut order) = orders.recv() else { return Ok(()) };
-    let (mut began, mut batches, mut samples) = (Instant::now(), 0, 0);
+    let (mut began, mut batches, mut loaded) = (Instant::now(), 0, loader.stats().loaded);
     for epoch in 0.. {
         let mut epoch = loader.epoch(epoch);
         while let Some(batch) = epoch.next() {
             let batch = batch?;
             batches += 1;
-            samples += batch.len();
             step.take(batch)?;
             if began.elapsed() < order.time || batches < order.batches {
                 continue;
             }
             epoch.pause();
-            let turn = Turn { samples, seconds: began.elapsed().as_secs_f64() };
+            let all = epoch.stats().loaded;
+            let turn = Turn { samples: all - loaded, seconds: began.elapsed().as_secs_f64() };
             let told = tell.send(Ok(turn)).is_ok();
             match orders.recv() {
                 Ok(next) if told => order = next,
                 _ => return Ok(()),
             }
-            (began, batches, samples) = (Instant::now(), 0, 0);
+            (began, batches, loaded) = (Instant::now(), 0, all);
         }
     }
     Ok(())

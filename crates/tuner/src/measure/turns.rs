@@ -36,6 +36,8 @@ pub(super) struct Turns {
 /// What came of all of them: what the process used, less what the reference holds.
 #[derive(Debug, PartialEq)]
 pub(super) struct Used {
+    /// How long they lasted.
+    pub(super) wall_s: f64,
     pub(super) reference_samples_per_s: Option<f64>,
     pub(super) rss_mean_bytes: Option<u64>,
     pub(super) rss_peak_bytes: Option<u64>,
@@ -117,13 +119,18 @@ impl Turns {
         PipelineSnapshot { at_s: self.seconds(), consumer_cpu_s, ..snapshot }
     }
 
-    /// Ends the last, and sums up: means are weighted by time.
-    pub(super) fn finish(mut self) -> Used {
+    /// Ends the last of them, as the others with the samples in hand, and sums up: means are weighted by
+    /// time.
+    pub(super) fn finish(mut self, epoch: &mut Epoch<'_>) -> Used {
+        if self.beside.reference.is_some() {
+            epoch.pause();
+        }
         self.end();
         let Beside { reference, rss_bytes, gpu_bytes, .. } = &self.beside;
         let less = |bytes: Option<u64>, beside: u64| Some(bytes?.saturating_sub(beside));
         let used = sum(&self.done);
         Used {
+            wall_s: self.done_s,
             reference_samples_per_s: reference.as_ref().and_then(Reference::samples_per_s),
             rss_mean_bytes: less(used.rss_mean_bytes, *rss_bytes),
             rss_peak_bytes: less(used.rss_peak_bytes, *rss_bytes),
@@ -144,6 +151,7 @@ fn sum(turns: &[ProcessUsage]) -> Used {
         mean(&|turn| figure(turn).map(|bytes| bytes as f64)).map(|bytes| bytes.round() as u64)
     };
     Used {
+        wall_s: turns.iter().map(|turn| turn.wall_s).sum(),
         reference_samples_per_s: None,
         rss_mean_bytes: bytes(|turn| turn.rss_mean_bytes),
         rss_peak_bytes: turns.iter().filter_map(|turn| turn.rss_peak_bytes).max(),
@@ -186,6 +194,7 @@ mod tests {
         };
         let used = sum(&[turn(1.0, 100, None, 80.0), turn(3.0, 200, Some(7), 40.0)]);
         let expected = Used {
+            wall_s: 4.0,
             reference_samples_per_s: None,
             rss_mean_bytes: Some(175),
             rss_peak_bytes: Some(205),

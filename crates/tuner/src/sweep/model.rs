@@ -13,8 +13,8 @@
 //! and in the same way the time to the first batch, the memory, and the share of the time that the
 //! consumer is busy, `S x samples per second / b`. Then the runs say by how much that is off:
 //! `ln(measured / prior)`, less its middle over the settings that were run, is taken for a smooth
-//! function of the setting, a Gaussian process (`process.rs`); runs of one setting differ by what they
-//! are seen to differ by. So the waits for room of a small depth, and cores shared by many workers,
+//! function of the setting, a Gaussian process (`process.rs`), with an edge where all cores begin to be
+//! busy; runs of one setting differ by what they are seen to differ by. So the waits for room of a small depth, and cores shared by many workers,
 //! are learned from a few settings, and how sure that is comes with it.
 
 use profiler::statistics::median;
@@ -24,7 +24,7 @@ use super::grid::Cell;
 use super::journal::TrialRecord;
 use super::memory::MemoryModel;
 use super::objective::{FED, Objective};
-use super::process::Process;
+use super::process::{Axes, Process};
 use super::score::{self, ScoreTerms};
 use super::strategy::Task;
 use crate::consumer::Consumer;
@@ -104,12 +104,18 @@ impl Figure {
         }
     }
 
-    /// Lengths of the axes: of workers, depth and batch size, in doublings. Shorter for what has edges,
-    /// as the share that a fed consumer is busy, which is all of it.
-    fn lengths(self) -> [f64; 3] {
+    /// How settings lie to each other, with lengths of workers, depth and batch size in doublings: shorter
+    /// for what has edges wherever the consumer begins to be fed. The rate has one where all cores begin to
+    /// be busy.
+    fn axes(self, prior: &Prior) -> Axes {
         match self {
-            Self::Rate => [2.0, 3.0, 3.0],
-            Self::Busy | Self::FirstBatch | Self::Memory => [1.0, 1.5, 2.0],
+            Self::Rate => Axes {
+                lengths: [2.0, 3.0, 3.0],
+                enough_workers: prior.enough_workers().unwrap_or(0.0),
+            },
+            Self::Busy | Self::FirstBatch | Self::Memory => {
+                Axes { lengths: [1.0, 1.5, 2.0], enough_workers: 0.0 }
+            }
         }
     }
 
@@ -142,6 +148,11 @@ impl Prior {
             sample_bytes,
             step_s: consumer.step_s(),
         }
+    }
+
+    /// Workers that keep all cores busy; `None` where that is not known.
+    pub(super) fn enough_workers(&self) -> Option<f64> {
+        Some((self.work? / self.worker_samples_per_s?).round())
     }
 
     /// What the parts of the way alone say of a setting, in samples a second.
@@ -271,7 +282,7 @@ impl Fit {
         let noise = noise(figure, &off);
         let settings: Vec<(Cell, f64)> =
             runs.iter().map(|(cell, runs)| (*cell, noise * noise / runs.len() as f64)).collect();
-        let process = Process::new(&settings, figure.lengths());
+        let process = Process::new(&settings, figure.axes(prior));
         let middles: Vec<f64> = off.iter().filter_map(|runs| median(runs)).collect();
         let middle = median(&middles).unwrap_or(0.0);
         let middles: Vec<f64> = middles.into_iter().map(|it| it - middle).collect();

@@ -7,7 +7,9 @@
 //! OFFSET^2 + LOCAL^2 x exp(-1/2 x sum over axes of ((x - x') / length of the axis)^2)
 //! ```
 //!
-//! with the axes `log2(workers + 1/2)`, `log2(depth)` and `log2(batch size)`.
+//! with the axes `log2(workers + 1/2)`, `log2(depth)` and `log2(batch size)`; only the first term where one
+//! of them has fewer workers than keep all cores busy and the other has not, since between them the figure has
+//! an edge.
 
 use std::f64::consts::FRAC_1_SQRT_2;
 
@@ -20,12 +22,20 @@ const LOCAL: f64 = 0.2;
 /// With a greater uncertainty less than half of what a setting may be off by is known of others.
 pub(crate) const FAR: f64 = LOCAL * FRAC_1_SQRT_2;
 
+/// How settings lie to each other.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Axes {
+    /// Of the axes of workers, depth and batch size, in doublings.
+    pub(crate) lengths: [f64; 3],
+    /// So many workers keep all cores busy: what settings with fewer are off by is another matter.
+    pub(crate) enough_workers: f64,
+}
+
 /// The settings of which something is known.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     cells: Vec<Cell>,
-    /// Of the axes of workers, depth and batch size, in doublings.
-    lengths: [f64; 3],
+    axes: Axes,
     factor: Vec<Vec<f64>>,
 }
 
@@ -39,14 +49,14 @@ pub(crate) struct Sight {
 
 impl Process {
     /// Of these settings, each with the variance with which its value is known.
-    pub(crate) fn new(settings: &[(Cell, f64)], lengths: [f64; 3]) -> Self {
-        let row = |a: Cell| settings.iter().map(|(b, _)| covariance(a, *b, lengths)).collect();
+    pub(crate) fn new(settings: &[(Cell, f64)], axes: Axes) -> Self {
+        let row = |a: Cell| settings.iter().map(|(b, _)| covariance(a, *b, axes)).collect();
         let mut factor: Vec<Vec<f64>> = settings.iter().map(|(a, _)| row(*a)).collect();
         for (place, (_, variance)) in settings.iter().enumerate() {
             factor[place][place] += variance;
         }
         cholesky(&mut factor);
-        Self { cells: settings.iter().map(|(cell, _)| *cell).collect(), lengths, factor }
+        Self { cells: settings.iter().map(|(cell, _)| *cell).collect(), axes, factor }
     }
 
     /// Values at the settings, in their order, made ready for [`Sight::mean`].
@@ -56,10 +66,10 @@ impl Process {
 
     /// How `cell` stands to the settings.
     pub(crate) fn at(&self, cell: Cell) -> Sight {
-        let shared = self.cells.iter().map(|other| covariance(cell, *other, self.lengths));
+        let shared = self.cells.iter().map(|other| covariance(cell, *other, self.axes));
         let known = forward(&self.factor, &shared.collect::<Vec<f64>>());
         let explained: f64 = known.iter().map(|it| it * it).sum();
-        let own = covariance(cell, cell, self.lengths);
+        let own = covariance(cell, cell, self.axes);
         Sight { known, uncertainty: (own - explained).max(0.0).sqrt() }
     }
 }
@@ -71,18 +81,20 @@ impl Sight {
     }
 }
 
-fn covariance(a: Cell, b: Cell, lengths: [f64; 3]) -> f64 {
-    let axes = |cell: Cell| {
+fn covariance(a: Cell, b: Cell, axes: Axes) -> f64 {
+    let places = |cell: Cell| {
         [
             (cell.num_workers as f64 + 0.5).log2(),
             (cell.prefetch_depth as f64).log2(),
             (cell.batch_size as f64).log2(),
         ]
     };
-    let distance: f64 = (axes(a).into_iter().zip(axes(b)).zip(lengths))
+    let distance: f64 = (places(a).into_iter().zip(places(b)).zip(axes.lengths))
         .map(|((a, b), length)| ((a - b) / length).powi(2))
         .sum();
-    OFFSET * OFFSET + LOCAL * LOCAL * (-distance / 2.0).exp()
+    let few = |cell: Cell| (cell.num_workers as f64) < axes.enough_workers;
+    let local = if few(a) == few(b) { LOCAL * LOCAL * (-distance / 2.0).exp() } else { 0.0 };
+    OFFSET * OFFSET + local
 }
 
 /// Replaces the lower half of a positive definite matrix by its Cholesky factor.
@@ -105,4 +117,22 @@ fn forward(factor: &[Vec<f64>], b: &[f64]) -> Vec<f64> {
         x.push((b - done) / row[x.len()]);
     }
     x
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_worker_says_little_of_as_many_as_there_are_cores() {
+        let cell = |num_workers| Cell { batch_size: 32, num_workers, prefetch_depth: 2 };
+        let expected = |enough_workers| {
+            let axes = Axes { lengths: [2.0, 3.0, 3.0], enough_workers };
+            let process = Process::new(&[(cell(1), 1e-4), (cell(4), 1e-4)], axes);
+            process.at(cell(2)).mean(&process.learn(&[-0.4, 0.0]))
+        };
+        // A smooth function passes through the middle.
+        assert!((-0.3..-0.1).contains(&expected(0.0)), "{}", expected(0.0));
+        assert!(expected(2.0).abs() < 0.05, "{}", expected(2.0));
+    }
 }

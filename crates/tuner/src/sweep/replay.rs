@@ -261,6 +261,7 @@ pub(crate) mod tests {
         let prior = Prior {
             worker_samples_per_s: Some(450.0),
             ceiling: Some(5000.0),
+            work: Some(5000.0),
             step_s: Some(0.04),
             memory: MemoryModel {
                 base_bytes: 80 << 20,
@@ -269,7 +270,6 @@ pub(crate) mod tests {
                 ..MemoryModel::default()
             },
             sample_bytes: 600_000,
-            ..Prior::default()
         };
         let pick = |seed| {
             let mut normal = normals(seed);

@@ -25,16 +25,13 @@ pub(super) fn every_other(task: &Task<'_>) -> Vec<usize> {
 }
 
 /// Settings that show how samples a second depend on workers and depth: the corners of the grid, and
-/// where workers begin to be more than can be used. Of several batch sizes each has some of them.
+/// where workers begin to keep all cores busy. Of several batch sizes each has some of them.
 pub(super) fn probes(task: &Task<'_>) -> Vec<usize> {
     let grid = &task.cells.cells[..task.cells.grid];
     let sizes: Vec<usize> = distinct(grid.iter().map(|cell| cell.batch_size));
     let workers = distinct(grid.iter().map(|cell| cell.num_workers).filter(|it| *it > 0));
     let depths = distinct(grid.iter().map(|cell| cell.prefetch_depth));
-    let enough = match (task.prior.ceiling, task.prior.worker_samples_per_s) {
-        (Some(ceiling), Some(worker)) => ceiling / worker,
-        _ => f64::INFINITY,
-    };
+    let enough = task.prior.enough_workers().unwrap_or(f64::INFINITY);
     let knee = workers.iter().copied().find(|it| *it as f64 >= enough);
     let (Some(fewest), Some(most)) = (workers.first().copied(), workers.last().copied()) else {
         return (0..grid.len()).collect();
