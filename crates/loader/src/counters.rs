@@ -90,11 +90,9 @@ impl Counters {
         self.batches.load(Relaxed)
     }
 
-    /// Thread-seconds that workers were busy, and samples that they began.
-    pub(crate) fn worked(&self) -> (f64, u64) {
-        let workers = self.workers();
-        let busy_s = workers.iter().map(|worker| worker.times().busy_s()).sum();
-        (busy_s, workers.iter().map(|worker| worker.items()).sum())
+    /// Thread-seconds that workers were busy.
+    pub(crate) fn workers_busy_s(&self) -> f64 {
+        self.workers().iter().map(|worker| worker.times().busy_s()).sum()
     }
 
     pub(crate) fn stats(&self) -> Stats {

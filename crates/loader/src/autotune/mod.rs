@@ -112,14 +112,12 @@ struct Counted {
     stats: Stats,
     /// Of the workers alone.
     busy_s: f64,
-    items: u64,
 }
 
 impl Counted {
     fn of(engine: &Engine) -> Self {
         let counters = engine.counters();
-        let (busy_s, items) = counters.worked();
-        Self { stats: counters.stats(), busy_s, items }
+        Self { stats: counters.stats(), busy_s: counters.workers_busy_s() }
     }
 }
 
@@ -167,7 +165,7 @@ impl Autotune {
             // No worker can take over what the consumer does to its batches itself.
             waited_s: stats.waited_s - stats.stages.delivery_s(),
             consumer_s: stats.consumer_s + stats.stages.delivery_s(),
-            loaded: (counted.items - before.items) as f64 / samples_in_batch,
+            loaded: stats.loaded as f64 / samples_in_batch,
             busy_s: counted.busy_s - before.busy_s,
         };
         let batches = counted.stats.batches;

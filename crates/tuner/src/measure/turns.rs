@@ -99,8 +99,9 @@ impl Turns {
 
     fn end(&mut self) {
         if let Some((began, window)) = self.under_way.take() {
-            self.done_s += began.elapsed().as_secs_f64();
-            self.done.push(window.finish());
+            let wall_s = began.elapsed().as_secs_f64();
+            self.done_s += wall_s;
+            self.done.push(ProcessUsage { wall_s, ..window.finish() });
         }
     }
 
@@ -130,7 +131,6 @@ impl Turns {
         let less = |bytes: Option<u64>, beside: u64| Some(bytes?.saturating_sub(beside));
         let used = sum(&self.done);
         Used {
-            wall_s: self.done_s,
             reference_samples_per_s: reference.as_ref().and_then(Reference::samples_per_s),
             rss_mean_bytes: less(used.rss_mean_bytes, *rss_bytes),
             rss_peak_bytes: less(used.rss_peak_bytes, *rss_bytes),

@@ -14,8 +14,9 @@
 //! consumer is busy, `S x samples per second / b`. Then the runs say by how much that is off:
 //! `ln(measured / prior)`, less its middle over the settings that were run, is taken for a smooth
 //! function of the setting, a Gaussian process (`process.rs`), with an edge where all cores begin to be
-//! busy; runs of one setting differ by what they are seen to differ by. So the waits for room of a small depth, and cores shared by many workers,
-//! are learned from a few settings, and how sure that is comes with it.
+//! busy; runs of one setting differ by what they are seen to differ by. So the waits for room of a small
+//! depth, and cores shared by many workers, are learned from a few settings, and how sure that is comes
+//! with it.
 
 use profiler::statistics::median;
 
