@@ -10,7 +10,7 @@
 //!
 //! **A kept result is not a fast transform.** With
 //! [`enable_caching`](PreprocessingProfiler::enable_caching) the calls are repeated through a
-//! [`ShapeCache`](crate::cache::ShapeCache) that returns the result kept for the shape, which is
+//! [`ShapeCache`] that returns the result kept for the shape, which is
 //! wrong for other data of that shape. What a hit and a miss take is told apart, in
 //! [`CacheUse`], and neither is part of [`Measured::execution`].
 
