@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
+use crate::LoaderError;
 use crate::engine::Filled;
 use crate::state::LoaderState;
 
@@ -61,17 +62,32 @@ impl Batch {
 
     /// The same batch on `device`. From pinned memory to a GPU the copy is asynchronous: it is
     /// ordered before what runs there next.
+    ///
+    /// # Panics
+    /// If there is no such device, or no memory left on it: see
+    /// [`try_to_device`](Self::try_to_device).
     pub fn to_device(&self, device: Device) -> Self {
+        match self.try_to_device(device) {
+            Ok(batch) => batch,
+            Err(error) => panic!("a batch cannot be copied to {device:?}: {error}"),
+        }
+    }
+
+    /// As [`to_device`](Self::to_device).
+    ///
+    /// # Errors
+    /// If there is no such device, or no memory left on it.
+    pub fn try_to_device(&self, device: Device) -> Result<Self, LoaderError> {
         let tensors = self.tensors.iter().map(|tensor| {
-            let non_blocking = device.is_cuda() && tensor.is_pinned(device);
-            tensor.to_device_(device, tensor.kind(), non_blocking, false)
+            let non_blocking = device.is_cuda() && tensor.f_is_pinned(device)?;
+            Ok(tensor.f_to_device_(device, tensor.kind(), non_blocking, false)?)
         });
-        Self {
+        Ok(Self {
             names: self.names.clone(),
-            tensors: tensors.collect(),
+            tensors: tensors.collect::<Result<_, LoaderError>>()?,
             indices: self.indices.clone(),
             state: self.state,
-        }
+        })
     }
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use preproc::Transform;
 use preproc::transform::{LabelledBatch, Normalize};
+use preproc::{SampleRng, Transform};
 use siphasher::sip::SipHasher13;
 use tch::Device;
 
@@ -35,6 +35,11 @@ pub struct LoaderBuilder {
     num_workers: Option<usize>,
     prefetch_depth: Option<usize>,
     pin_memory: Option<bool>,
+    shuffle: Option<bool>,
+    drop_last: Option<bool>,
+    seed: Option<u64>,
+    io_threads: Option<usize>,
+    pin_workers: Option<bool>,
     sampler: Option<Box<dyn Sampler>>,
     batch_sampler: Option<Box<dyn BatchSampler>>,
     rank: Rank,
@@ -60,6 +65,11 @@ impl LoaderBuilder {
             num_workers: None,
             prefetch_depth: None,
             pin_memory: None,
+            shuffle: None,
+            drop_last: None,
+            seed: None,
+            io_threads: None,
+            pin_workers: None,
             sampler: None,
             batch_sampler: None,
             rank: Rank::default(),
@@ -74,8 +84,8 @@ impl LoaderBuilder {
         }
     }
 
-    /// The settings in the file at `path`, such as the `recommended.toml` of a sweep. Warns if
-    /// they were measured on another kind of machine.
+    /// The settings in the file at `path`, such as the `recommended.toml` of a sweep; one that is
+    /// set by itself, before or after, wins. Warns if they were measured on another kind of machine.
     ///
     /// # Errors
     /// If the file cannot be read or used.
@@ -95,7 +105,7 @@ impl LoaderBuilder {
         Ok(self)
     }
 
-    /// All settings at once.
+    /// All settings at once; one that is set by itself, before or after, wins.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
         self
@@ -128,31 +138,31 @@ impl LoaderBuilder {
 
     /// See [`Settings::shuffle`].
     pub fn shuffle(mut self, shuffle: bool) -> Self {
-        self.settings.shuffle = shuffle;
+        self.shuffle = Some(shuffle);
         self
     }
 
     /// See [`Settings::drop_last`].
     pub fn drop_last(mut self, drop_last: bool) -> Self {
-        self.settings.drop_last = drop_last;
+        self.drop_last = Some(drop_last);
         self
     }
 
     /// See [`Settings::seed`].
     pub fn seed(mut self, seed: u64) -> Self {
-        self.settings.seed = seed;
+        self.seed = Some(seed);
         self
     }
 
     /// See [`Settings::io_threads`].
     pub fn io_threads(mut self, io_threads: usize) -> Self {
-        self.settings.io_threads = io_threads;
+        self.io_threads = Some(io_threads);
         self
     }
 
     /// See [`Settings::pin_workers`].
     pub fn pin_workers(mut self, pin_workers: bool) -> Self {
-        self.settings.pin_workers = pin_workers;
+        self.pin_workers = Some(pin_workers);
         self
     }
 
@@ -249,8 +259,7 @@ impl LoaderBuilder {
         let settings = self.resolve();
         settings.validate()?;
         let timeout = self.timeout()?;
-        let drawn = self.sampler.as_ref().map_or(self.samples, |sampler| sampler.len());
-        if self.samples == 0 || drawn == 0 {
+        if self.samples == 0 {
             return Err(LoaderError::NoSamples);
         }
         let mut fingerprint = SipHasher13::new();
@@ -258,15 +267,15 @@ impl LoaderBuilder {
         self.source.fingerprint(&mut fingerprint);
         let ordering = Ordering {
             batching: match (self.batch_sampler, self.sampler) {
-                (Some(sampler), _) => Batching::By(sampler),
-                (None, sampler) => Batching::Every {
-                    sampler: sampler.unwrap_or_else(|| match settings.shuffle {
+                (Some(sampler), _) => Batching::By { most: sampler.max_batch_size(), sampler },
+                (None, sampler) => {
+                    let sampler = sampler.unwrap_or_else(|| match settings.shuffle {
                         true => Box::new(Shuffled(self.samples)),
                         false => Box::new(Sequential(self.samples)),
-                    }),
-                    batch_size: settings.batch_size,
-                    drop_last: settings.drop_last,
-                },
+                    });
+                    let Settings { batch_size, drop_last, .. } = settings;
+                    Batching::Every { len: sampler.len(), sampler, batch_size, drop_last }
+                }
             },
             samples: self.samples,
             seed: settings.seed,
@@ -277,8 +286,7 @@ impl LoaderBuilder {
         let batches = ordering.batches()?;
         let global_batch_size = ordering.global_batch_size();
         if batches == 0 {
-            let (batch_size, samples) = (global_batch_size, self.samples);
-            return Err(LoaderError::NoFullBatch { batch_size, samples });
+            return Err(no_batches(&ordering));
         }
         let transfer = Transfer::new(self.device, self.ahead)?;
         let normalize = NormalizeFields::new(&self.normalize, &self.fields, self.device)?;
@@ -356,6 +364,11 @@ impl LoaderBuilder {
         settings.num_workers = self.num_workers.unwrap_or(settings.num_workers);
         settings.prefetch_depth = self.prefetch_depth.unwrap_or(settings.prefetch_depth);
         settings.pin_memory = self.pin_memory.unwrap_or(settings.pin_memory);
+        settings.shuffle = self.shuffle.unwrap_or(settings.shuffle);
+        settings.drop_last = self.drop_last.unwrap_or(settings.drop_last);
+        settings.seed = self.seed.unwrap_or(settings.seed);
+        settings.io_threads = self.io_threads.unwrap_or(settings.io_threads);
+        settings.pin_workers = self.pin_workers.unwrap_or(settings.pin_workers);
         if settings.pin_memory
             && let Err(reason) = cuda::load()
         {
@@ -363,5 +376,25 @@ impl LoaderBuilder {
             settings.pin_memory = false;
         }
         settings
+    }
+}
+
+/// Why there are none.
+fn no_batches(ordering: &Ordering) -> LoaderError {
+    let world_size = ordering.rank.world_size();
+    let (got, what) = match &ordering.batching {
+        Batching::Every { len: 0, .. } => return LoaderError::NoSampled,
+        &Batching::Every { len: samples, batch_size, drop_last: true, .. } => {
+            return LoaderError::NoFullBatch { batch_size, world_size, samples };
+        }
+        Batching::Every { len, .. } => (*len, "samples"),
+        Batching::By { sampler, .. } => {
+            let mut rng = SampleRng::of_order(ordering.seed, 0);
+            (sampler.batches(0, &mut rng).len(), "batches")
+        }
+    };
+    match got {
+        0 => LoaderError::NoBatches,
+        _ => LoaderError::NotForAllRanks { got, what, world_size },
     }
 }

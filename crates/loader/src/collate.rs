@@ -192,9 +192,10 @@ impl<T: Parts + 'static> Collate<T> for Stack {
     fn collate(&self, samples: Vec<T>) -> Result<Named, SampleError> {
         let mut batch = Vec::new();
         for (name, tensors) in columns(samples)? {
-            if let Some(other) = tensors.iter().find(|tensor| tensor.size() != tensors[0].size()) {
-                let (first, second) = (tensors[0].size(), other.size());
-                return Err(CollateError::Shapes { name, first, second }.into());
+            let first = tensors[0].size();
+            if let Some(row) = tensors.iter().position(|tensor| tensor.size() != first) {
+                let second = tensors[row].size();
+                return Err(CollateError::Shapes { name, row, first, second }.into());
             }
             let stacked = Tensor::f_stack(&tensors, 0).map_err(CollateError::from)?;
             batch.push((name, stacked));
@@ -276,7 +277,7 @@ fn columns<T: Parts>(samples: Vec<T>) -> Result<Vec<(String, Vec<Tensor>)>, Coll
             let first: Option<Kind> = column.first().map(Tensor::kind);
             if let Some(first) = first.filter(|first| *first != tensor.kind()) {
                 let (name, second) = (name.clone(), tensor.kind());
-                return Err(CollateError::Kinds { name, first, second });
+                return Err(CollateError::Kinds { name, row, first, second });
             }
             column.push(tensor);
         }
@@ -294,6 +295,8 @@ pub enum CollateError {
     Shapes {
         /// The part.
         name: String,
+        /// The other's place among the batch's good samples.
+        row: usize,
         /// The first sample's.
         first: Vec<i64>,
         /// Another's.
@@ -312,6 +315,8 @@ pub enum CollateError {
     Kinds {
         /// The part.
         name: String,
+        /// The other's place among the batch's good samples.
+        row: usize,
         /// The first sample's.
         first: Kind,
         /// Another's.
@@ -328,6 +333,27 @@ pub enum CollateError {
     /// libtorch refused a call.
     #[error("libtorch")]
     Libtorch(#[from] TchError),
+}
+
+impl CollateError {
+    /// The place, among the batch's good samples, of the one that does not go with the first.
+    fn row(&self) -> Option<usize> {
+        match self {
+            Self::Shapes { row, .. } | Self::Kinds { row, .. } | Self::Names { row, .. } => {
+                Some(*row)
+            }
+            Self::Dimensions { dimensions, .. } => {
+                dimensions.iter().position(|of_sample| *of_sample != dimensions[0])
+            }
+            Self::Libtorch(_) => None,
+        }
+    }
+}
+
+/// Of the samples `indices`, the two that `error` says do not go together.
+pub(crate) fn two_of(indices: &[usize], error: &SampleError) -> Option<[usize; 2]> {
+    let row = error.downcast_ref::<CollateError>()?.row()?;
+    Some([*indices.first()?, *indices.get(row)?])
 }
 
 /// An [`ItemDataset`] and its [`Collate`], for the engine.

@@ -85,9 +85,8 @@ pub(crate) struct Engine {
     paused_since: Option<Instant>,
     /// Without workers, the consumer loads samples itself.
     own_loader: Option<Worker>,
-    /// Of the epoch whose batch was taken last.
+    /// Since an epoch was last begun.
     bad_samples: Vec<BadSample>,
-    bad_epoch: u64,
 }
 
 impl Engine {
@@ -122,7 +121,6 @@ impl Engine {
             paused_since: None,
             own_loader: (config.threads.num_workers == 0).then(Worker::default),
             bad_samples: Vec::new(),
-            bad_epoch: 0,
             config,
             shared,
         })
@@ -130,6 +128,7 @@ impl Engine {
 
     /// The consumer begins with an epoch. Whether it left the one before half-way.
     pub(crate) fn begin_epoch(&mut self) -> bool {
+        self.bad_samples.clear();
         let was_left = !std::mem::take(&mut self.between_epochs);
         match was_left && self.paused_since.is_none() {
             true => drop(self.consumer.enter(Stage::Consume)),
@@ -198,7 +197,7 @@ impl Engine {
         &self.counters
     }
 
-    /// The samples of the epoch under way that were skipped or replaced, so far.
+    /// The samples that were skipped or replaced since an epoch was last begun.
     pub(crate) fn bad_samples(&self) -> &[BadSample] {
         &self.bad_samples
     }
@@ -215,6 +214,10 @@ impl Engine {
     }
 
     /// Makes batch number `batch` of `epoch`, in `order`, the next to come out.
+    ///
+    /// # Errors
+    /// If it cannot be opened. What keeps those behind it from being opened is told when they are
+    /// sought, so that what comes out does not depend on the depth.
     pub(crate) fn seek(
         &mut self,
         epoch: u64,
@@ -227,7 +230,10 @@ impl Engine {
             self.shared.queue.clear();
             self.plan = Some(Plan { epoch, batch, order: order.clone() });
         }
-        self.fill_queue()
+        match self.fill_queue() {
+            Err(error) if self.shared.queue.len() == 0 => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Whether batch number `batch` of `epoch` can be taken at once.
@@ -248,7 +254,7 @@ impl Engine {
         self.consumer.enter(Stage::Other);
         let filled = self.seek(epoch, batch, order).and_then(|()| self.next());
         if self.own_loader.is_none() {
-            // What goes wrong here goes wrong again in the next call, and is returned there.
+            // What goes wrong here goes wrong again, and is returned, when that batch is sought.
             let _ = self.fill_queue();
         }
         self.consumer.enter(Stage::Consume);
@@ -258,20 +264,18 @@ impl Engine {
     fn next(&mut self) -> Result<Filled, LoaderError> {
         let Self { shared, .. } = self;
         let head = shared.queue.head().ok_or(LoaderError::NoBatch)?;
-        let mut stuck = None;
+        let mut stuck = Ok(None);
         if let Some(worker) = &mut self.own_loader {
             worker.fill(shared, &head, &mut self.consumer);
         } else if !head.tickets().is_complete() {
             self.consumer.enter(Stage::WaitBatch);
-            stuck = self.threads.wait_until_complete(&shared.queue, &head);
+            stuck = self.threads.wait_until_complete(shared, &head);
             self.consumer.enter(Stage::Other);
         }
         shared.queue.pop();
         self.counters.add_unready(head.unready_since(self.head_since));
         self.head_since = Instant::now();
-        if let Some((slot, timeout)) = stuck {
-            head.tickets().close();
-            self.threads.replace_stuck(shared)?;
+        if let Some((slot, timeout)) = stuck? {
             let index = head.indices()[slot];
             let origin = shared.source.origin(index).into();
             return Err(LoaderError::Stuck { index, origin, timeout_s: timeout.as_secs_f64() });
@@ -280,7 +284,7 @@ impl Engine {
         let mut indices = head.indices().to_vec();
         let left_out = self.note_bad(&head, &mut indices)?;
         let Self { config, names, .. } = self;
-        let tensors = head.take(&config.fields, &left_out)?;
+        let tensors = head.take(&config.fields, &left_out, &indices)?;
         if config.fields.is_empty() {
             let (names, mut tensors): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
             if config.pin_memory {
@@ -303,10 +307,6 @@ impl Engine {
         batch: &OpenBatch,
         indices: &mut Vec<usize>,
     ) -> Result<Vec<usize>, LoaderError> {
-        if self.bad_epoch != batch.epoch {
-            self.bad_epoch = batch.epoch;
-            self.bad_samples.clear();
-        }
         let mut left_out = Vec::new();
         for Bad { slot, error, replaced_by } in batch.take_bad() {
             let index = batch.indices()[slot];
@@ -348,8 +348,12 @@ impl Engine {
         let Some(plan) = &mut self.plan else { return Ok(None) };
         if plan.batch >= plan.order.batches() {
             let epoch = plan.epoch.wrapping_add(1);
-            let order = Arc::new(self.config.ordering.of(epoch)?);
-            *plan = Plan { epoch, batch: 0, order };
+            let Ok(order) = self.config.ordering.of(epoch) else {
+                // An error of that epoch alone, which is told when it is begun.
+                self.plan = None;
+                return Ok(None);
+            };
+            *plan = Plan { epoch, batch: 0, order: Arc::new(order) };
             if plan.order.batches() == 0 {
                 return Ok(None);
             }

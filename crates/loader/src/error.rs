@@ -35,15 +35,37 @@ pub enum LoaderError {
     /// The data set has no samples.
     #[error("the data set is empty")]
     NoSamples,
+    /// The sampler gives none of them.
+    #[error("the sampler gives no samples")]
+    NoSampled,
+    /// The batch sampler gives nothing.
+    #[error("the batch sampler gives no batches")]
+    NoBatches,
     /// `drop_last` leaves nothing.
     #[error(
-        "`batch_size` is {batch_size} but there are only {samples} samples, and `drop_last` drops the batch that is not full\nhint: use `batch_size` {samples} or less, or `drop_last = false`"
+        "`batch_size` is {batch_size}{} but there are only {samples} samples, and `drop_last` drops the batch that is not full\nhint: use {}, or `drop_last = false`",
+        of_each(*world_size),
+        smaller(*samples, *world_size)
     )]
     NoFullBatch {
-        /// `batch_size`.
+        /// `batch_size`, of one process.
         batch_size: usize,
-        /// Samples in the data set.
+        /// Processes.
+        world_size: usize,
+        /// Samples in an epoch.
         samples: usize,
+    },
+    /// [`Uneven::Drop`](crate::distributed::Uneven::Drop) leaves nothing.
+    #[error(
+        "an epoch has {got} {what}, not one for each of {world_size} processes, and `Uneven::Drop` drops what cannot be shared evenly\nhint: use fewer processes, or `Uneven::Pad`"
+    )]
+    NotForAllRanks {
+        /// How many there are.
+        got: usize,
+        /// Samples or batches.
+        what: &'static str,
+        /// Processes.
+        world_size: usize,
     },
     /// A sample could not be loaded.
     #[error("sample {index}{origin} could not be loaded")]
@@ -90,8 +112,14 @@ pub enum LoaderError {
         timeout_s: f64,
     },
     /// Samples make no batch.
-    #[error("the samples of a batch do not go together")]
+    #[error("{} of batch {batch} of epoch {epoch} do not go together", these(*samples))]
     Collate {
+        /// The batch's number in its epoch.
+        batch: usize,
+        /// The epoch.
+        epoch: u64,
+        /// Two that do not go together, by their index in the data set, where it is said.
+        samples: Option<[usize; 2]>,
         /// Why.
         source: SampleError,
     },
@@ -191,6 +219,28 @@ pub enum LoaderError {
     /// A settings file cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
+}
+
+fn of_each(world_size: usize) -> String {
+    match world_size {
+        1 => String::new(),
+        _ => format!(" for each of {world_size} processes"),
+    }
+}
+
+/// What makes full batches of so few samples.
+fn smaller(samples: usize, world_size: usize) -> String {
+    match samples / world_size.max(1) {
+        0 => "fewer processes".to_owned(),
+        most => format!("`batch_size` {most} or less"),
+    }
+}
+
+fn these(samples: Option<[usize; 2]>) -> String {
+    match samples {
+        Some([one, other]) => format!("samples {one} and {other}"),
+        None => "the samples".to_owned(),
+    }
 }
 
 impl From<tch::TchError> for LoaderError {

@@ -113,16 +113,20 @@ unsafe impl Sync for SampleBuffer {}
 
 impl SampleBuffer {
     /// Zeros for one sample of `fields`.
+    ///
+    /// # Panics
+    /// If they are larger than memory can be.
     pub fn new(fields: &[Field]) -> Self {
-        let mut words = 0;
+        let mut words = 0_usize;
         let starts: Vec<usize> = fields
             .iter()
             .map(|field| {
                 let start = words;
-                words += field.bytes().div_ceil(8);
+                words = words.saturating_add(field.bytes().div_ceil(8));
                 start
             })
             .collect();
+        assert!(words <= isize::MAX as usize / 8, "a sample of {fields:?} is larger than memory");
         let words = Box::into_raw(vec![0_u64; words].into_boxed_slice());
         let first = words.cast::<u64>();
         let memory = fields.iter().zip(starts).map(|(field, start)| FieldMemory {
@@ -279,6 +283,13 @@ mod tests {
         let mut sample = SampleBuffer::new(&[Field::new("x", [0, 3], Dtype::Int64)]);
         assert!(sample.fields().get_mut::<i64>(0).is_empty());
         assert!(SampleBuffer::new(&[]).memory.is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "is larger than memory")]
+    fn a_sample_that_no_memory_holds() {
+        // In words, their sizes together are 0 where the sum wraps.
+        SampleBuffer::new(&vec![Field::new("x", [usize::MAX], Dtype::Uint8); 8]);
     }
 
     #[test]

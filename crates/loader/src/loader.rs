@@ -100,14 +100,16 @@ impl Loader {
         Epoch::new(self, epoch, 0, order)
     }
 
-    /// Where the run stands, after the last batch that came out; `None` before the first. Inside a
-    /// loop over an epoch ask [`Batch::state`].
+    /// Where the run stands, after the last batch that came out; `None` before the first. A batch
+    /// that was an error is behind it once another came out. Inside a loop over an epoch ask
+    /// [`Batch::state`].
     pub fn state(&self) -> Option<LoaderState> {
         self.state
     }
 
     /// The rest of the epoch that was under way when `state` was taken; none of what came before
-    /// is loaded again. The epochs after it begin with `state.epoch + 1`.
+    /// is loaded again. The epochs after it begin with `state.epoch + 1`. Bad samples are counted
+    /// from here on.
     ///
     /// # Errors
     /// If seed, data, order or the batch size over all ranks are not those of the run.
@@ -176,7 +178,7 @@ impl Loader {
         self.autotune.as_ref().map_or(&[], |autotune| &autotune.moves)
     }
 
-    /// The samples of the epoch under way that were skipped or replaced, so far.
+    /// The samples that were skipped or replaced so far, since an epoch was last begun or resumed.
     pub fn bad_samples(&self) -> &[BadSample] {
         self.engine.bad_samples()
     }
@@ -333,14 +335,14 @@ impl Iterator for Epoch<'_> {
         };
         let number = self.next - self.under_way.len() - 1;
         let batch = self.deliver(number, under_way).map(|filled| Batch::new(filled, state));
-        let Loader { engine, settings, autotune, .. } = &mut *self.loader;
         if let Ok(batch) = &batch {
+            self.loader.state = Some(state);
+            let Loader { engine, settings, autotune, .. } = &mut *self.loader;
             engine.counters().add_batch(batch.len());
             if let Some(autotune) = autotune {
                 autotune.after_batch(engine, settings);
             }
         }
-        self.loader.state = Some(state);
         if let Some(bar) = &self.bar {
             bar.advance(&self.loader.stats());
         }

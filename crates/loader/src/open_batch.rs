@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use preproc::SampleRng;
 use tch::Tensor;
 
+use crate::collate::two_of;
 use crate::order::Order;
 use crate::queue::Ticketed;
 use crate::slots::Slots;
@@ -126,10 +127,21 @@ impl OpenBatch {
         until.saturating_duration_since(start)
     }
 
-    /// The batch as tensors, once, without the slots in `bad`, when it is complete.
-    pub(crate) fn take(&self, fields: &[Field], bad: &[usize]) -> Result<Named, LoaderError> {
+    /// The batch as tensors, once, without the slots in `bad`, when it is complete. `indices` are
+    /// the samples that are then in it.
+    pub(crate) fn take(
+        &self,
+        fields: &[Field],
+        bad: &[usize],
+        indices: &[usize],
+    ) -> Result<Named, LoaderError> {
         match lock(&self.collated).take() {
-            Some(collated) => collated.map_err(|source| LoaderError::Collate { source }),
+            Some(collated) => collated.map_err(|source| LoaderError::Collate {
+                batch: self.number,
+                epoch: self.epoch,
+                samples: two_of(indices, &source),
+                source,
+            }),
             None => {
                 let tensors = self.slots.take(fields, bad).ok_or(LoaderError::NoBatch)??;
                 Ok(fields.iter().map(|field| field.name.clone()).zip(tensors).collect())

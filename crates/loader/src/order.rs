@@ -22,29 +22,34 @@ pub(crate) struct Ordering {
     pub(crate) fingerprint: u64,
 }
 
-/// How an epoch is cut into batches.
+/// How an epoch is cut into batches. A sampler is asked once how much it gives, as memory is made
+/// for that: one that says something else later cannot make a larger batch.
 pub(crate) enum Batching {
-    Every { sampler: Box<dyn Sampler>, batch_size: usize, drop_last: bool },
-    By(Box<dyn BatchSampler>),
+    /// `len` is the sampler's.
+    Every { sampler: Box<dyn Sampler>, len: usize, batch_size: usize, drop_last: bool },
+    /// `most` is the sampler's largest batch.
+    By { sampler: Box<dyn BatchSampler>, most: usize },
 }
 
 impl Batching {
     /// Samples in the largest batch of one rank.
     pub(crate) fn max_batch_size(&self) -> usize {
         match self {
-            Batching::Every { sampler, batch_size, .. } => (*batch_size).min(sampler.len()),
-            Batching::By(sampler) => sampler.max_batch_size(),
+            Batching::Every { len, batch_size, .. } => (*batch_size).min(*len),
+            Batching::By { most, .. } => *most,
         }
     }
 }
 
-/// The order of one epoch.
+/// The order of one epoch. No batch is larger than [`Batching::max_batch_size`].
 #[derive(Debug)]
 pub(crate) struct Order {
     indices: Vec<usize>,
     /// Where the batches of all ranks end, rank 0's of the first step first. As many for each
     /// rank.
     ends: Vec<usize>,
+    /// Where a last step that is not full may end, with one number of ranks or another.
+    tail: Range<usize>,
     rank: Rank,
     repeats: bool,
     /// Of data set and order.
@@ -59,17 +64,20 @@ impl Ordering {
     pub(crate) fn of(&self, epoch: u64) -> Result<Order, LoaderError> {
         let mut rng = SampleRng::of_order(self.seed, epoch);
         let (mut order, repeats) = match &self.batching {
-            Batching::Every { sampler, batch_size, .. } => {
+            Batching::Every { sampler, len, batch_size, .. } => {
                 let indices = sampler.order(epoch, &mut rng);
                 let (got, expected) = (indices.len(), sampler.len());
+                if expected != *len {
+                    return Err(SamplerError::LengthChanged { was: *len, is: expected }.into());
+                }
                 if got != expected {
                     return Err(SamplerError::Length { got, expected }.into());
                 }
                 (self.cut(indices, *batch_size)?, sampler.repeats())
             }
-            Batching::By(sampler) => {
+            Batching::By { sampler, most } => {
                 let batches = sampler.batches(epoch, &mut rng);
-                (self.share(batches, sampler.max_batch_size())?, sampler.repeats())
+                (self.share(batches, *most)?, sampler.repeats())
             }
         };
         order.repeats = repeats;
@@ -86,11 +94,11 @@ impl Ordering {
     /// See [`of`](Self::of).
     pub(crate) fn batches(&self) -> Result<usize, LoaderError> {
         match &self.batching {
-            Batching::Every { sampler, batch_size, .. } => {
-                let (full, tail_batch) = self.parts(sampler.len(), *batch_size)?;
+            Batching::Every { len, batch_size, .. } => {
+                let (full, tail_batch) = self.parts(*len, *batch_size)?;
                 Ok(full / batch_size / self.rank.world_size() + usize::from(tail_batch > 0))
             }
-            Batching::By(_) => Ok(self.of(0)?.batches()),
+            Batching::By { .. } => Ok(self.of(0)?.batches()),
         }
     }
 
@@ -98,7 +106,7 @@ impl Ordering {
     pub(crate) fn global_batch_size(&self) -> usize {
         let batch_size = match &self.batching {
             Batching::Every { batch_size, .. } => *batch_size,
-            Batching::By(sampler) => sampler.max_batch_size(),
+            Batching::By { most, .. } => *most,
         };
         batch_size.saturating_mul(self.rank.world_size())
     }
@@ -135,7 +143,9 @@ impl Ordering {
         if tail_batch > 0 {
             ends.extend((1..=world_size).map(|n| full + n * tail_batch));
         }
-        Ok(Order { indices, ends, rank: self.rank, repeats: false, fingerprint })
+        let step = batch_size.saturating_mul(world_size);
+        let tail = full + 1..full.saturating_add(step).saturating_add(1);
+        Ok(Order { indices, ends, tail, rank: self.rank, repeats: false, fingerprint })
     }
 
     /// Shares batches of at most `most` samples among the ranks, the same number for each.
@@ -162,8 +172,8 @@ impl Ordering {
             *end += batch.len();
             Some(*end)
         });
-        let ends = ends.collect();
-        Ok(Order { indices: batches.concat(), ends, rank: self.rank, repeats: false, fingerprint })
+        let (indices, ends, tail) = (batches.concat(), ends.collect(), 0..0);
+        Ok(Order { indices, ends, tail, rank: self.rank, repeats: false, fingerprint })
     }
 
     /// Of the data and some of an order, so that it costs nothing beside making the order; before
@@ -219,7 +229,11 @@ impl Order {
     }
 
     /// The batch of this rank at which all ranks together have had `samples`, if there is one.
+    /// How many the last step holds depends on the number of ranks, which may have been another.
     pub(crate) fn batch_after(&self, samples: usize) -> Option<usize> {
+        if self.tail.contains(&samples) {
+            return Some(self.batches());
+        }
         let number = self.ends.partition_point(|end| *end <= samples);
         let batch = number / self.rank.world_size();
         (self.samples_in(batch) == samples).then_some(batch)

@@ -207,31 +207,25 @@ impl<B: Ticketed> Queue<B> {
         }
     }
 
-    /// Waits until `batch` is sealed. Every `interval` that passes before, asks whether to
-    /// `give_up`; false if so.
-    pub(crate) fn wait_until_complete(
-        &self,
-        batch: &B,
-        interval: Option<Duration>,
-        mut give_up: impl FnMut() -> bool,
-    ) -> bool {
+    /// Waits until `batch` is sealed, or `at_most` has passed; whether it is sealed.
+    pub(crate) fn wait_until_complete(&self, batch: &B, at_most: Option<Duration>) -> bool {
         spin_until(|| batch.tickets().is_complete());
         let mut state = self.lock();
         while !batch.tickets().is_complete() {
             state.awaited = true;
             let mut passed = false;
-            state = match interval {
+            state = match at_most {
                 None => self.ready.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(interval) => {
-                    let woken = self.ready.wait_timeout(state, interval);
+                Some(at_most) => {
+                    let woken = self.ready.wait_timeout(state, at_most);
                     let (state, result) = woken.unwrap_or_else(PoisonError::into_inner);
                     passed = result.timed_out();
                     state
                 }
             };
             state.awaited = false;
-            if passed && !batch.tickets().is_complete() && give_up() {
-                return false;
+            if passed {
+                return batch.tickets().is_complete();
             }
         }
         true

@@ -34,7 +34,9 @@ pub struct Settings {
     /// What order and transforms are drawn from. Default: 0.
     pub seed: u64,
     /// Threads that read samples ahead of the workers, so that no worker waits for a slow disk;
-    /// they read what the batches in `prefetch_depth` need. Default: 0.
+    /// they read what the batches in `prefetch_depth` need. Of use with `ImageFolder`, `TarShards`,
+    /// data sets around them, and your own that have [`readahead`](crate::Dataset::readahead);
+    /// `ParquetImages`, `Arrays` and `Tokens` are read by the workers alone. Default: 0.
     #[serde(skip_serializing_if = "is_default")]
     pub io_threads: usize,
     /// Whether each worker stays on one core. Default: false.

@@ -15,7 +15,9 @@ pub struct LoaderState {
     pub seed: u64,
     /// The epoch under way.
     pub epoch: u64,
-    /// Samples that all ranks together have had of it, bad ones and padding counted.
+    /// Samples that all ranks together have had of it, bad ones and padding counted: a multiple of
+    /// `global_batch_size`, or all of them, which are as many as the number of ranks makes them.
+    /// With a batch sampler, where one of its batches ends.
     pub samples: u64,
     /// Samples in a batch times ranks; the largest batch of a batch sampler counts.
     pub global_batch_size: u64,

@@ -13,7 +13,7 @@ use crate::counters::Counters;
 use crate::engine::Shared;
 use crate::ffi;
 use crate::open_batch::OpenBatch;
-use crate::queue::Queue;
+use crate::queue::Ticketed;
 use crate::worker::{self, Watch};
 
 /// Which threads there are.
@@ -41,6 +41,19 @@ pub(crate) struct Threads {
 struct WorkerThread {
     handle: JoinHandle<()>,
     watch: Arc<Watch>,
+    /// What it was at when last looked at, and since when at least.
+    seen: (Option<(u64, usize)>, Instant),
+}
+
+impl WorkerThread {
+    /// Batch and slot of its sample, if it has been at it for `timeout` or longer.
+    fn over(&mut self, timeout: Duration, now: Instant) -> Option<(u64, usize)> {
+        let at = self.watch.get();
+        if at != self.seen.0 {
+            self.seen = (at, now);
+        }
+        at.filter(|_| now - self.seen.1 >= timeout)
+    }
 }
 
 impl Threads {
@@ -108,51 +121,65 @@ impl Threads {
             ffi::compute_on_one_thread();
             worker::run(&shared, counters, watched);
         })?;
-        Ok(WorkerThread { handle, watch })
+        Ok(WorkerThread { handle, watch, seen: (None, Instant::now()) })
     }
 
-    /// Waits for `batch`. The slot of a sample that takes longer than it may, and how long that
-    /// is, if there is one; its worker is to leave.
+    /// Waits for `batch`. Its first slot whose sample takes longer than it may, and how long that
+    /// is, if there is one.
+    ///
+    /// # Errors
+    /// If no worker can be started in the place of one that is stuck.
     pub(crate) fn wait_until_complete(
-        &self,
-        queue: &Queue<OpenBatch>,
+        &mut self,
+        shared: &Arc<Shared>,
         batch: &OpenBatch,
-    ) -> Option<(usize, Duration)> {
-        let timeout = self.config.timeout;
-        let workers = || self.workers.iter().chain(&self.leaving);
-        let look = || workers().map(|worker| worker.watch.get());
-        // What each worker is at, and since when at least.
-        let now = Instant::now();
-        let mut seen: Vec<_> = look().map(|ticket| (ticket, now)).collect();
-        let mut stuck = None;
-        queue.wait_until_complete(batch, timeout.map(|timeout| timeout / 4), || {
-            let now = Instant::now();
-            for ((worker, ticket), seen) in workers().zip(look()).zip(&mut seen) {
-                if ticket != seen.0 {
-                    *seen = (ticket, now);
-                }
-                let Some((serial, slot)) = ticket else { continue };
-                let timeout = timeout.unwrap_or(Duration::MAX);
-                if serial == batch.serial && now - seen.1 >= timeout {
-                    worker.watch.leave.store(true, Ordering::Relaxed);
-                    stuck = Some((slot, timeout));
-                    return true;
-                }
+    ) -> Result<Option<(usize, Duration)>, LoaderError> {
+        let Some(timeout) = self.config.timeout else {
+            shared.queue.wait_until_complete(batch, None);
+            return Ok(None);
+        };
+        loop {
+            // Before the wait too: batches may come sooner than its time passes, but from fewer
+            // workers than there are to be.
+            if let Some(slot) = self.replace_stuck(shared, batch, timeout)? {
+                return Ok(Some((slot, timeout)));
             }
-            false
-        });
-        stuck
+            if shared.queue.wait_until_complete(batch, Some(timeout / 4)) {
+                return Ok(None);
+            }
+        }
     }
 
-    /// Starts another worker in the place of each that is to leave for being stuck.
-    pub(crate) fn replace_stuck(&mut self, shared: &Arc<Shared>) -> Result<(), LoaderError> {
+    /// Starts another worker in the place of each that is stuck in `batch`, or in one before it
+    /// that nobody waits for any more. The first slot of `batch` with one, if there is one: it is
+    /// then closed.
+    fn replace_stuck(
+        &mut self,
+        shared: &Arc<Shared>,
+        batch: &OpenBatch,
+        timeout: Duration,
+    ) -> Result<Option<usize>, LoaderError> {
+        let now = Instant::now();
+        let mut stuck: Option<usize> = None;
+        for worker in self.workers.iter_mut().chain(&mut self.leaving) {
+            let over = worker.over(timeout, now).filter(|(serial, _)| *serial <= batch.serial);
+            let Some((serial, slot)) = over else { continue };
+            worker.watch.leave.store(true, Ordering::Relaxed);
+            if serial == batch.serial {
+                stuck = Some(stuck.map_or(slot, |first| first.min(slot)));
+            }
+        }
+        if stuck.is_some() {
+            // Before there are others, who would go on with it.
+            batch.tickets().close();
+        }
         for number in 0..self.workers.len() {
             if self.workers[number].watch.leave.load(Ordering::Relaxed) {
                 // It ends when its sample does; nobody waits for that.
                 self.workers[number] = self.start_worker(number, shared)?;
             }
         }
-        Ok(())
+        Ok(stuck)
     }
 
     /// Joins all threads, once the queue is stopped. Where samples have a time limit, whoever is

@@ -157,7 +157,7 @@ mod tests {
                 assert_eq!(loaded(&head), before);
                 queue.resume();
             }
-            assert!(queue.wait_until_complete(&head, interval, || false));
+            while !queue.wait_until_complete(&head, interval) {}
             queue.pop();
             assert!(head.loaded.iter().all(|loaded| loaded.load(Ordering::Relaxed) == 1));
             open(&queue, depth);
@@ -167,7 +167,7 @@ mod tests {
             // Another epoch.
             queue.push(Batch::new(0, 2));
             let head = queue.head().unwrap();
-            assert!(queue.wait_until_complete(&head, interval, || false));
+            while !queue.wait_until_complete(&head, interval) {}
             queue.clear();
         }
         queue.stop();

@@ -70,6 +70,16 @@ pub enum DatasetError {
         /// Those there are.
         known: String,
     },
+    /// There is no such tensor in a file.
+    #[error("`{path}` has no tensor `{name}`; it has: {known}")]
+    NoTensor {
+        /// The file.
+        path: PathBuf,
+        /// The name asked for.
+        name: String,
+        /// Those there are.
+        known: String,
+    },
     /// A tensor or vector cannot be an array.
     #[error(transparent)]
     Array(#[from] FileError),

@@ -19,8 +19,8 @@ use crate::{Dataset, Field, SampleError, Slot};
 /// tell.
 pub const EXTENSIONS: [&str; 5] = ["jpg", "jpeg", "png", "webp", "bmp"];
 
-/// Images in one folder for each class, each image one sample: `images`, float32 `[3, H, W]` as
-/// the transforms leave it, and `labels`, int64, the number of its class.
+/// Images in one folder for each class, each image one sample: `images`, `[3, H, W]`, uint8, float32
+/// or bfloat16 as the transforms leave them, and `labels`, int64, the number of its class.
 ///
 /// Classes are numbered in the order of their names; within a class, images are sorted by the
 /// folder they lie in and then by name. Both by bytes, so that every machine agrees on them.

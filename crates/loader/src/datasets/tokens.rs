@@ -1,5 +1,6 @@
 //! Windows over a file of tokens.
 
+use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use profiler::stage::Stage;
@@ -140,6 +141,12 @@ impl Dataset for Tokens {
             }
         }
         Ok(())
+    }
+
+    /// By the file's name and where windows lie in it.
+    fn fingerprint(&self, mut hasher: &mut dyn Hasher) {
+        let Self { path, width, length, stride, .. } = self;
+        (path.file_name(), width.bytes(), length, stride).hash(&mut hasher);
     }
 
     fn origin(&self, index: usize) -> Option<String> {

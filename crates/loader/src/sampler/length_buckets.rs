@@ -33,7 +33,8 @@ impl LengthBuckets {
     }
 
     /// Batches of as many samples as stay within `limit` elements when all are padded to the
-    /// longest: so many tokens a batch.
+    /// longest: so many tokens a batch. Samples without any are counted as of one, so that there is
+    /// an end to a batch of them.
     ///
     /// # Errors
     /// If one sample alone is longer.
@@ -65,7 +66,7 @@ impl LengthBuckets {
     fn is_full(&self, samples: usize, longest: usize) -> bool {
         match self.limit {
             Limit::Samples(most) => samples >= most,
-            Limit::PaddedLength(most) => (samples + 1).saturating_mul(longest) > most,
+            Limit::PaddedLength(most) => (samples + 1).saturating_mul(longest.max(1)) > most,
         }
     }
 }

@@ -21,7 +21,7 @@ pub use shuffle_buffer::ShuffleBuffer;
 
 /// An order for each epoch.
 pub trait Sampler: Send + Sync + 'static {
-    /// Samples in an epoch.
+    /// Samples in an epoch, always as many.
     fn len(&self) -> usize;
 
     /// Whether there are none.
@@ -46,7 +46,7 @@ pub trait BatchSampler: Send + Sync + 'static {
     /// what is drawn from `rng`, and on nothing else.
     fn batches(&self, epoch: u64, rng: &mut SampleRng) -> Vec<Vec<usize>>;
 
-    /// Samples in the largest batch that may come.
+    /// Samples in the largest batch that may come. Asked once, when a loader is built.
     fn max_batch_size(&self) -> usize;
 
     /// See [`Sampler::repeats`].
@@ -250,12 +250,22 @@ pub enum SamplerError {
         /// [`Sampler::len`].
         expected: usize,
     },
+    /// A sampler that says another length than when the loader was built.
+    #[error(
+        "the sampler says that an epoch has {is} indices, but said {was} when the loader was built\nhint: build another loader for it"
+    )]
+    LengthChanged {
+        /// [`Sampler::len`] then.
+        was: usize,
+        /// [`Sampler::len`] now.
+        is: usize,
+    },
     /// A batch of another size than said, or an empty one.
     #[error("the batch sampler gave a batch of {got} samples, but must give 1 to {most}")]
     BatchSize {
         /// The batch's.
         got: usize,
-        /// [`BatchSampler::max_batch_size`].
+        /// [`BatchSampler::max_batch_size`] when the loader was built.
         most: usize,
     },
 }

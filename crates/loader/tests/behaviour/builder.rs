@@ -1,6 +1,8 @@
 //! Settings that make no sense, and those that only look so.
 
-use loader::{Loader, LoaderBuilder, LoaderError};
+use loader::distributed::Uneven;
+use loader::sampler::{LengthBuckets, Listed};
+use loader::{Loader, LoaderBuilder, LoaderError, Rank};
 
 use crate::common::{chain, contents, numbers, within_half_a_minute};
 
@@ -49,7 +51,10 @@ fn a_batch_larger_than_the_data_is_short_or_refused() {
         assert_eq!(batches[0].indices, Vec::from_iter(0..10));
 
         let error = refused(builder().drop_last(true));
-        assert!(matches!(error, LoaderError::NoFullBatch { batch_size: 0x100_0000, samples: 10 }));
+        let LoaderError::NoFullBatch { batch_size: 0x100_0000, world_size: 1, samples: 10 } = error
+        else {
+            panic!("{error:?}");
+        };
         assert!(error.to_string().contains("hint: use `batch_size` 10 or less"), "{error}");
         assert_eq!(
             Loader::builder(numbers(10))
@@ -61,6 +66,60 @@ fn a_batch_larger_than_the_data_is_short_or_refused() {
             1
         );
     });
+}
+
+#[test]
+fn what_leaves_no_batch_is_said() {
+    let builder = |samples| Loader::builder(numbers(samples)).batch_size(4).num_workers(0);
+    let listed = |indices| Listed { indices, shuffle: false };
+    let ranks = |builder: LoaderBuilder, world_size, uneven| {
+        builder.distributed(Rank::new(0, world_size).unwrap(), uneven)
+    };
+    // Two batches; none is full.
+    let buckets = || LengthBuckets::new(vec![1; 8], 5).pool(4);
+    let shared = "and `Uneven::Drop` drops what cannot be shared evenly\n\
+        hint: use fewer processes, or `Uneven::Pad`";
+    let full = "and `drop_last` drops the batch that is not full\nhint: use";
+    for (builder, text) in [
+        (builder(8).sampler(listed(vec![])), "the sampler gives no samples".to_owned()),
+        (
+            builder(8).batch_sampler(buckets().drop_last(true)),
+            "the batch sampler gives no batches".to_owned(),
+        ),
+        (
+            ranks(builder(3), 8, Uneven::Drop),
+            format!("an epoch has 3 samples, not one for each of 8 processes, {shared}"),
+        ),
+        (
+            ranks(builder(8).batch_sampler(buckets()), 3, Uneven::Drop),
+            format!("an epoch has 2 batches, not one for each of 3 processes, {shared}"),
+        ),
+        (
+            ranks(builder(10).drop_last(true), 4, Uneven::Pad),
+            format!(
+                "`batch_size` is 4 for each of 4 processes but there are only 10 samples, {full} \
+                 `batch_size` 2 or less, or `drop_last = false`"
+            ),
+        ),
+        (
+            ranks(builder(3).drop_last(true), 4, Uneven::Pad),
+            format!(
+                "`batch_size` is 4 for each of 4 processes but there are only 3 samples, {full} \
+                 fewer processes, or `drop_last = false`"
+            ),
+        ),
+        (
+            builder(8).sampler(listed(vec![5, 6])).drop_last(true),
+            format!(
+                "`batch_size` is 4 but there are only 2 samples, {full} `batch_size` 2 or less, \
+                 or `drop_last = false`"
+            ),
+        ),
+    ] {
+        assert_eq!(refused(builder).to_string(), text);
+    }
+    // With a batch sampler another has no effect.
+    assert!(builder(8).batch_sampler(buckets()).sampler(listed(vec![])).build().is_ok());
 }
 
 #[test]
@@ -95,6 +154,16 @@ fn the_settings_in_effect_can_be_asked_for() {
         assert!(settings.shuffle && settings.drop_last && !settings.pin_memory);
         assert_eq!(settings.seed, 5);
     });
+}
+
+#[test]
+fn a_device_that_is_not_there_is_an_error() {
+    let mut loader = Loader::builder(numbers(4)).batch_size(2).num_workers(0).build().unwrap();
+    let batch = loader.epoch(0).next().unwrap().unwrap();
+    let error = batch.try_to_device(tch::Device::Cuda(99)).unwrap_err();
+    assert!(matches!(error, LoaderError::Libtorch { .. }), "{error:?}");
+    let same = batch.try_to_device(tch::Device::Cpu).unwrap();
+    assert_eq!(same["index"], batch["index"]);
 }
 
 #[test]

@@ -135,6 +135,33 @@ fn samples_that_do_not_go_together_are_an_error_that_says_why() {
     });
 }
 
+#[test]
+fn the_batch_whose_samples_do_not_go_together_is_named() {
+    within_half_a_minute(|| {
+        let make = |index: usize, _: &mut SampleRng| match index {
+            4 => Err(SampleError::from("bad")),
+            7 => Ok(range(2)),
+            _ => Ok(range(1)),
+        };
+        let builder = Loader::collated(Made(8, make), Stack).batch_size(4).num_workers(1);
+        let mut loader = builder.on_error(OnError::Skip { max: 1 }).build().unwrap();
+        let error = loader.epoch(3).nth(1).unwrap().unwrap_err();
+        let named =
+            matches!(error, LoaderError::Collate { batch: 1, epoch: 3, samples: Some([5, 7]), .. });
+        assert!(named, "{error:?}");
+        let text = chain(&error);
+        let start = "samples 5 and 7 of batch 1 of epoch 3 do not go together: `0` has shape [1]";
+        assert!(text.starts_with(start), "{text}");
+
+        let refuse = |_: Vec<i64>| -> Result<Vec<(String, Tensor)>, SampleError> {
+            Err(SampleError::from("no reason"))
+        };
+        let text = chain(&batch_of(|index, _| Ok(index as i64), refuse).unwrap_err());
+        let said = "the samples of batch 0 of epoch 0 do not go together: no reason";
+        assert_eq!(text, said);
+    });
+}
+
 /// Ragged samples that draw; two of them bad.
 fn ragged() -> impl ItemDataset<Item = (Tensor, i64)> {
     Made(41, |index, rng: &mut SampleRng| {

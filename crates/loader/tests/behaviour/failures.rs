@@ -77,8 +77,8 @@ fn a_report_says_everything_once_and_the_hints_last() {
         #[error("no batch: {0}")]
         struct Middle(#[source] LoaderError);
 
-        let (samples, batch_size) = (10, 64);
-        let cause = LoaderError::NoFullBatch { batch_size, samples };
+        let (samples, batch_size, world_size) = (10, 64, 1);
+        let cause = LoaderError::NoFullBatch { batch_size, world_size, samples };
         let said = cause.to_string();
         let (what, hint) = said.split_once('\n').unwrap();
         let report = Report(&Outer(Middle(cause))).to_string();

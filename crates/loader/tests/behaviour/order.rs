@@ -1,6 +1,8 @@
 //! Samplers, batch samplers, and the share of each rank.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use loader::distributed::{RankError, Uneven};
 use loader::sampler::{
@@ -164,6 +166,95 @@ fn a_sampler_that_breaks_its_word_is_an_error_and_not_a_panic() {
     assert!(matches!(error, LoaderError::Sampler(SamplerError::BatchSize { got: 4, most: 3 })));
 }
 
+/// Two samples in an epoch and in its batch, or six once it is told to grow.
+struct Growing(Arc<AtomicBool>);
+
+impl Growing {
+    fn indices(&self) -> Vec<usize> {
+        (0..if self.0.load(Ordering::SeqCst) { 6 } else { 2 }).collect()
+    }
+}
+
+impl Sampler for Growing {
+    fn len(&self) -> usize {
+        self.indices().len()
+    }
+    fn order(&self, _: u64, _: &mut SampleRng) -> Vec<usize> {
+        self.indices()
+    }
+}
+
+impl BatchSampler for Growing {
+    fn batches(&self, _: u64, _: &mut SampleRng) -> Vec<Vec<usize>> {
+        vec![self.indices()]
+    }
+    fn max_batch_size(&self) -> usize {
+        self.indices().len()
+    }
+}
+
+/// There is no memory for larger batches than it spoke of when the loader was built.
+#[test]
+fn a_sampler_that_grows_is_an_error() {
+    within_half_a_minute(|| {
+        for num_workers in [0, 2] {
+            let error = |by_batches: bool| {
+                let grow = Arc::new(AtomicBool::new(false));
+                let sampler = Growing(grow.clone());
+                let builder = Loader::builder(numbers(8)).batch_size(8).num_workers(num_workers);
+                let builder = match by_batches {
+                    true => builder.batch_sampler(sampler),
+                    false => builder.sampler(sampler),
+                };
+                let mut loader = builder.build().unwrap();
+                grow.store(true, Ordering::SeqCst);
+                let error = loader.epoch(0).next().unwrap().unwrap_err();
+                let LoaderError::Sampler(error) = error else { panic!("{error:?}") };
+                error
+            };
+            assert_eq!(error(false), SamplerError::LengthChanged { was: 2, is: 6 });
+            assert_eq!(error(true), SamplerError::BatchSize { got: 6, most: 2 });
+        }
+    });
+}
+
+/// Four batches in an even epoch, three in an odd one.
+struct FourOrThree;
+
+impl BatchSampler for FourOrThree {
+    fn batches(&self, epoch: u64, _: &mut SampleRng) -> Vec<Vec<usize>> {
+        (0..4 - epoch as usize % 2).map(|index| vec![index]).collect()
+    }
+    fn max_batch_size(&self) -> usize {
+        1
+    }
+}
+
+#[test]
+fn an_epoch_without_an_order_is_an_error_of_its_own_alone() {
+    within_half_a_minute(|| {
+        for (num_workers, prefetch_depth) in [(0, 1), (1, 1), (1, 2), (3, 8)] {
+            let rank = Rank::new(0, 2).unwrap();
+            let builder = Loader::builder(numbers(4)).batch_sampler(FourOrThree);
+            let builder = builder.num_workers(num_workers).prefetch_depth(prefetch_depth);
+            let mut loader = builder.distributed(rank, Uneven::Error).build().unwrap();
+            for epoch in 0..4 {
+                let outcomes: Vec<_> = loader.epoch(epoch).collect();
+                if epoch % 2 == 0 {
+                    let indices = outcomes.into_iter().map(|it| it.unwrap().indices().to_vec());
+                    assert_eq!(indices.collect::<Vec<_>>(), [vec![0], vec![2]]);
+                    continue;
+                }
+                let [Err(LoaderError::Rank(error))] = &outcomes[..] else {
+                    panic!("{outcomes:?}");
+                };
+                let uneven = RankError::Uneven { left: 1, what: "batches", world_size: 2 };
+                assert_eq!(*error, uneven);
+            }
+        }
+    });
+}
+
 #[test]
 fn length_buckets_waste_little_padding() {
     let mut rng = SampleRng::new(1, 1, 1);
@@ -196,6 +287,18 @@ fn length_buckets_waste_little_padding() {
     assert!(batches.iter().all(|batch| batch.len() <= limited.max_batch_size()));
     let error = LengthBuckets::by_padded_length(lengths, 100).unwrap_err();
     assert!(matches!(error, SamplerError::TooLong { limit: 100, .. }));
+}
+
+#[test]
+fn samples_of_no_length_do_not_make_a_batch_without_end() {
+    let lengths = vec![0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let sampler = LengthBuckets::by_padded_length(lengths, 4).unwrap();
+    assert_eq!(sampler.max_batch_size(), 4);
+    let mut batches = batches(Loader::builder(numbers(12)).batch_sampler(sampler), 0);
+    batches.sort_by_key(Vec::len);
+    let sizes: Vec<_> = batches.iter().map(Vec::len).collect();
+    assert_eq!(sizes, [1, 3, 4, 4]);
+    assert_eq!(batches[0], [2]);
 }
 
 #[test]

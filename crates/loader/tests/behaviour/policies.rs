@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::error::Error;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use loader::sampler::Listed;
@@ -80,6 +80,22 @@ fn more_than_may_be_skipped_is_an_error() {
         assert_eq!(source.to_string(), "9 is bad");
         assert!(error.source().is_some());
         assert!(epoch.next().is_none());
+        assert_eq!(loader.bad_samples().len(), 2);
+    });
+}
+
+#[test]
+fn an_epoch_begun_again_may_skip_as_many_again() {
+    within_half_a_minute(|| {
+        let builder = with_bad(12, |index| index % 4 == 1).batch_size(4).num_workers(2);
+        let mut loader = builder.on_error(OnError::Skip { max: 3 }).build().unwrap();
+        for _ in 0..3 {
+            assert_eq!(contents(loader.epoch(0)).len(), 3);
+            assert_eq!(loader.bad_samples().len(), 3);
+        }
+        let state = loader.epoch(0).next().unwrap().unwrap().state();
+        assert_eq!(loader.bad_samples().len(), 1);
+        assert_eq!(contents(loader.resume(&state).unwrap()).len(), 2);
         assert_eq!(loader.bad_samples().len(), 2);
     });
 }
@@ -190,6 +206,66 @@ fn a_stuck_sample_is_named_and_the_others_still_come() {
             // On a busy machine a worker may be left behind here too.
             warnings_of(|| drop(loader));
         }
+    });
+}
+
+#[test]
+fn a_worker_stuck_in_a_batch_that_nobody_waits_for_is_replaced() {
+    within_half_a_minute(|| {
+        let five = Arc::new(Five::default());
+        let mut loader = with_stuck(&five).num_workers(1).timeout_s(0.4).build().unwrap();
+        assert!(loader.epoch(0).next().unwrap().is_ok());
+        while !five.begun.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let mut epoch = loader.epoch(1);
+        assert_eq!(epoch.next().unwrap().unwrap().indices(), [0, 1, 2, 3]);
+        five.released.store(true, Ordering::Relaxed);
+        assert_eq!(contents(epoch).len(), 2);
+        warnings_of(|| drop(loader));
+    });
+}
+
+#[test]
+fn every_worker_that_is_stuck_is_replaced() {
+    within_half_a_minute(|| {
+        const WORKERS: usize = 3;
+        #[derive(Default)]
+        struct Came {
+            stuck: AtomicUsize,
+            after: AtomicUsize,
+            released: AtomicBool,
+        }
+        let wait_until = |done: &dyn Fn() -> bool| {
+            while !done() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let came = Arc::new(Came::default());
+        let of_load = came.clone();
+        let load = move |index: usize, _: &mut Begun| {
+            let Came { stuck, after, released } = &*of_load;
+            if (4..4 + WORKERS).contains(&index) {
+                stuck.fetch_add(1, Ordering::SeqCst);
+                wait_until(&|| released.load(Ordering::SeqCst));
+            } else if (8..8 + WORKERS).contains(&index) {
+                // One worker alone does not get on.
+                after.fetch_add(1, Ordering::SeqCst);
+                wait_until(&|| after.load(Ordering::SeqCst) >= WORKERS);
+            }
+            Ok(())
+        };
+        let builder = Loader::builder(Numbers { samples: 12, load }).batch_size(4);
+        let mut loader = builder.num_workers(WORKERS).timeout_s(1.0).build().unwrap();
+        let mut epoch = loader.epoch(0);
+        assert!(epoch.next().unwrap().is_ok());
+        wait_until(&|| came.stuck.load(Ordering::SeqCst) == WORKERS);
+        let error = epoch.next().unwrap().unwrap_err();
+        assert!(matches!(error, LoaderError::Stuck { index: 4, .. }), "{error:?}");
+        assert_eq!(epoch.next().unwrap().unwrap().indices(), [8, 9, 10, 11]);
+        came.released.store(true, Ordering::SeqCst);
+        drop(epoch);
+        warnings_of(|| drop(loader));
     });
 }
 

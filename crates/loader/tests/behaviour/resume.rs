@@ -3,10 +3,10 @@
 use loader::distributed::Uneven;
 use loader::sampler::{Listed, WithReplacement};
 use loader::state::StateError;
-use loader::{Loader, LoaderBuilder, LoaderError, LoaderState, Rank};
+use loader::{Loader, LoaderBuilder, LoaderError, LoaderState, Rank, SampleError};
 use proptest::prelude::*;
 
-use crate::common::{Content, Noise, contents, numbers, within_half_a_minute};
+use crate::common::{Begun, Content, Noise, Numbers, contents, numbers, within_half_a_minute};
 
 fn builder(samples: usize) -> LoaderBuilder {
     Loader::builder(Noise { samples }).shuffle(true).seed(9).batch_size(4)
@@ -92,6 +92,68 @@ fn a_run_goes_on_with_another_number_of_ranks() {
             // The last step is padded for the ranks that there are.
             let tail = SAMPLES % 12;
             assert_eq!(rest[2][..tail], whole[4][..tail], "{world_size} ranks");
+        }
+    });
+}
+
+/// How many samples the last step holds depends on the number of ranks.
+#[test]
+fn any_state_goes_on_at_its_step_with_another_number_of_ranks() {
+    within_half_a_minute(|| {
+        let shapes = [(3, 4), (6, 2), (12, 1), (2, 6)];
+        for (uneven, drop_last) in
+            [(Uneven::Pad, false), (Uneven::Drop, false), (Uneven::Pad, true)]
+        {
+            for samples in [48, 50, 59] {
+                let build = |(batch_size, world_size)| {
+                    let rank = Rank::new(0, world_size).unwrap();
+                    let builder = Loader::builder(numbers(samples)).shuffle(true).num_workers(0);
+                    let builder = builder.batch_size(batch_size).drop_last(drop_last);
+                    builder.distributed(rank, uneven).build().unwrap()
+                };
+                for from in shapes {
+                    let states: Vec<_> =
+                        build(from).epoch(0).map(|batch| batch.unwrap().state()).collect();
+                    for to in shapes {
+                        let steps = build(to).epoch(0).len();
+                        for (done, state) in (1..).zip(&states) {
+                            let left = build(to).resume(state).unwrap().len();
+                            let expected = steps.saturating_sub(done);
+                            assert_eq!(left, expected, "{samples} {uneven:?} {from:?} {to:?}");
+                        }
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn a_batch_that_was_an_error_comes_again() {
+    within_half_a_minute(|| {
+        for num_workers in [0, 2] {
+            let build = || {
+                let load = |index, _: &mut Begun| match index {
+                    5 => Err(SampleError::from("it is five".to_owned())),
+                    _ => Ok(()),
+                };
+                let builder = Loader::builder(Numbers { samples: 12, load }).batch_size(4);
+                builder.num_workers(num_workers).build().unwrap()
+            };
+            let mut loader = build();
+            let mut epoch = loader.epoch(0);
+            let first = epoch.next().unwrap().unwrap().state();
+            assert!(epoch.next().unwrap().is_err());
+            drop(epoch);
+            assert_eq!(loader.state(), Some(first));
+            let mut loader = build();
+            let mut rest = loader.resume(&first).unwrap();
+            assert!(rest.next().unwrap().is_err());
+            // One that came out after it is behind it.
+            let third = rest.next().unwrap().unwrap();
+            assert_eq!(third.indices(), [8, 9, 10, 11]);
+            drop(rest);
+            assert_eq!(loader.state(), Some(third.state()));
         }
     });
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use loader::settings::{BatchSizeSettings, MachineTable, SCHEMA, SettingsFile};
-use loader::{Loader, Settings};
+use loader::{Loader, LoaderBuilder, Settings};
 
 use crate::common::{chain, numbers, warnings_of};
 
@@ -146,6 +146,39 @@ fn what_is_set_by_hand_wins_in_any_order() {
     assert_eq!(first, last);
     let (settings, _) = in_effect(SWEPT, |b| b.shuffle(false).seed(1).drop_last(true));
     assert!(!settings.shuffle && settings.drop_last && settings.seed == 1);
+
+    // Before and after all others at once, from a file or not.
+    let by_hand = |builder: LoaderBuilder| {
+        let builder = builder.batch_size(16).num_workers(3).prefetch_depth(7).pin_memory(false);
+        let builder = builder.shuffle(false).drop_last(true).seed(1);
+        builder.io_threads(2).pin_workers(true)
+    };
+    let expected = Settings {
+        batch_size: 16,
+        num_workers: 3,
+        prefetch_depth: 7,
+        pin_memory: false,
+        shuffle: false,
+        drop_last: true,
+        seed: 1,
+        io_threads: 2,
+        pin_workers: true,
+    };
+    let file = on_disk(SWEPT);
+    let new = || Loader::builder(numbers(1000));
+    let others = || Settings { shuffle: true, pin_memory: true, ..Settings::default() };
+    let (settings, _) = warnings_of(|| {
+        let builders = [
+            by_hand(new()).settings_file(&file.path).unwrap(),
+            by_hand(new().settings_file(&file.path).unwrap()),
+            by_hand(new()).settings(others()),
+            by_hand(new().settings(others())),
+        ];
+        builders.map(|builder| builder.build().unwrap().settings().clone())
+    });
+    for settings in settings {
+        assert_eq!(settings, expected);
+    }
 }
 
 #[test]

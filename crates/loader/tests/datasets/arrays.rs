@@ -8,7 +8,7 @@ use loader::error::{DatasetError, FileError};
 use loader::{Dataset, Dtype, Field, Loader};
 use tch::{Device, Kind, Tensor};
 
-use crate::common::{all, assert_says, reference};
+use crate::common::{all, assert_says, goes_on, reference};
 
 fn bytes(shape: &[i64]) -> Tensor {
     Tensor::randint(256, shape, (Kind::Uint8, Device::Cpu))
@@ -113,6 +113,34 @@ fn arrays_that_do_not_fit_are_refused() {
     assert_says(convert("x", with(&[0.0; 2], &[])), &["`mean`", "2 values", "3 channels"]);
     assert_says(convert("x", with(&[], &[1.0, 0.0, 1.0])), &["`std`", "is 0", "not 0"]);
     assert_says(convert("x", with(&[f32::NAN], &[])), &["`mean`", "NaN"]);
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_arrays() {
+    let arrays = |name: &str, value: u8, shape: &[usize]| {
+        let values = vec![value; shape.iter().product()];
+        Arrays::new([(name, Array::from_values(&values, shape).unwrap())]).unwrap()
+    };
+    let data = || arrays("x", 1, &[4, 6]);
+    assert!(goes_on(data(), data()));
+    // What is looked at are not the numbers.
+    assert!(goes_on(data(), arrays("x", 2, &[4, 6])));
+    assert!(!goes_on(data(), arrays("y", 1, &[4, 6])));
+    assert!(!goes_on(data(), arrays("x", 1, &[4, 5])));
+    assert!(!goes_on(data(), arrays("x", 1, &[4, 2, 3])));
+    let other = Array::from_values(&[1i8; 24], &[4, 6]).unwrap();
+    assert!(!goes_on(data(), Arrays::new([("x", other)]).unwrap()));
+
+    // Of files the names count, and not where they lie.
+    let folder = tempfile::tempdir().unwrap();
+    let file = reference("npy/int64.npy");
+    let (moved, renamed) = (folder.path().join("int64.npy"), folder.path().join("other.npy"));
+    for copy in [&moved, &renamed] {
+        fs::copy(&file, copy).unwrap();
+    }
+    let npy = |path: &Path| Arrays::new([("x", Array::npy(path).unwrap())]).unwrap();
+    assert!(goes_on(npy(&file), npy(&moved)));
+    assert!(!goes_on(npy(&file), npy(&renamed)));
 }
 
 #[test]

@@ -73,7 +73,7 @@ fn a_safetensors_file_is_read_as_it_was_written() {
     let names: Vec<String> = some.fields().into_iter().map(|field| field.name).collect();
     assert_eq!(names, ["int64", "bool"]);
     let missing = Arrays::safetensors(reference("all.safetensors"), &["int63"]).unwrap_err();
-    assert_says(missing, &["`int63`", "bool, float16, float32"]);
+    assert_says(missing, &["all.safetensors` has no tensor `int63`", "bool, float16, float32"]);
 }
 
 #[test]

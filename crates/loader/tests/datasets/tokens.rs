@@ -8,7 +8,7 @@ use loader::{Dataset, Tokens};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::common::{all, assert_says};
+use crate::common::{all, assert_says, goes_on};
 
 fn file(bytes: &[u8]) -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -51,6 +51,25 @@ proptest! {
             prop_assert_eq!(&row("targets")[..], &tokens[at + 1..at + 1 + length]);
         }
     }
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_windows() {
+    let (_folder, path) = file(&[1; 2000]);
+    let (_other_folder, moved) = file(&[1; 2000]);
+    let renamed = path.with_file_name("val.bin");
+    fs::copy(&path, &renamed).unwrap();
+    let open = |path: &PathBuf, width, length, stride| {
+        let data = Tokens::open(path, width, length).unwrap().stride(stride).unwrap();
+        assert_eq!(data.len(), 10);
+        data
+    };
+    let data = || open(&path, TokenWidth::U16, 4, 100);
+    assert!(goes_on(data(), open(&moved, TokenWidth::U16, 4, 100)));
+    assert!(!goes_on(data(), open(&renamed, TokenWidth::U16, 4, 100)));
+    assert!(!goes_on(data(), open(&path, TokenWidth::U32, 4, 50)));
+    assert!(!goes_on(data(), open(&path, TokenWidth::U16, 5, 100)));
+    assert!(!goes_on(data(), open(&path, TokenWidth::U16, 4, 101)));
 }
 
 #[test]

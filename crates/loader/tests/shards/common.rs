@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use loader::error::Report;
-use loader::{Dataset, ImageFolder, Loader};
+use loader::state::StateError;
+use loader::{Dataset, ImageFolder, Loader, LoaderBuilder, LoaderError};
 use preproc::transform::{Resize, ResizeSize, ToTensor};
 use preproc::{Compose, DecodeOptions, ImageTransform};
 use serde_json::Value;
@@ -45,6 +46,17 @@ pub(crate) fn all(dataset: impl Dataset) -> (Tensor, Vec<i64>) {
     let mut loader = Loader::builder(dataset).batch_size(samples).num_workers(2).build().unwrap();
     let batch = loader.epoch(0).next().unwrap().unwrap();
     (batch["images"].copy(), Vec::try_from(&batch["labels"]).unwrap())
+}
+
+/// Whether a run over `one` goes on over `other`.
+pub(crate) fn goes_on(one: impl Dataset, other: impl Dataset) -> bool {
+    let build = |builder: LoaderBuilder| builder.batch_size(1).num_workers(0).build().unwrap();
+    let state = build(Loader::builder(one)).epoch(0).next().unwrap().unwrap().state();
+    match build(Loader::builder(other)).resume(&state).map(|_| ()) {
+        Ok(()) => true,
+        Err(LoaderError::State(StateError::Fingerprint)) => false,
+        Err(error) => panic!("{error:?}"),
+    }
 }
 
 /// What the image folder makes of these images in `tests/reference/inputs`.

@@ -2,18 +2,45 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use arrow_array::{ArrayRef, BinaryArray, Int64Array, RecordBatch};
+use bytes::Bytes;
 use loader::datasets::{Files, ToFloat32};
 use loader::{Arrays, Dataset, Dtype, Loader, LoaderError, ParquetImages};
+use parquet::arrow::ArrowWriter;
+use parquet::file::metadata::{ParquetMetaDataReader, ParquetMetaDataWriter};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 use tch::{Device, Kind};
 
-use crate::common::{all, as_in_a_folder, compose, expected, reference, report};
+use crate::common::{all, as_in_a_folder, compose, expected, goes_on, image, reference, report};
 
 fn open(files: impl Into<Files>) -> ParquetImages {
     ParquetImages::open(files, "image", "label", compose()).unwrap()
+}
+
+/// A file of one image, again and again, whose labels are these in each row group.
+fn labelled(groups: &[&[i64]]) -> Vec<u8> {
+    let pixel = image("png_1x1.png");
+    let tables = groups.iter().map(|labels| {
+        let images = BinaryArray::from_iter_values(labels.iter().map(|_| &pixel));
+        let labels = Int64Array::from(labels.to_vec());
+        let columns: [(&str, ArrayRef); 2] =
+            [("image", Arc::new(images)), ("label", Arc::new(labels))];
+        RecordBatch::try_from_iter(columns).unwrap()
+    });
+    let tables: Vec<RecordBatch> = tables.collect();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, tables[0].schema(), None).unwrap();
+    for table in &tables {
+        writer.write(table).unwrap();
+        writer.flush().unwrap();
+    }
+    writer.close().unwrap();
+    bytes
 }
 
 #[test]
@@ -42,6 +69,56 @@ fn row_groups_and_origins_go_on_from_file_to_file() {
     assert_eq!(data.paths(), files);
     assert_eq!(data.origin(10).unwrap(), format!("{}: row 2", files[1].display()));
     assert_eq!(data.origin(16), None);
+}
+
+/// As Spark writes them.
+#[test]
+fn files_without_rows_add_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let labels: [&[i64]; 3] = [&[], &[7, 8], &[]];
+    let files = ["a", "b", "c"].map(|name| folder.path().join(name));
+    for (path, labels) in files.iter().zip(labels) {
+        fs::write(path, labelled(&[labels])).unwrap();
+    }
+    let files = files.to_vec();
+    let data = open(files.clone());
+    assert_eq!(data.labels(), [7, 8]);
+    assert_eq!(data.origin(1).unwrap(), format!("{}: row 1", files[1].display()));
+    assert_eq!(all(data).1, [7, 8]);
+    assert_eq!(Arrays::parquet(files.clone(), &["label"]).unwrap().len(), 2);
+    assert!(open(files[0].as_path()).is_empty());
+}
+
+#[test]
+fn more_files_than_may_be_open_at_a_time_can_be_read() {
+    let limit = getrlimit(Resource::Nofile);
+    // What it usually is; for the other tests it is enough.
+    let usual = limit.maximum.map_or(1024, |maximum| maximum.min(1024));
+    setrlimit(Resource::Nofile, Rlimit { current: Some(usual), ..limit }).unwrap();
+    let data = open(vec![reference("images-snappy.parquet"); 1100]);
+    assert_eq!(data.len(), 1100 * 8);
+    assert!(!data.file(data.len() - 1).unwrap().is_empty());
+    drop(data);
+    let data = Arrays::parquet(vec![reference("numbers.parquet"); 1100], &["int8"]).unwrap();
+    assert_eq!(data.len(), 1100 * 10);
+}
+
+#[test]
+fn a_run_does_not_go_on_with_other_rows() {
+    let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = |folder: &tempfile::TempDir, name: &str| folder.path().join(name);
+    let write = |path: PathBuf, labels: &[i64]| {
+        fs::write(&path, labelled(&[labels])).unwrap();
+        path
+    };
+    let first = write(path(&one, "a.parquet"), &[1, 2, 3]);
+    let moved = write(path(&other, "a.parquet"), &[1, 2, 3]);
+    let renamed = write(path(&one, "b.parquet"), &[1, 2, 3]);
+    let data = || open(first.as_path());
+    assert!(goes_on(data(), open(moved.as_path())));
+    assert!(!goes_on(data(), open(renamed.as_path())));
+    let relabelled = write(path(&other, "a.parquet"), &[1, 2, 4]);
+    assert!(!goes_on(data(), open(relabelled.as_path())));
 }
 
 #[test]
@@ -184,6 +261,35 @@ fn images_that_cannot_be_had_are_named() {
             file.display()
         )
     );
+}
+
+#[test]
+fn columns_that_differ_in_length_are_refused() {
+    // The two groups' labels changed places: one too many in the first, one too few in the second.
+    let bytes = labelled(&[&[1, 2], &[3, 4, 5]]);
+    let metadata =
+        ParquetMetaDataReader::new().parse_and_finish(&Bytes::from(bytes.clone())).unwrap();
+    let mut metadata = metadata.into_builder();
+    let mut groups = metadata.take_row_groups();
+    let [first, second] = &mut groups[..] else { panic!("{groups:?}") };
+    std::mem::swap(&mut first.columns_mut()[1], &mut second.columns_mut()[1]);
+    let metadata = metadata.set_row_groups(groups).build();
+    // The file without its metadata, whose length stands before the last four bytes.
+    let len = bytes.len() - 8;
+    let said = u32::from_le_bytes(*bytes[len..].first_chunk().unwrap());
+    let mut changed = bytes[..len - said as usize].to_vec();
+    ParquetMetaDataWriter::new(&mut changed, &metadata).finish().unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("a.parquet"), folder.path().join("b.parquet"));
+    fs::write(&good, bytes).unwrap();
+    fs::write(&bad, changed).unwrap();
+    let said = "is damaged: row group 0 has 2 rows, its column `label` has 3";
+    let said = format!("`{}` {said}", bad.display());
+    let files = vec![good, bad];
+    let error = ParquetImages::open(files.clone(), "image", "label", compose()).unwrap_err();
+    assert_eq!(report(&error), said);
+    assert_eq!(report(&Arrays::parquet(files, &["label"]).unwrap_err()), said);
 }
 
 #[test]

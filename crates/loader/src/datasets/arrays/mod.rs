@@ -6,6 +6,7 @@ mod mnist;
 mod npy;
 mod tensors;
 
+use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -274,6 +275,17 @@ impl Dataset for Arrays {
             }
         }
         Ok(())
+    }
+
+    /// By names, shapes and types, and the names of mapped files. Not by the numbers: to read them
+    /// takes as long as an epoch.
+    fn fingerprint(&self, mut hasher: &mut dyn Hasher) {
+        for Part { field, array, .. } in &self.parts {
+            (&field.name, &array.shape, array.dtype).hash(&mut hasher);
+            if let Bytes::Mapped(_, path) = &array.bytes {
+                path.file_name().hash(&mut hasher);
+            }
+        }
     }
 
     fn origin(&self, index: usize) -> Option<String> {

@@ -35,8 +35,8 @@ impl Arrays {
         let mut arrays = Vec::new();
         for name in if names.is_empty() { &known } else { names } {
             let Some(tensor) = tensors.get(*name) else {
-                let (name, known) = ((*name).to_owned(), known.join(", "));
-                return Err(DatasetError::NoArray { name, known });
+                let (path, name, known) = (path.to_owned(), (*name).to_owned(), known.join(", "));
+                return Err(DatasetError::NoTensor { path, name, known });
             };
             let dtype = dtype(tensor.dtype).map_err(wrong)?;
             // Behind the header and the eight bytes that tell its length.

@@ -1,15 +1,12 @@
 //! Decoded pages, shared by all workers: with neighbouring rows in turn, as one worker after the
 //! other takes them, each page is decoded once.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use arrow_array::{Array, ArrayRef};
 
 use super::error::ParquetError;
-
-/// Pages kept at most, however small.
-const MOST: usize = 256;
 
 /// The rows of a page, in batches of [`BATCH`].
 pub(super) type Rows = Vec<ArrayRef>;
@@ -32,9 +29,20 @@ pub(super) struct Cache {
 
 #[derive(Debug, Default)]
 struct State {
-    /// By number; with the time of the last use.
-    pages: HashMap<usize, (Arc<Held>, u64)>,
+    /// By number.
+    pages: HashMap<usize, Page>,
+    /// Numbers of those that are decoded, by the time of their last use.
+    used: BTreeMap<u64, usize>,
     time: u64,
+    /// Of those that are decoded.
+    bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct Page {
+    held: Arc<Held>,
+    /// Once it is decoded: its size, and when it was last used.
+    decoded: Option<(usize, u64)>,
 }
 
 impl Cache {
@@ -59,45 +67,112 @@ impl Cache {
             decode().map_err(Arc::new)
         });
         if decoded {
-            self.evict(page, rows.is_err());
+            self.settle(page, rows.as_ref().ok().map(bytes_of));
         }
         rows.as_ref().map(with).map_err(Arc::clone)
     }
 
     fn held(&self, page: usize) -> Arc<Held> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.time += 1;
-        let time = state.time;
-        let (held, used) = state.pages.entry(page).or_default();
-        *used = time;
-        held.clone()
+        let mut state = self.lock();
+        let State { pages, used, time, .. } = &mut *state;
+        let found = pages.entry(page).or_default();
+        if let Some((_, last)) = &mut found.decoded {
+            *time += 1;
+            used.remove(last);
+            used.insert(*time, page);
+            *last = *time;
+        }
+        found.held.clone()
     }
 
-    /// Lets go of what is too much. `page` is the newest; a failed one may be tried again.
-    fn evict(&self, page: usize, failed: bool) {
+    /// Counts a page that was decoded, and lets go of what is too much; one that failed, without
+    /// `bytes`, may be tried again.
+    fn settle(&self, page: usize, bytes: Option<usize>) {
         let mut gone = Vec::new();
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if failed {
-            gone.extend(state.pages.remove(&page));
-        }
-        let mut bytes: usize = state.pages.values().map(|(held, _)| held.bytes()).sum();
-        while state.pages.len() > 1 && (bytes > self.limit || state.pages.len() > MOST) {
-            let others = state.pages.iter().filter(|(number, _)| **number != page);
-            let Some((oldest, _)) = others.min_by_key(|(_, (_, used))| *used) else { break };
-            let oldest = *oldest;
-            if let Some((held, used)) = state.pages.remove(&oldest) {
-                bytes -= held.bytes();
-                gone.push((held, used));
+        let mut state = self.lock();
+        let State { pages, used, time, bytes: all } = &mut *state;
+        match (bytes, pages.get_mut(&page)) {
+            (Some(bytes), Some(found)) => {
+                *time += 1;
+                used.insert(*time, page);
+                found.decoded = Some((bytes, *time));
+                *all += bytes;
             }
+            _ => gone.extend(pages.remove(&page)),
+        }
+        // The newest stays, however large.
+        while *all > self.limit && used.len() > 1 {
+            let oldest = used.pop_first().and_then(|(_, oldest)| pages.remove(&oldest));
+            *all -= oldest.as_ref().and_then(|page| page.decoded).map_or(0, |(bytes, _)| bytes);
+            gone.extend(oldest);
         }
         // Freed after the lock.
         drop(state);
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl Held {
-    fn bytes(&self) -> usize {
-        let rows = self.rows.get().and_then(|rows| rows.as_ref().ok());
-        rows.map_or(0, |rows| rows.iter().map(|rows| rows.get_array_memory_size()).sum())
+fn bytes_of(rows: &Rows) -> usize {
+    rows.iter().map(|rows| rows.get_array_memory_size()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use arrow_array::Int64Array;
+
+    use super::*;
+
+    /// Whether each of `pages` had to be decoded when they were asked for in turn.
+    fn decoded(cache: &Cache, pages: impl IntoIterator<Item = usize>) -> Vec<bool> {
+        let ask = |page| {
+            let mut decoded = false;
+            let decode = || {
+                decoded = true;
+                Ok(rows(page))
+            };
+            let same = cache.with(page, decode, |held| *held == rows(page));
+            assert!(same.unwrap());
+            decoded
+        };
+        pages.into_iter().map(ask).collect()
+    }
+
+    /// All pages are of one size.
+    fn rows(page: usize) -> Rows {
+        vec![Arc::new(Int64Array::from(vec![page as i64; 10]))]
+    }
+
+    #[test]
+    fn however_many_pages_are_kept_as_the_limit_allows() {
+        let cache = Cache::new(usize::MAX);
+        assert_eq!(decoded(&cache, 0..1000), [true; 1000]);
+        assert_eq!(decoded(&cache, 0..1000), [false; 1000]);
+    }
+
+    #[test]
+    fn what_was_used_longest_ago_goes_first() {
+        let cache = Cache::new(3 * bytes_of(&rows(0)));
+        assert_eq!(decoded(&cache, [0, 1, 2, 0]), [true, true, true, false]);
+        assert_eq!(decoded(&cache, [3, 0, 2, 3]), [true, false, false, false]);
+        assert_eq!(decoded(&cache, [1, 2, 3, 0]), [true, false, false, true]);
+        assert_eq!(cache.lock().bytes, cache.limit);
+        assert_eq!(cache.lock().pages.len(), 3);
+
+        let none = Cache::new(0);
+        assert_eq!(decoded(&none, [5, 5, 6, 5]), [true, false, true, true]);
+    }
+
+    #[test]
+    fn a_page_that_failed_is_tried_again() {
+        let cache = Cache::new(usize::MAX);
+        let fail = || Err(ParquetError::Panic { path: PathBuf::new(), message: "no".into() });
+        assert!(cache.with(0, fail, |_| ()).is_err());
+        assert!(cache.lock().pages.is_empty());
+        assert_eq!(decoded(&cache, [0, 0]), [true, false]);
     }
 }

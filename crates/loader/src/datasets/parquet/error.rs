@@ -39,10 +39,14 @@ pub enum ParquetError {
         message: String,
     },
     /// The pages of a column do not hold the rows that its row group should have.
-    #[error("`{path}` is damaged: row group {group} has {expected} rows, its column has {got}")]
+    #[error(
+        "`{path}` is damaged: row group {group} has {expected} rows, its column `{column}` has {got}"
+    )]
     Rows {
         /// The file.
         path: PathBuf,
+        /// The column.
+        column: String,
         /// The row group.
         group: usize,
         /// Rows that the file says it has.

@@ -7,6 +7,7 @@ mod numbers;
 mod pages;
 mod source;
 
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -37,8 +38,8 @@ use crate::{Dataset, Field, SampleError, Slot};
 /// Bytes of decoded pages that are kept, if not said otherwise: 256 MiB.
 pub const CACHE_BYTES: usize = 256 << 20;
 
-/// Images in a column of Parquet files, with labels in another: `images`, float32 `[3, H, W]` as
-/// the transforms leave it, and `labels`, int64.
+/// Images in a column of Parquet files, with labels in another: `images`, `[3, H, W]`, uint8,
+/// float32 or bfloat16 as the transforms leave them, and `labels`, int64.
 ///
 /// The column holds the bytes of image files, by themselves or in a struct with a member `bytes` as
 /// HuggingFace's data sets have it. Labels are integers, and read at opening.
@@ -125,10 +126,12 @@ impl ParquetImages {
         let opened = Opened::all(&handles)?;
         let found: Vec<_> = opened
             .par_iter()
-            .map(|Opened { path, source, metadata }| {
+            .map(|file| {
+                let Opened { path, metadata, .. } = file;
                 guarded(path, || {
                     let leaf = leaf(path, schema(metadata.metadata()), images)?;
-                    let (metadata, rows) = pages::with_pages(path, source, metadata, leaf)?;
+                    let source = file.source()?;
+                    let (metadata, rows) = pages::with_pages(path, &source, metadata, leaf)?;
                     Ok((metadata, leaf, rows))
                 })
             })
@@ -146,14 +149,6 @@ impl ParquetImages {
                 }
                 row_groups.push(group_start..start);
             }
-        }
-        if start != labels.len() {
-            return Err(ParquetError::Rows {
-                path: handles.path(0).to_owned(),
-                group: 0,
-                expected: labels.len() as i64,
-                got: start as u64,
-            });
         }
         let (cache, column) = (Cache::new(CACHE_BYTES), images.to_owned());
         Ok(Self { handles, files, pages, row_groups, labels, column, cache, compose })
@@ -208,9 +203,7 @@ impl ParquetImages {
     fn decode(&self, page: &Page) -> Result<Rows, ParquetError> {
         let path = self.handles.path(page.file as usize);
         let Columns { metadata, leaf, .. } = &self.files[page.file as usize];
-        let read = |source| ParquetError::Read { path: path.to_owned(), source };
-        let file = self.handles.get(page.file as usize).map_err(read)?;
-        let source = Source::new(file).map_err(read)?;
+        let source = Source::open(&self.handles, page.file as usize)?;
         guarded(path, || {
             let mask = ProjectionMask::leaves(schema(metadata.metadata()), [*leaf]);
             let rows = vec![RowSelector::skip(page.first), RowSelector::select(page.rows)];
@@ -237,6 +230,7 @@ impl ParquetImages {
             if got != page.rows {
                 return Err(ParquetError::Rows {
                     path: path.to_owned(),
+                    column: self.column.clone(),
                     group: page.group as usize,
                     expected: page.rows as i64,
                     got: got as u64,
@@ -278,6 +272,14 @@ impl Dataset for ParquetImages {
             let transforms = &mut worker.transforms;
             labelled::write(&self.compose, bytes, self.labels[index], transforms, slot)
         })?
+    }
+
+    /// By the files' names and where their rows begin, the column's name and the labels.
+    fn fingerprint(&self, mut hasher: &mut dyn Hasher) {
+        for (path, file) in self.paths().iter().zip(&self.files) {
+            (path.file_name(), file.start).hash(&mut hasher);
+        }
+        (&self.column, &self.labels).hash(&mut hasher);
     }
 
     fn origin(&self, index: usize) -> Option<String> {

@@ -19,10 +19,11 @@ use crate::Dtype;
 use crate::datasets::handles::Handles;
 use crate::datasets::{Array, Arrays, Files};
 
-/// A file, open.
+/// A file that was looked into. Not kept open: there may be more than a process may have open.
 pub(super) struct Opened<'a> {
+    handles: &'a Handles,
+    number: usize,
     pub(super) path: &'a Path,
-    pub(super) source: Source,
     pub(super) metadata: ArrowReaderMetadata,
 }
 
@@ -33,12 +34,16 @@ impl<'a> Opened<'a> {
     /// If one is no Parquet file.
     pub(super) fn all(handles: &'a Handles) -> Result<Vec<Self>, ParquetError> {
         let open = |(number, path): (usize, &'a std::path::PathBuf)| {
-            let read = |source| ParquetError::Read { path: path.clone(), source };
-            let source = Source::new(handles.get(number).map_err(read)?).map_err(read)?;
-            let metadata = metadata(path, &source)?;
-            Ok(Opened { path, source, metadata })
+            let metadata = metadata(path, &Source::open(handles, number)?)?;
+            Ok(Opened { handles, number, path, metadata })
         };
         handles.paths().par_iter().enumerate().map(open).collect()
+    }
+
+    /// # Errors
+    /// See [`Source::open`].
+    pub(super) fn source(&self) -> Result<Source, ParquetError> {
+        Source::open(self.handles, self.number)
     }
 }
 
@@ -88,7 +93,8 @@ pub(super) fn column(files: &[Opened<'_>], name: &str) -> Result<Array, ParquetE
     let mut column = Column { name, path: Path::new(""), rows: 0, sides: Vec::new(), found: None };
     let mut bytes = Vec::new();
     let mut total = 0;
-    for Opened { path, source, metadata } in files {
+    for file in files {
+        let (path, metadata) = (file.path, &file.metadata);
         guarded(path, || {
             let schema = schema(metadata.metadata());
             let roots = schema.root_schema().get_fields();
@@ -96,19 +102,30 @@ pub(super) fn column(files: &[Opened<'_>], name: &str) -> Result<Array, ParquetE
                 return Err(no_column(path, schema, name));
             };
             let mask = ProjectionMask::roots(schema, [root]);
-            let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
-                source.clone(),
-                metadata.clone(),
-            )
-            .with_projection(mask)
-            .build();
+            let source = file.source()?;
             (column.path, column.rows) = (path, 0);
-            for batch in reader.map_err(|cause| of(path, cause))? {
-                let batch = batch.map_err(|cause| of(path, cause.into()))?;
-                column.append(batch.column(0), 0, &mut bytes)?;
-                column.rows += batch.num_rows();
-                total += batch.num_rows();
+            for (group, of_group) in metadata.metadata().row_groups().iter().enumerate() {
+                let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(
+                    source.clone(),
+                    metadata.clone(),
+                )
+                .with_projection(mask.clone())
+                .with_row_groups(vec![group])
+                .build();
+                let before = column.rows;
+                for batch in reader.map_err(|cause| of(path, cause))? {
+                    let batch = batch.map_err(|cause| of(path, cause.into()))?;
+                    column.append(batch.column(0), 0, &mut bytes)?;
+                    column.rows += batch.num_rows();
+                }
+                // Of each alone: one too short and one too long would move all rows between them.
+                let (expected, got) = (of_group.num_rows(), (column.rows - before) as u64);
+                if u64::try_from(expected) != Ok(got) {
+                    let (path, column) = (path.to_owned(), name.to_owned());
+                    return Err(ParquetError::Rows { path, column, group, expected, got });
+                }
             }
+            total += column.rows;
             Ok(())
         })?;
     }
@@ -252,6 +269,10 @@ impl Column<'_> {
 pub(super) fn labels(files: &[Opened<'_>], name: &str) -> Result<Vec<i64>, ParquetError> {
     let of_file = |file: &Opened<'_>| {
         let array = column(std::slice::from_ref(file), name)?;
+        if array.is_empty() {
+            // As Spark writes them. Of no values the type is not known.
+            return Ok(Vec::new());
+        }
         array.integers().ok_or_else(|| ParquetError::Type {
             path: file.path.to_owned(),
             column: name.to_owned(),

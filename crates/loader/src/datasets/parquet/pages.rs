@@ -18,7 +18,7 @@ use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::error::ParquetError;
-use super::source::{Source, of};
+use super::source::{Source, of, schema};
 
 /// The pages of one column in each row group.
 #[derive(Debug)]
@@ -76,6 +76,7 @@ pub(super) fn with_pages(
                 let pages = in_order(&index.0, total).filter(|_| got == total as u64);
                 let pages = pages.ok_or_else(|| ParquetError::Rows {
                     path: path.to_owned(),
+                    column: schema(file).column(column).path().string(),
                     group: number,
                     expected: total,
                     got,

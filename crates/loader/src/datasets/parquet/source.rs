@@ -16,6 +16,7 @@ use parquet::schema::types::SchemaDescriptor;
 use profiler::thread::panic_message;
 
 use super::error::ParquetError;
+use crate::datasets::handles::Handles;
 
 /// A file read with `pread`, so that threads can share it.
 #[derive(Clone, Debug)]
@@ -27,10 +28,15 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// File number `file` of `handles`. Not to be kept: it stays open as long.
+    ///
     /// # Errors
-    /// If the file's length cannot be had.
-    pub(super) fn new(file: Arc<File>) -> io::Result<Self> {
-        let len = file.metadata()?.len();
+    /// If it cannot be opened, or its length not be had.
+    pub(super) fn open(handles: &Handles, file: usize) -> Result<Self, ParquetError> {
+        let path = handles.path(file);
+        let read = |source| ParquetError::Read { path: path.to_owned(), source };
+        let file = handles.get(file).map_err(read)?;
+        let len = file.metadata().map_err(read)?.len();
         Ok(Self { file, len, begun: None })
     }
 

@@ -37,8 +37,8 @@ pub const MAX_IMAGE: usize = 1 << 30;
 /// Bytes of a label's member, `.cls` or `.json`, at most: 1 MiB.
 pub const MAX_LABEL: usize = 1 << 20;
 
-/// Images in tar shards, each with a label: `images`, float32 `[3, H, W]` as the transforms leave
-/// it, and `labels`, int64.
+/// Images in tar shards, each with a label: `images`, `[3, H, W]`, uint8, float32 or bfloat16 as the
+/// transforms leave them, and `labels`, int64.
 ///
 /// Members whose names are the same up to the first dot of the base name are one sample, and stand
 /// together: `n01/0001.jpg`, `n01/0001.cls`. Samples are numbered as they stand, shard after shard;
