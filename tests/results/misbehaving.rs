@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::Once;
 use std::time::Duration;
 
 use crate::common::{assert_refused_with, assert_success, stderr, tuner, workspace};
@@ -12,11 +13,15 @@ use loader::{Dataset, Dtype, Field, SampleError, Slot};
 use serde_json::Value;
 use tuner::Sweep;
 use tuner::config::SweepConfig;
+use tuner::sweep::objective::Objective;
 
 const OUT: &str = "MISBEHAVING_OUT";
 const HOW: &str = "MISBEHAVING_HOW";
+/// How long a process sleeps that a trial starts: no other sleeps so long.
+const HELPER: &str = "86399.5";
 
-/// Loads well on the training loop's own thread, and does what [`HOW`] says on a worker of a trial.
+/// Loads well on the training loop's own thread, and does what [`HOW`] says on a worker of a trial; where that
+/// is `fresh`, only on the last of eight workers, and when all settings were run once.
 struct Misbehaving;
 
 impl Dataset for Misbehaving {
@@ -33,12 +38,28 @@ impl Dataset for Misbehaving {
     fn load(&self, index: usize, (): &mut (), slot: &mut Slot<'_>) -> Result<(), SampleError> {
         slot.fields.get_mut::<f32>(0).fill(index as f32);
         let thread = std::thread::current();
-        let on_worker = thread.name().is_some_and(|name| name.contains("worker"));
-        if on_worker && std::env::var_os("TUNER_TRIAL").is_some() {
-            misbehave(&std::env::var(HOW).unwrap_or_default());
+        let name = thread.name().unwrap_or_default();
+        let how = std::env::var(HOW).unwrap_or_default();
+        let in_trial = std::env::var_os("TUNER_TRIAL").is_some();
+        match &*how {
+            "fresh" => {
+                std::thread::sleep(Duration::from_millis(1));
+                if in_trial && name.ends_with("worker-7") && runs_on_record() >= 3 {
+                    misbehave("exit");
+                }
+            }
+            _ if in_trial && name.contains("worker") => misbehave(&how),
+            _ => {}
         }
         Ok(())
     }
+}
+
+/// How many runs the sweep that this is a trial of has on record.
+fn runs_on_record() -> usize {
+    let out = std::env::var_os(OUT).unwrap();
+    let trials = fs::read_to_string(Path::new(&out).join("trials.jsonl"));
+    trials.unwrap_or_default().lines().count()
 }
 
 fn misbehave(how: &str) {
@@ -56,6 +77,10 @@ fn misbehave(how: &str) {
             std::thread::sleep(Duration::from_secs(3600));
             drop(held);
         }
+        "helper" => {
+            static STARTED: Once = Once::new();
+            STARTED.call_once(|| drop(Command::new("sleep").arg(HELPER).spawn()));
+        }
         _ => {}
     }
 }
@@ -63,17 +88,20 @@ fn misbehave(how: &str) {
 #[test]
 #[ignore = "a program that the tests start"]
 fn program() {
+    let how = std::env::var(HOW).unwrap_or_default();
+    let fresh = how == "fresh";
     let config = SweepConfig {
         batch_size: vec![8],
-        num_workers: vec![0, 1],
+        num_workers: if fresh { vec![4, 8] } else { vec![0, 1] },
         prefetch_depth: vec![2],
         repeats: 1,
         max_repeats: 1,
-        confirm: 0,
+        confirm: if fresh { 5 } else { 0 },
+        objective: Some(Objective::SamplesPerSecond),
         warmup_s: 0.0,
-        measure_s: 0.02,
+        measure_s: if fresh { 0.1 } else { 0.02 },
         // Long enough for good trials, on a busy machine too.
-        timeout_s: if std::env::var(HOW).is_ok_and(|how| how == "hang") { 10.0 } else { 60.0 },
+        timeout_s: if how == "hang" { 10.0 } else { 60.0 },
         memory_limit_bytes: Some(500 << 20),
         ..SweepConfig::default()
     };
@@ -116,6 +144,40 @@ fn a_trial_that_ends_badly_is_one_failed_row_and_the_sweep_goes_on() {
         assert!(failed > 0, "{how}: {lines}");
         assert!(out.join("recommended.toml").exists());
     }
+}
+
+#[test]
+fn a_process_that_a_trial_leaves_behind_holds_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    assert_success(&sweep("helper", &out));
+    let lines = fs::read_to_string(out.join("trials.jsonl")).unwrap();
+    assert!(lines.lines().all(|line| line.contains(r#""status":"ok""#)), "{lines}");
+    let sleeping = fs::read_dir("/proc").unwrap().filter(|entry| {
+        let command = entry.as_ref().unwrap().path().join("cmdline");
+        fs::read_to_string(command).is_ok_and(|command| command.contains(HELPER))
+    });
+    assert_eq!(sleeping.count(), 0);
+}
+
+#[test]
+fn a_winner_that_fails_in_its_fresh_runs_is_not_recommended() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    assert_success(&sweep("fresh", &out));
+    let summary = fs::read(out.join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let trials = fs::read_to_string(out.join("trials.jsonl")).unwrap();
+    // One fresh run showed it; the next best was held against the default instead.
+    assert_eq!(summary["recommended"]["num_workers"], 4, "{trials}");
+    assert_eq!(summary["headline"]["winner"]["num_workers"], 4, "{trials}");
+    assert_eq!(summary["headline"]["winner_samples_per_s"].as_array().unwrap().len(), 5);
+    assert_eq!(summary["could_have_won"][0]["num_workers"], 8, "{trials}");
+    let failed = |workers| {
+        let mut cells = summary["cells"].as_array().unwrap().iter();
+        cells.find(|cell| cell["num_workers"] == workers).unwrap()["failed"].clone()
+    };
+    assert_eq!([failed(8), failed(4)], [1, 0], "{trials}");
 }
 
 #[test]

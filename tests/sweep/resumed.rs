@@ -124,6 +124,30 @@ fn default_folders_are_of_one_configuration_and_latest_is_finished() {
     let latest = fs::read_link(here.join("sweeps/small/latest")).unwrap();
     assert_eq!(second.file_name(), Some(latest.as_os_str()));
     assert_eq!(folders().len(), 2);
+    // Named, as the command that goes on with it names it, it is the latest too.
+    fs::remove_file(here.join("sweeps/small/latest")).unwrap();
+    let named = ["--measure-s", "1", "--resume", "--out", second.to_str().unwrap()];
+    assert_success(&run("a/small.toml", &named).output().unwrap());
+    assert_eq!(fs::read_link(here.join("sweeps/small/latest")).unwrap(), latest);
+}
+
+#[test]
+fn more_time_may_be_given_to_a_sweep_that_is_gone_on_with() {
+    let folder = synthetic();
+    let run = |more: &[&str]| {
+        let output = sweep(folder.path(), "out", &["--quiet"]).args(more).output().unwrap();
+        assert_success(&output);
+        let summary = fs::read(folder.path().join("out/summary.json")).unwrap();
+        let summary: Value = serde_json::from_slice(&summary).unwrap();
+        (summary["method"].clone(), trials(&folder.path().join("out")).len())
+    };
+    // The ceilings take longer: the default is run, and one setting that may be chosen.
+    let (method, runs) = run(&["--measure-s", "0.4", "--time-budget", "1s"]);
+    assert_eq!((&method["ended"], runs), (&"out-of-time".into(), 2));
+    let more = ["--measure-s", "0.4", "--resume", "--time-budget", "10m"];
+    let (method, runs) = run(&more);
+    assert_ne!(method["ended"], "out-of-time");
+    assert_eq!((&method["time_budget_s"], runs), (&600.0.into(), 6));
 }
 
 #[test]

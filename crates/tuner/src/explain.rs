@@ -9,7 +9,6 @@ use crate::sweep::closing::{Closing, Standing};
 use crate::sweep::explain;
 use crate::sweep::fingerprint::DataTable;
 use crate::sweep::grid::Cell;
-use crate::sweep::objective::Choice;
 use crate::sweep::output::Plan;
 use crate::sweep::summary::Summary;
 use crate::{TunerError, dataset};
@@ -138,7 +137,8 @@ pub fn settings(path: &Path) -> Result<Explanation, TunerError> {
     let runs = summary.method.trials + reused;
     let mut evidence = vec![format!("{} runs of it, {runs} of all settings", winner.trials)];
     // Where fresh runs decided, a warning says so.
-    evidence.extend(choice.filter(|_| summary.refuted().is_none()).map(Choice::certainty));
+    let decided = choice.filter(|_| summary.refuted().is_none());
+    evidence.extend(decided.map(|choice| choice.certainty(&summary.cells)));
     evidence.extend(explain::notes(summary)?);
     let next = summary.cells.iter().find(|it| it.in_grid && it.cell != winner.cell);
     Ok(Explanation {

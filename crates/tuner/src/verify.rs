@@ -5,17 +5,16 @@ use std::path::{Path, PathBuf};
 
 use crossbeam::channel::Receiver;
 use loader::error::Report;
-use profiler::monitor::asleep_s;
 use serde::Serialize;
 
 use crate::explain::{Match, Origin};
 use crate::sweep::cache::{CacheKeeper, CacheState};
-use crate::sweep::clock::awake;
+use crate::sweep::ceiling::Ceilings;
 use crate::sweep::grid::{self, Cell};
 use crate::sweep::headline::Headline;
 use crate::sweep::journal::{Journal, Phase, TrialRecord};
 use crate::sweep::level::leveled;
-use crate::sweep::memory;
+use crate::sweep::memory::{self, sample_bytes};
 use crate::sweep::summary::Summary;
 use crate::sweep::trial::{self, Job, Measured, TrialFailure, TrialSpec};
 use crate::{TunerError, dataset};
@@ -149,7 +148,7 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
         return Err(refused(reason, "sweep again, with `--confirm 5`"));
     };
     // What hinders that says more than that it cannot be told.
-    dataset::open(&origin.plan.config)?;
+    let sample_bytes = sample_bytes(&dataset::open(&origin.plan.config)?.fields);
     let matches = origin.matches();
     let differs = |it: &&Match| ["machine", "data"].contains(&it.what) && it.matches == Some(false);
     if let Some(it) = matches.iter().find(differs) {
@@ -157,11 +156,20 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
         return Err(refused(reason, "verify it where it was measured, or sweep again here"));
     }
 
+    let folder = crate::files::folder_of(path);
+    let memory = Ceilings::read(&folder.join("ceilings.json")).unwrap_or_default().memory;
+    let limit_bytes = memory::limit_bytes(origin.plan.config.sweep.memory_limit_bytes);
+    // As in the sweep; both of a pair or none.
+    let reference = origin.plan.cells.default_cell();
+    let fit = |cell| memory.fit([cell, reference], sample_bytes, limit_bytes);
+    let spec = |cell| {
+        let spec = TrialSpec::new(&origin.plan.config, Job::Setting(cell), limit_bytes);
+        if fit(recommended) && fit(default) { spec.in_turn_with(reference) } else { spec }
+    };
     let mut runs = Runs { origin: &origin, pairs, records: Vec::new(), failed: Vec::new() };
-    let cache = runs.run()?;
+    let cache = runs.run(&spec)?;
     let Runs { records, failed, .. } = runs;
     // How much runs differ is known from the sweep's, too.
-    let folder = crate::files::folder_of(path);
     let sweep = Journal::read(&folder.join("trials.jsonl"))?.into_iter();
     let mut all: Vec<TrialRecord> = sweep.filter(|record| record.phase == Phase::Sweep).collect();
     all.extend(records);
@@ -196,7 +204,7 @@ struct Runs<'a> {
 
 impl Runs<'_> {
     /// Runs all pairs; the state of the page cache that they found.
-    fn run(&mut self) -> Result<CacheState, TunerError> {
+    fn run(&mut self, spec: &dyn Fn(Cell) -> TrialSpec) -> Result<CacheState, TunerError> {
         let Origin { plan, summary, .. } = self.origin;
         let sweep = &plan.config.sweep;
         let place = |cell: Cell| {
@@ -204,22 +212,16 @@ impl Runs<'_> {
             place.ok_or_else(|| TunerError::Bug(format!("{cell} is not in the plan")))
         };
         let places = [place(summary.recommended)?, place(summary.default)?];
-        let memory_limit_bytes = memory::limit_bytes(sweep.memory_limit_bytes);
-        let reference = plan.cells.default_cell();
-        let spec = |cell| {
-            let spec = TrialSpec::new(&plan.config, Job::Setting(cell), memory_limit_bytes);
-            spec.in_turn_with(reference)
-        };
         let mut cache = CacheKeeper::new(sweep.cache, plan.config.dataset.root())?;
         let mut shares = Vec::new();
         let Pairs { number, interrupt, progress } = self.pairs;
         for pair in 0..number {
             for planned in grid::block(Phase::Confirm, &places, pair, sweep.seed + 1) {
                 progress(self.records.len(), 2 * number);
-                shares.push(cache.before_run(interrupt, &|_| ())?);
                 let cell = plan.cells.cells[planned.cell];
-                let run = || trial::run(&spec(cell), interrupt);
-                let outcome = match awake(asleep_s, |_| (), run) {
+                let run = trial::prepared(&spec(cell), &mut cache, interrupt, &|_| ())?;
+                shares.push(run.resident_share);
+                let outcome = match run.outcome {
                     Ok(Measured { figures, .. }) => Ok(figures),
                     Err(TrialFailure::Interrupted) => return Err(TunerError::Stopped),
                     Err(failure) => Err(failure),

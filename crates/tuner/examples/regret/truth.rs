@@ -8,6 +8,7 @@ use crossbeam::channel::never;
 use profiler::statistics::median;
 use tuner::sweep::grid::{self, Cell};
 use tuner::sweep::journal::{Journal, Phase, TrialRecord};
+use tuner::sweep::level::leveled;
 use tuner::sweep::trial::{self, Job, TrialSpec};
 
 use crate::recording::{Recording, STRATEGIES, SWEEPS};
@@ -44,7 +45,7 @@ pub(crate) fn measure(recording: &Recording) -> Result<(), Box<dyn Error>> {
             let spec = TrialSpec::new(&config, Job::Setting(cell), u64::MAX)
                 .in_turn_with(cells.default_cell());
             let figures = trial::run(&spec, &never())?.figures;
-            journal.append(TrialRecord::new(planned, cell, Ok(&figures)))?;
+            journal.append([TrialRecord::new(planned, cell, Ok(&figures))])?;
         }
     }
     Ok(())
@@ -52,8 +53,8 @@ pub(crate) fn measure(recording: &Recording) -> Result<(), Box<dyn Error>> {
 
 /// What settings really give.
 pub(crate) struct Truth {
-    /// Samples a second by the middle of the run's block, in each block: what hits a whole block alike is
-    /// taken off.
+    /// Samples a second at the machine's usual speed, by the middle of the run's block, in each block: what
+    /// hits a whole block alike is taken off.
     rates: BTreeMap<Cell, Vec<(usize, f64)>>,
     /// That of the best setting.
     pub(crate) best: f64,
@@ -64,7 +65,7 @@ impl Truth {
     pub(crate) fn read(recording: &Recording) -> Result<Self, Box<dyn Error>> {
         let journal = Journal::open(&recording.path.join("truth.jsonl"))?;
         let mut blocks: BTreeMap<usize, Vec<(Cell, f64)>> = BTreeMap::new();
-        for record in journal.records() {
+        for record in leveled(journal.records()) {
             let rate = record.samples_per_s.ok_or("a run without a rate")?;
             blocks.entry(record.repeat).or_default().push((record.setting(), rate));
         }

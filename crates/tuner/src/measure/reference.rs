@@ -15,9 +15,11 @@ use super::warmup_batches;
 use crate::TunerError;
 use crate::consumer::Consumer;
 
-/// A turn is so long at least that each worker loads so many samples in it: at its end workers wait
+/// A turn is so long at least that each worker can load so many samples in it: at its end workers wait
 /// for the last of them.
 const SAMPLES_OF_A_TURN: f64 = 32.0;
+/// But a measurement has so many turns at least, however slow samples are.
+const TURNS: f64 = 4.0;
 
 /// A loader that rests but for its turns. It has a thread of its own, since an epoch that is paused
 /// borrows its loader.
@@ -44,11 +46,13 @@ struct Turn {
     /// That were loaded: a turn is too short to be told by its batches.
     samples: u64,
     seconds: f64,
+    /// Thread-seconds that loading took.
+    busy_s: f64,
 }
 
 impl Reference {
     /// Starts it, and has it warm up for `warmup_s`; its turns are to take `turn_s`, or longer where
-    /// samples are slow.
+    /// samples are slow, in a measurement of `measure_s`.
     ///
     /// # Errors
     /// If there is no thread for it, or a sample cannot be loaded.
@@ -56,7 +60,7 @@ impl Reference {
         loader: Loader,
         consumer: &Consumer,
         warmup_s: f64,
-        turn_s: f64,
+        [turn_s, measure_s]: [f64; 2],
     ) -> Result<Self, TunerError> {
         let settings = loader.settings().clone();
         let (orders, ordered) = bounded(1);
@@ -78,12 +82,13 @@ impl Reference {
             turns,
             thread: Some(thread),
         };
-        let Turn { samples, seconds } = this.order(Order {
+        let Turn { samples, busy_s, .. } = this.order(Order {
             time: Duration::from_secs_f64(warmup_s),
             batches: warmup_batches(&settings),
         })?;
-        let sample_s = settings.num_workers.max(1) as f64 * seconds / samples.max(1) as f64;
-        this.turn = this.turn.max(Duration::from_secs_f64(SAMPLES_OF_A_TURN * sample_s));
+        let samples_s = SAMPLES_OF_A_TURN * busy_s / samples.max(1) as f64;
+        let turn_s = turn_s.max(samples_s.min(measure_s / TURNS));
+        this.turn = Duration::from_secs_f64(turn_s);
         Ok(this)
     }
 
@@ -97,7 +102,7 @@ impl Reference {
     /// # Errors
     /// If a sample cannot be loaded.
     pub(crate) fn take_turn(&mut self) -> Result<(), TunerError> {
-        let Turn { samples, seconds } = self.order(Order { time: self.turn, batches: 1 })?;
+        let Turn { samples, seconds, .. } = self.order(Order { time: self.turn, batches: 1 })?;
         self.done.samples += samples;
         self.done.seconds += seconds;
         Ok(())
@@ -105,7 +110,7 @@ impl Reference {
 
     /// Samples a second over all turns; `None` before the first.
     pub(crate) fn samples_per_s(&self) -> Option<f64> {
-        let Turn { samples, seconds } = self.done;
+        let Turn { samples, seconds, .. } = self.done;
         (seconds > 0.0).then(|| samples as f64 / seconds)
     }
 
@@ -136,7 +141,7 @@ fn run(
 ) -> Result<(), TunerError> {
     let mut step = consumer.start(0)?;
     let Ok(mut order) = orders.recv() else { return Ok(()) };
-    let (mut began, mut batches, mut loaded) = (Instant::now(), 0, loader.stats().loaded);
+    let (mut began, mut batches, mut before) = (Instant::now(), 0, loader.stats());
     for epoch in 0.. {
         let mut epoch = loader.epoch(epoch);
         while let Some(batch) = epoch.next() {
@@ -147,14 +152,19 @@ fn run(
                 continue;
             }
             epoch.pause();
-            let all = epoch.stats().loaded;
-            let turn = Turn { samples: all - loaded, seconds: began.elapsed().as_secs_f64() };
+            let all = epoch.stats();
+            let done = all.since(&before);
+            let turn = Turn {
+                samples: done.loaded,
+                seconds: began.elapsed().as_secs_f64(),
+                busy_s: done.stages.busy_s(),
+            };
             let told = tell.send(Ok(turn)).is_ok();
             match orders.recv() {
                 Ok(next) if told => order = next,
                 _ => return Ok(()),
             }
-            (began, batches, loaded) = (Instant::now(), 0, all);
+            (began, batches, before) = (Instant::now(), 0, all);
         }
     }
     Ok(())
@@ -171,10 +181,34 @@ mod tests {
             .io_delay(Duration::from_millis(1))
     }
 
+    /// With turns of a millisecond, if samples are fast enough.
+    fn start(
+        loader: Loader,
+        consumer: &Consumer,
+        warmup_s: f64,
+        measure_s: f64,
+    ) -> Result<Reference, TunerError> {
+        Reference::start(loader, consumer, warmup_s, [0.001, measure_s])
+    }
+
+    fn loader() -> Loader {
+        Loader::builder(data()).batch_size(10).num_workers(2).build().unwrap()
+    }
+
+    #[test]
+    fn a_turn_is_as_long_as_samples_take_but_no_longer_than_a_share_of_the_measurement() {
+        // A batch takes 10 ms to load with two workers, and the consumer ten times that.
+        let reference = start(loader(), &Consumer::StepMs(100.0), 0.0, 10.0).unwrap();
+        assert!(reference.turn() >= Duration::from_millis(30), "{:?}", reference.turn());
+        assert!(reference.turn() < Duration::from_millis(300), "{:?}", reference.turn());
+        let reference = start(loader(), &Consumer::None, 0.0, 0.02).unwrap();
+        assert_eq!(reference.turn(), Duration::from_millis(5));
+    }
+
     #[test]
     fn it_counts_its_turns_and_not_its_warm_up() {
-        let loader = Loader::builder(data()).batch_size(10).num_workers(2).build().unwrap();
-        let mut reference = Reference::start(loader, &Consumer::None, 0.05, 0.001).unwrap();
+        let loader = loader();
+        let mut reference = start(loader, &Consumer::None, 0.05, 1.0).unwrap();
         // Of 32 samples, each of a millisecond or more.
         assert!(reference.turn() >= Duration::from_millis(30), "{:?}", reference.turn());
         assert_eq!(reference.samples_per_s(), None);
@@ -208,7 +242,7 @@ mod tests {
     #[test]
     fn what_goes_wrong_in_it_is_told() {
         let loader = Loader::builder(Broken).batch_size(4).num_workers(1).build().unwrap();
-        let mut reference = Reference::start(loader, &Consumer::None, 0.0, 0.001).unwrap();
+        let mut reference = start(loader, &Consumer::None, 0.0, 1.0).unwrap();
         let error = (0..40).find_map(|_| reference.take_turn().err()).unwrap();
         assert!(error.to_string().contains("39"), "{error}");
         assert!(reference.take_turn().is_err());

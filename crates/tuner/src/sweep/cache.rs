@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
 
 use clap::ValueEnum;
 use crossbeam::channel::Receiver;
@@ -74,7 +73,6 @@ pub struct CacheKeeper {
     hindrance: Option<&'static str>,
     /// Whether reading once more would help, or was tried in vain.
     reading_helps: bool,
-    spent_s: f64,
 }
 
 impl CacheKeeper {
@@ -96,7 +94,7 @@ impl CacheKeeper {
         };
         let bytes = (!files.is_empty()).then_some(bytes);
         let hindrance = hindrance.filter(|_| asked != Cache::AsIs);
-        Ok(Self { asked, files, bytes, hindrance, reading_helps: true, spent_s: 0.0 })
+        Ok(Self { asked, files, bytes, hindrance, reading_helps: true })
     }
 
     /// What was asked for.
@@ -114,11 +112,6 @@ impl CacheKeeper {
         self.bytes
     }
 
-    /// Seconds that were spent on it.
-    pub fn spent_s(&self) -> f64 {
-        self.spent_s
-    }
-
     /// Called before each run: brings the data into the state that was asked for, and gives the share of
     /// its pages that is in memory then, by a look at up to 1,024 of its files; `None` where it has none.
     /// `progress` is told what share of the data was read so far.
@@ -126,17 +119,6 @@ impl CacheKeeper {
     /// # Errors
     /// If a file cannot be read or evicted; [`TunerError::Stopped`] if `interrupt` receives.
     pub fn before_run(
-        &mut self,
-        interrupt: &Receiver<()>,
-        progress: &(dyn Fn(f64) + Sync),
-    ) -> Result<Option<f64>, TunerError> {
-        let start = Instant::now();
-        let share = self.prepare(interrupt, progress);
-        self.spent_s += start.elapsed().as_secs_f64();
-        share
-    }
-
-    fn prepare(
         &mut self,
         interrupt: &Receiver<()>,
         progress: &(dyn Fn(f64) + Sync),

@@ -27,7 +27,7 @@ pub struct CellSummary {
     pub pin_memory: bool,
     /// Runs with figures.
     pub trials: usize,
-    /// Runs without.
+    /// Runs that failed, those to confirm it among them.
     pub failed: usize,
     /// Samples a second.
     pub samples_per_s: Estimate,
@@ -131,6 +131,10 @@ pub fn cells(records: &[TrialRecord], grid: usize, weights: Option<&Weights>) ->
         by_cell.entry(record.cell).or_default().push(record);
     }
     let by_cell: Vec<(usize, Vec<&TrialRecord>)> = by_cell.into_iter().collect();
+    let all = latest(records);
+    let failed = |cell: usize| {
+        all.iter().filter(|run| run.cell == cell && run.status == Status::Failed).count()
+    };
     // Each figure with its size; how much it differs from run to run is taken from all settings.
     let estimates = |least: f64, most: f64, figure: &dyn Fn(&TrialRecord) -> Option<(f64, f64)>| {
         let runs = |(_, records): &(usize, Vec<&TrialRecord>)| -> (Vec<f64>, Vec<f64>) {
@@ -198,7 +202,7 @@ pub fn cells(records: &[TrialRecord], grid: usize, weights: Option<&Weights>) ->
             in_grid: *cell < grid,
             pin_memory: first.pin_memory.unwrap_or(false),
             trials: runs.len(),
-            failed: records.len() - runs.len(),
+            failed: failed(*cell),
             samples_per_s: rate,
             trial_rates: runs.iter().filter_map(|run| run.samples_per_s).collect(),
             batches_per_s: batches_per_s[place]?,

@@ -6,7 +6,7 @@ use super::cell::CellSummary;
 use super::drift::Drift;
 use super::grid::Cell;
 use super::limit;
-use super::objective::{Objective, preferred_for};
+use super::objective::{Objective, chosen_by, feeds, preferred_for};
 use super::score::ScoreTerms;
 use super::summary::{Reused, Summary};
 use crate::TunerError;
@@ -19,24 +19,33 @@ pub fn equal_to_leader(winner: &CellSummary, summary: &Summary) -> Option<String
         return None;
     }
     let leader = summary.find(summary.choice(objective)?.leader).ok()?;
-    let value = objective.goodness(leader)?;
-    if leader.cell == winner.cell {
+    let value = chosen_by(objective, leader)?;
+    // None is better than another that feeds the consumer.
+    let feeds = objective == Objective::CheapestThatFeeds && feeds(leader);
+    if leader.cell == winner.cell || feeds {
         return None;
     }
     let preferred = preferred_for(winner, leader);
     let [low, high] = value.interval.unwrap_or([value.median; 2]);
-    Some(match objective {
-        Objective::Documented | Objective::Custom => format!(
-            "{} scores higher, {:.1}, but by less than is certain ({low:.1} to {high:.1}): of such \
-             equals the one with {preferred} is recommended",
-            leader.cell, value.median,
-        ),
-        _ => format!(
-            "{} is better, but by less than is certain: of such equals the one with {preferred} is \
-             recommended",
-            leader.cell
-        ),
-    })
+    let better = match (objective, leader.expected) {
+        (Objective::Documented | Objective::Custom, None) => {
+            format!("scores higher, {:.1}", value.median)
+        }
+        (Objective::Documented | Objective::Custom, Some(_)) => {
+            format!("is expected to score higher, {:.1}", value.median)
+        }
+        (_, None) => "is better".to_owned(),
+        (_, Some(_)) => "is expected to be better".to_owned(),
+    };
+    let sure = match objective {
+        Objective::Documented | Objective::Custom => format!(" ({low:.1} to {high:.1})"),
+        _ => String::new(),
+    };
+    Some(format!(
+        "{} {better}, but by less than is certain{sure}: of such equals the one with {preferred} is \
+         recommended",
+        leader.cell
+    ))
 }
 
 /// Why the setting with the most samples a second is not recommended, if it is not `winner`.
@@ -56,8 +65,8 @@ pub fn why_not_fastest(
     }
     if choice.equals.contains(&fastest.cell) {
         let preferred = preferred_for(winner, fastest);
-        return Some(match objective {
-            Objective::Documented => format!(
+        return Some(match (objective, fastest.expected) {
+            (Objective::Documented, None) => format!(
                 "its score, {:.1}, is the equal of the recommended one's, which has {preferred}",
                 fastest.score.median
             ),
@@ -66,6 +75,16 @@ pub fn why_not_fastest(
     }
     if objective != Objective::Documented {
         return Some(format!("the recommended one is better by the objective `{objective}`"));
+    }
+    let score = |cell| Some(chosen_by(objective, cell)?.median);
+    let lower = score(winner)? - score(fastest)?;
+    if lower < 0.0 {
+        // Only of a default that is recommended since fresh runs refuted the best.
+        return Some(format!(
+            "its score is {:.1} higher by the sweep's own runs, but lower than that of {}, which fresh runs \
+             refuted",
+            -lower, choice.leader
+        ));
     }
     let (a, b) = (&fastest.score_terms, &winner.score_terms);
     let gpu = |terms: &ScoreTerms| terms.gpu_memory.unwrap_or(0.0);
@@ -83,10 +102,8 @@ pub fn why_not_fastest(
         (a.pin_memory - b.pin_memory, "pinned memory"),
     ];
     let (_, most) = differences.into_iter().min_by(|a, b| a.0.total_cmp(&b.0))?;
-    Some(format!(
-        "its score is {:.1} lower, most of it for {most}",
-        winner.score.median - fastest.score.median
-    ))
+    let is = if fastest.expected.is_some() { "is expected to be" } else { "is" };
+    Some(format!("its score {is} {lower:.1} lower, most of it for {most}"))
 }
 
 /// What makes the recommendation doubtful.
@@ -108,7 +125,7 @@ pub fn warnings(summary: &Summary) -> Result<Vec<String>, TunerError> {
     warnings.extend(method.reused.as_ref().and_then(Reused::warning));
     warnings.extend(method.ended.warning(method.strategy).map(str::to_owned));
     // Rates at the machine's usual speed do not suffer from its changes.
-    let drift = summary.drift.as_ref().filter(|_| summary.method.in_turn == 0);
+    let drift = summary.drift.as_ref().filter(|_| 2 * method.in_turn < method.trials);
     warnings.extend(drift.and_then(Drift::warning));
     Ok(warnings)
 }
@@ -194,6 +211,8 @@ pub fn rivals_that_failed(summary: &Summary) -> Option<String> {
 #[cfg(test)]
 pub(in crate::sweep) mod tests {
     use super::super::cell::tests::cell;
+    use super::super::estimate::Estimate;
+    use super::super::headline::Headline;
     use super::super::headline::tests::five_pairs;
     use super::super::objective::choose;
     use super::*;
@@ -261,6 +280,39 @@ pub(in crate::sweep) mod tests {
              give more"
         );
         assert_eq!(reason(&same), "its score is 57.0 lower, most of it for memory");
+    }
+
+    #[test]
+    fn of_settings_that_feed_the_consumer_none_is_said_to_be_better() {
+        let waiting = |workers, share: f64| {
+            let mut cell = cell(workers, 1, 100.0);
+            cell.wait_share = Some(Estimate { median: share, ..cell.samples_per_s });
+            cell
+        };
+        let mut fed = summary(vec![waiting(1, 0.01), waiting(4, 0.04), waiting(0, 0.9)]);
+        fed.method.objective = Objective::CheapestThatFeeds;
+        let choice = choose(Objective::CheapestThatFeeds, &fed.cells).unwrap();
+        assert_eq!(choice.winner, fed.cells[0].cell);
+        assert!(choice.certainty(&fed.cells).starts_with("1 other setting feeds the consumer"));
+        fed.objectives = vec![choice];
+        assert_eq!(equal_to_leader(&fed.cells[0], &fed), None);
+    }
+
+    #[test]
+    fn a_setting_that_scores_higher_than_the_default_is_not_said_to_score_lower() {
+        let mut found = summary(vec![cell(4, 2, 200.0), cell(2, 2, 90.0), cell(3, 2, 120.0)]);
+        let [leader, default, fastest] = &found.cells.clone()[..] else { unreachable!() };
+        found.headline = Some(Headline { winner: leader.cell, ..five_pairs(0.9, 0.01) });
+        found.recommended = default.cell;
+        found.objectives[0].give_way(default.cell);
+        assert_eq!(
+            why_not_fastest(fastest, default, &found),
+            Some(format!(
+                "its score is 30.0 higher by the sweep's own runs, but lower than that of {}, which fresh \
+                 runs refuted",
+                leader.cell
+            ))
+        );
     }
 
     #[test]

@@ -247,9 +247,9 @@ impl Journal {
     pub fn open(path: &Path) -> Result<Self, TunerError> {
         let options = OpenOptions::new().read(true).append(true).create(true).open(path);
         let mut file = options.map_err(TunerError::file("open", path))?;
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(TunerError::file("read", path))?;
-        let (whole, measured) = parse(path, &text)?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(TunerError::file("read", path))?;
+        let (whole, measured) = parse(path, &bytes)?;
         file.set_len(whole as u64).map_err(TunerError::file("write", path))?;
         file.seek(SeekFrom::End(0)).map_err(TunerError::file("read", path))?;
         Ok(Self { path: path.to_owned(), records: leveled(&measured), measured, file })
@@ -260,8 +260,8 @@ impl Journal {
     /// # Errors
     /// If it cannot be read, or a line is no record.
     pub fn read(path: &Path) -> Result<Vec<TrialRecord>, TunerError> {
-        let text = std::fs::read_to_string(path).map_err(TunerError::file("read", path))?;
-        Ok(parse(path, &text)?.1)
+        let bytes = std::fs::read(path).map_err(TunerError::file("read", path))?;
+        Ok(parse(path, &bytes)?.1)
     }
 
     /// What is on record, oldest first, [leveled].
@@ -274,38 +274,67 @@ impl Journal {
         &self.measured
     }
 
-    /// Appends a record and sees it to the disk. One that cannot be written whole is not written.
+    /// Appends records and sees them to the disk. Where they cannot be written whole none is.
     ///
     /// # Errors
     /// If the disk is full, for example.
-    pub fn append(&mut self, record: TrialRecord) -> Result<(), TunerError> {
+    pub fn append(
+        &mut self,
+        records: impl IntoIterator<Item = TrialRecord>,
+    ) -> Result<(), TunerError> {
         let failed = TunerError::file("write", &self.path);
-        let mut line =
-            serde_json::to_vec(&record).map_err(|error| TunerError::Bug(error.to_string()))?;
-        line.push(b'\n');
-        let length = self.file.metadata().map(|metadata| metadata.len());
-        let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
-        if let (Err(_), Ok(length)) = (&written, length) {
-            // If this fails too, the half line is cut off when the journal is next opened.
-            let _ = self.file.set_len(length);
+        let before = self.measured.len();
+        self.measured.extend(records);
+        let mut lines = Vec::new();
+        for record in &self.measured[before..] {
+            serde_json::to_writer(&mut lines, record)
+                .map_err(|error| TunerError::Bug(error.to_string()))?;
+            lines.push(b'\n');
         }
-        written.map_err(failed)?;
-        self.measured.push(record);
+        let length = self.file.metadata().map(|metadata| metadata.len());
+        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
+        if written.is_err() {
+            self.measured.truncate(before);
+            // If this fails too, the half line is cut off when the journal is next opened.
+            let _ = length.and_then(|length| self.file.set_len(length));
+        }
         self.records = leveled(&self.measured);
-        Ok(())
+        written.map_err(failed)
     }
 }
 
 /// The records of a journal, and how many of its bytes they take: a last line that was not written to its
 /// end is none.
-fn parse(path: &Path, text: &str) -> Result<(usize, Vec<TrialRecord>), TunerError> {
-    let whole = text.rfind('\n').map_or(0, |end| end + 1);
-    let records = text[..whole].lines().enumerate().map(|(number, line)| {
-        serde_json::from_str(line).map_err(|source| TunerError::Journal {
+fn parse(path: &Path, bytes: &[u8]) -> Result<(usize, Vec<TrialRecord>), TunerError> {
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
+    let records = lines.map(|(number, line)| {
+        serde_json::from_slice(line).map_err(|source| TunerError::Journal {
             path: path.to_owned(),
             line: number + 1,
             source,
         })
     });
     Ok((whole, records.collect::<Result<_, _>>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::headline::tests::{DEFAULT, run};
+    use super::*;
+
+    #[test]
+    fn a_last_line_that_ends_within_a_letter_is_cut_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trials.jsonl");
+        let record = |repeat| run(Phase::Sweep, DEFAULT, repeat, 100.0);
+        let failed = TrialRecord { error: Some("größer".to_owned()), ..record(2) };
+        Journal::open(&path).unwrap().append([record(0), record(1), failed]).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let cut = whole.iter().position(|byte| !byte.is_ascii()).unwrap() + 1;
+        std::fs::write(&path, &whole[..cut]).unwrap();
+        assert_eq!(Journal::read(&path).unwrap(), [record(0), record(1)]);
+        assert_eq!(Journal::open(&path).unwrap().measured(), [record(0), record(1)]);
+        assert!(std::fs::read(&path).unwrap().ends_with(b"}\n"));
+    }
 }

@@ -7,24 +7,37 @@
 //! usual rate of the reference / its rate during this run
 //! ```
 //!
-//! where the usual rate is the median of all runs. So a run on a machine that was slow for a second counts
-//! as if it had met the machine as it mostly is. What a consumer paces that is kept fed does not follow the
-//! machine's speed, and is taken as it was measured; so is what had no reference.
+//! where the usual rate is the median of the runs that look for the best setting: those that confirm it then
+//! change nothing of what it was chosen by. So a run on a machine that was slow for a second counts as if it
+//! had met the machine as it mostly is. What a consumer paces that is kept fed does not follow the machine's
+//! speed, and is taken as it was measured; so is what had no reference, and the run that is held against it.
+
+use std::collections::BTreeSet;
 
 use profiler::statistics::median;
 
-use super::journal::TrialRecord;
+use super::journal::{Phase, Status, TrialRecord};
 use super::objective::FED;
 
 /// The runs with their rates, and what follows from these, at the machine's usual speed. The reference of
 /// each that was leveled then has its usual rate: what is leveled once more stays.
 pub fn leveled(records: &[TrialRecord]) -> Vec<TrialRecord> {
-    let references: Vec<f64> = records.iter().filter_map(reference).collect();
-    let usual = median(&references);
+    let of_phase = |phase| {
+        let of_phase = records.iter().filter(|record| record.phase == phase);
+        median(&of_phase.filter_map(reference).collect::<Vec<_>>())
+    };
+    let usual = of_phase(Phase::Sweep).or_else(|| of_phase(Phase::Confirm));
+    let alone: BTreeSet<usize> = records
+        .iter()
+        .filter(|record| record.phase == Phase::Confirm && record.status == Status::Ok)
+        .filter(|record| reference(record).is_none())
+        .map(|record| record.repeat)
+        .collect();
     let level = |record: &TrialRecord| -> Option<TrialRecord> {
         let by = usual? / reference(record)?;
         let paced = record.wait_share.is_some_and(|share| share < FED);
-        (!paced).then(|| at_speed(record, by))
+        let beside_one = record.phase == Phase::Confirm && alone.contains(&record.repeat);
+        (!paced && !beside_one).then(|| at_speed(record, by))
     };
     records.iter().map(|record| level(record).unwrap_or_else(|| record.clone())).collect()
 }
@@ -53,7 +66,6 @@ fn reference(record: &TrialRecord) -> Option<f64> {
 mod tests {
     use super::super::cell::tests::figures;
     use super::super::grid::{Cell, Planned};
-    use super::super::journal::Phase;
     use super::*;
 
     fn record(rate: f64, reference: Option<f64>, wait_share: Option<f64>) -> TrialRecord {
@@ -85,5 +97,24 @@ mod tests {
         assert!((gained - 10.0 * (15.0 - 10.0)).abs() < 1e-9, "{gained}");
         assert_eq!(leveled_once[0].score, leveled_once[0].score_terms.map(|it| it.total()));
         assert_eq!(leveled(&records[4..]), records[4..]);
+    }
+
+    #[test]
+    fn runs_that_confirm_do_not_change_those_of_the_sweep_and_are_leveled_in_pairs() {
+        let confirm = |repeat, rate, reference| {
+            let record = record(rate, reference, None);
+            TrialRecord { phase: Phase::Confirm, repeat, ..record }
+        };
+        let mut records = vec![record(100.0, Some(50.0), None), record(90.0, Some(45.0), None)];
+        let before = leveled(&records);
+        records.push(confirm(0, 70.0, Some(95.0)));
+        records.push(confirm(0, 80.0, Some(95.0)));
+        // The other of this pair had no reference.
+        records.push(confirm(1, 70.0, Some(70.0)));
+        records.push(confirm(1, 80.0, None));
+        let after = leveled(&records);
+        assert_eq!(after[..2], before);
+        let rates: Vec<f64> = after[2..].iter().map(|it| it.samples_per_s.unwrap()).collect();
+        assert_eq!(rates, [35.0, 40.0, 70.0, 80.0]);
     }
 }

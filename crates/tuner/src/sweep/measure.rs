@@ -5,15 +5,14 @@ use std::path::Path;
 
 use crossbeam::channel::Receiver;
 use loader::error::Report;
-use profiler::monitor::asleep_s;
 use profiler::report::human::duration;
 use serde::de::DeserializeOwned;
 
 use super::cache::{CacheKeeper, CacheState};
 use super::ceiling::Ceilings;
 use super::cell::{self, CellSummary, latest};
-use super::clock::{Clock, awake};
-use super::grid::{self, Planned};
+use super::clock::Clock;
+use super::grid::{self, Cell, Planned};
 use super::headline::{self, Headline, LEAST_PAIRS};
 use super::journal::{Journal, Phase, Status, TrialRecord};
 use super::memory::sample_bytes;
@@ -24,7 +23,7 @@ use super::progress::Progress;
 use super::reuse::{self, Reuse, Source};
 use super::strategy::{self, Strategy, Task};
 use super::summary::{self, Ended};
-use super::trial::{self, Job, Measured, TrialFailure, TrialSpec};
+use super::trial::{self, Job, Measured, Prepared, TrialFailure, TrialSpec};
 use crate::dataset::Opened;
 use crate::{TunerError, files};
 
@@ -62,9 +61,9 @@ impl Measuring<'_> {
         let confirming = task.confirming();
         let mut ended = Ended::Known;
         for number in 0.. {
-            let cells = sweep.strategy.block(&task, self.journal.records(), number);
+            let cells = sweep.strategy.block(&task, self.journal.measured(), number);
             if cells.is_empty() {
-                if !sweep.strategy.known(&task, self.journal.records(), number) {
+                if !sweep.strategy.known(&task, self.journal.measured(), number) {
                     ended = Ended::RunsUsedUp;
                 }
                 break;
@@ -101,7 +100,7 @@ impl Measuring<'_> {
         let fresh = reuse::fresh(&self.plan.cells);
         self.progress.expect(fresh.len());
         self.block(&fresh, 0)?;
-        let refused = source.refuted(&self.plan.cells, self.journal.records());
+        let refused = source.refuted(&self.plan.cells, self.journal.measured());
         if let Some(why) = &refused {
             self.progress.warn(&[format!("nothing is reused from `{}`: {why}", named.from)]);
             return Ok(Some(Reuse { refused, ..named.clone() }));
@@ -110,7 +109,7 @@ impl Measuring<'_> {
         let mut runs = source.runs(&self.plan.cells);
         runs.retain(|run| self.too_large(run.planned()).1.is_none());
         self.progress.taken_over(runs.len());
-        runs.into_iter().try_for_each(|run| self.journal.append(run))?;
+        self.journal.append(runs)?;
         Ok(Some(named.clone()))
     }
 
@@ -131,9 +130,10 @@ impl Measuring<'_> {
                 continue;
             }
             if let Some(budget_s) = self.plan.config.sweep.time_budget_s {
-                let times: Vec<f64> = records.iter().filter_map(|it| it.duration_s).collect();
-                let before_s = self.ceilings.duration_s + self.cache.spent_s();
-                if !strategy::in_time(budget_s, before_s, &times, reserved) {
+                // A run of the default alone, which may not be chosen, would be in vain.
+                let of_grid = records.iter().filter(|it| it.cell < self.plan.cells.grid);
+                let times: Vec<f64> = of_grid.filter_map(|it| it.duration_s).collect();
+                if !strategy::in_time(budget_s, self.clock.now_s(), &times, reserved) {
                     return Ok(false);
                 }
             }
@@ -164,7 +164,7 @@ impl Measuring<'_> {
             }
         };
         record.predicted_above_base_bytes = Some(predicted);
-        self.journal.append(record.clone())?;
+        self.journal.append([record.clone()])?;
         if record.bad_sample.is_some() {
             let records = latest(self.journal.records());
             return Err(TunerError::BadSample {
@@ -189,32 +189,24 @@ impl Measuring<'_> {
         let of_reference = records.iter().filter(|record| record.cell == cells.sentinel);
         let ran = of_reference.map(|record| record.status == Status::Ok);
         let runs = cell == reference || ran.reduce(|all, one| all && one) == Some(true);
-        let (memory, sample_bytes) = (self.ceilings.memory, sample_bytes(&self.data.fields));
-        let needed = |cell| memory.above_base_bytes(cell, sample_bytes);
-        let both = needed(cell).saturating_add(needed(reference));
-        let fits = memory.over(both, self.memory_limit_bytes).is_none();
-        if runs && fits { spec.in_turn_with(reference) } else { spec }
+        let sample_bytes = sample_bytes(&self.data.fields);
+        let fit =
+            self.ceilings.memory.fit([cell, reference], sample_bytes, spec.memory_limit_bytes);
+        if runs && fit { spec.in_turn_with(reference) } else { spec }
     }
 
     /// Runs a process for `job`.
     fn process<T: DeserializeOwned>(&mut self, job: Job) -> Result<Ran<T>, TunerError> {
         let spec = self.spec(job);
         let progress = &self.progress;
-        let share = self.cache.before_run(self.interrupt, &|share| progress.reading(share));
-        let resident_share = match share {
+        let reading = |share| progress.reading(share);
+        let prepared = trial::prepared(&spec, &mut self.cache, self.interrupt, &reading);
+        let Prepared { outcome, resident_share, duration_s, slept_s } = match prepared {
             Err(TunerError::Stopped) => return Err(self.interrupted()),
-            share => share?,
+            prepared => prepared?,
         };
-        let started_s = self.clock.now_s();
-        let (interrupt, progress) = (self.interrupt, &mut self.progress);
-        let again = |slept_s| {
-            let slept = duration(slept_s);
-            progress.warn(&[format!(
-                "the machine was suspended for {slept} during a run, which is run again"
-            )]);
-        };
-        let outcome = awake(asleep_s, again, || trial::run(&spec, interrupt));
-        let duration_s = self.clock.now_s() - started_s;
+        let started_s = self.clock.now_s() - duration_s;
+        self.progress.warn(&slept_s.into_iter().map(suspended).collect::<Vec<_>>());
         let outcome = match outcome {
             Err(TrialFailure::Interrupted) => return Err(self.interrupted()),
             Err(TrialFailure::NotReached { stdout, stderr }) => {
@@ -274,39 +266,63 @@ impl Measuring<'_> {
         let (objective, weights) = (config.sweep.objective(), config.sweep.score_weights());
         let mut found = cell::cells(self.journal.records(), cells.grid, weights);
         let task = self.plan.task(self.prior());
-        config.sweep.strategy.expect(&task, self.journal.records(), &mut found);
+        config.sweep.strategy.expect(&task, self.journal.measured(), &mut found);
         let Some(choice) = choose(objective, &found) else { return Vec::new() };
         summary::rank(&mut found, objective);
         found.sort_by_key(|cell| cell.cell != choice.winner);
         found
     }
 
-    /// Runs the winner and the default in turn, each pair in random order.
+    /// Holds the winner against the default. Where a run of it fails then, another setting has won, and that
+    /// is held against the default.
     fn confirm(&mut self, task: &Task<'_>) -> Result<(), TunerError> {
-        let Some(winner) = self.leaders().first().map(|best| best.cell) else { return Ok(()) };
-        let (winner_place, default) =
-            (task.cells.place(winner), task.cells.default_of(winner.batch_size));
-        let (Some(winner_place), Some(default)) = (winner_place, default) else { return Ok(()) };
-        if winner_place == default {
-            return Ok(());
-        }
-        let sweep = &self.plan.config.sweep;
-        let places = BTreeSet::from([winner_place, default]);
-        let places: Vec<usize> = places.into_iter().collect();
-        for pair in 0.. {
-            let so_far = Headline::of(winner, task.cells.cells[default], self.journal.records());
-            if !headline::confirming(so_far.as_ref(), pair, sweep.confirm) {
+        while let Some(winner) = self.winner() {
+            let places = (task.cells.place(winner), task.cells.default_of(winner.batch_size));
+            let (Some(place), Some(default)) = places else { break };
+            if place == default || !self.hold(task, [place, default])? {
                 break;
             }
-            let of_sweep = |it: &&&TrialRecord| it.phase == Phase::Sweep;
-            let before = latest(self.journal.records()).iter().filter(of_sweep).count();
-            self.progress.expect(before + 2 * LEAST_PAIRS.max(pair + 1).min(sweep.confirm));
-            let block = grid::block(Phase::Confirm, &places, pair, sweep.seed);
-            if !self.block(&block, 0)? {
+            if self.winner() == Some(winner) {
                 break;
             }
         }
         Ok(())
+    }
+
+    fn winner(&self) -> Option<Cell> {
+        self.leaders().first().map(|best| best.cell)
+    }
+
+    /// Runs the winner and the default in turn, each pair in random order, until that is enough or a run of
+    /// the winner fails; false if time was up.
+    fn hold(&mut self, task: &Task<'_>, pair: [usize; 2]) -> Result<bool, TunerError> {
+        let sweep = &self.plan.config.sweep;
+        let [winner, default] = pair.map(|place| task.cells.cells[place]);
+        let places: Vec<usize> = BTreeSet::from(pair).into_iter().collect();
+        // Behind the pairs of those that won before.
+        let records = latest(self.journal.records());
+        let confirming = records.iter().filter(|it| it.phase == Phase::Confirm);
+        let of_others = confirming.filter(|it| !places.contains(&it.cell));
+        let first = of_others.map(|it| it.repeat + 1).max().unwrap_or(0);
+        for number in 0.. {
+            let so_far = Headline::of(winner, default, self.journal.records());
+            if !headline::confirming(so_far.as_ref(), number, sweep.confirm) {
+                break;
+            }
+            let earlier = |it: &&&TrialRecord| it.phase == Phase::Sweep || it.repeat < first;
+            let before = latest(self.journal.records()).iter().filter(earlier).count();
+            self.progress.expect(before + 2 * LEAST_PAIRS.max(number + 1).min(sweep.confirm));
+            let block = grid::block(Phase::Confirm, &places, first + number, sweep.seed);
+            if !self.block(&block, 0)? {
+                return Ok(false);
+            }
+            let run = Planned { phase: Phase::Confirm, repeat: first + number, cell: pair[0] };
+            let fails = |it: &&TrialRecord| it.planned() == run && it.status == Status::Failed;
+            if latest(self.journal.records()).into_iter().any(|it| fails(&it)) {
+                break;
+            }
+        }
+        Ok(true)
     }
 
     /// What the runs found of the page cache.
@@ -317,4 +333,9 @@ impl Measuring<'_> {
         let cache = &self.cache;
         CacheState::of(cache.asked(), cache.bytes(), cache.hindrance(), &shares)
     }
+}
+
+fn suspended(slept_s: f64) -> String {
+    let slept = duration(slept_s);
+    format!("the machine was suspended for {slept} during a run, which is run again")
 }

@@ -154,6 +154,12 @@ impl MemoryModel {
         loading.saturating_add(threads).saturating_add(consumer)
     }
 
+    /// Whether runs of both settings fit within `limit_bytes` at the same time, in one process.
+    pub(crate) fn fit(&self, cells: [Cell; 2], sample_bytes: usize, limit_bytes: u64) -> bool {
+        let [one, other] = cells.map(|cell| self.above_base_bytes(cell, sample_bytes));
+        self.over(one.saturating_add(other), limit_bytes).is_none()
+    }
+
     /// Why a run that is predicted to take `above_base_bytes` cannot be tried within `limit_bytes`.
     pub fn over(&self, above_base_bytes: u64, limit_bytes: u64) -> Option<String> {
         let needed = above_base_bytes.saturating_add(self.base_bytes);

@@ -81,7 +81,7 @@ impl Objective {
 }
 
 /// What a setting is chosen by: how good it is by its runs, or is expected to be by those of all.
-fn chosen_by(objective: Objective, cell: &CellSummary) -> Option<Estimate> {
+pub(super) fn chosen_by(objective: Objective, cell: &CellSummary) -> Option<Estimate> {
     let by_runs = objective.goodness(cell)?;
     let expected = cell.expected.filter(|expected| expected.objective == objective);
     Some(expected.map_or(by_runs, |expected| by_runs.moved(expected.goodness)))
@@ -188,13 +188,20 @@ impl Choice {
         self.undecided.retain(|cell| *cell != default);
     }
 
-    /// How sure it is that no other setting is better, in words.
-    pub fn certainty(&self) -> String {
+    /// How sure it is that no other setting is better, in words; `cells` has the figures.
+    pub fn certainty(&self, cells: &[CellSummary]) -> String {
+        let leader = cells.iter().find(|cell| cell.cell == self.leader);
+        let feeds = self.objective == Objective::CheapestThatFeeds && leader.is_some_and(feeds);
         let settings = |number: usize, are: [&str; 2]| match number {
             1 => format!("1 other setting {}", are[0]),
             number => format!("{number} other settings {}", are[1]),
         };
         let equals = match self.equals.len().saturating_sub(1) {
+            0 if feeds => "no other setting feeds the consumer".to_owned(),
+            equals if feeds => format!(
+                "{} the consumer; of those fewer workers win, then less memory, then smaller depth",
+                settings(equals, ["feeds", "feed"])
+            ),
             0 => "no other setting is its equal, within 0.5%".to_owned(),
             equals => format!(
                 "{}, within 0.5%; of equals fewer workers win, then less memory, then smaller depth",
@@ -203,6 +210,11 @@ impl Choice {
         };
         match self.undecided.len() {
             0 => format!("{equals}; the others that were run are worse"),
+            open if feeds => format!(
+                "{equals}; {} for all that is known, and {} less",
+                settings(open, ["may do so", "may do so"]),
+                if open == 1 { "costs" } else { "cost" }
+            ),
             open => format!(
                 "{equals}; {} not be told apart from it, since their intervals overlap",
                 settings(open, ["can", "can"])
@@ -237,11 +249,11 @@ pub fn choose<'a>(
     let rated = if sound.is_empty() { shaky } else { sound };
     let best = rated.iter().max_by(|(_, a), (_, b)| a.median.total_cmp(&b.median))?;
     let (leader, leads) = *best;
+    let feeds = objective == Objective::CheapestThatFeeds && feeds(leader);
     let (equals, others): (Vec<_>, Vec<_>) =
         rated.into_iter().partition(|(_, it)| equal(*it, leads));
     let equals: Vec<&CellSummary> = equals.into_iter().map(|(cell, _)| cell).collect();
     let winner = preferred(&equals)?;
-    let feeds = objective == Objective::CheapestThatFeeds && leads.median >= 0.0;
     let open = |(cell, it): &(&CellSummary, Estimate)| match feeds {
         true => cheaper(cell, winner) && it.high() > -FED,
         false => it.high() >= leads.low(),

@@ -11,7 +11,7 @@ use super::grid::Cells;
 use super::model::Prior;
 use super::reuse::Reuse;
 use super::strategy::Task;
-use crate::config::DatasetConfig;
+use crate::config::{DatasetConfig, SweepConfig};
 use crate::{Config, TunerError, files};
 
 /// A sweep's folder, locked for this process as long as it is held.
@@ -124,7 +124,8 @@ impl Output {
     }
 
     /// Notes the plan of a new sweep; of one that is resumed, checks that it is the same. Where it
-    /// stopped at a bad file, which is `mended` now, a few files may differ; they are noted.
+    /// stopped at a bad file, which is `mended` now, a few files may differ; they are noted. So is what
+    /// time and memory it may take now, which changes nothing of what was measured.
     ///
     /// # Errors
     /// If the plan cannot be written or read, or differs.
@@ -135,20 +136,27 @@ impl Output {
             return Ok(plan);
         }
         let mut earlier = read(&path)?;
-        if mended && plan.data != earlier.data && plan.data.mended(&earlier.data) {
+        let before = earlier.clone();
+        if mended && plan.data.mended(&earlier.data) {
             earlier.data = plan.data.clone();
-            write(&path, &earlier)?;
         }
+        let SweepConfig { time_budget_s, timeout_s, memory_limit_bytes, .. } = plan.config.sweep;
+        let allowed = &mut earlier.config.sweep;
+        allowed.time_budget_s = time_budget_s;
+        allowed.timeout_s = timeout_s;
+        allowed.memory_limit_bytes = memory_limit_bytes;
         let mut what = earlier.differences(&plan);
         what.extend(different([
             ("settings to try", earlier.cells != plan.cells),
             ("`[sweep]`", earlier.config.sweep != plan.config.sweep),
         ]));
-        if what.is_empty() {
-            Ok(earlier)
-        } else {
-            Err(TunerError::OtherSweep { path: self.path.clone(), what: what.join(", ") })
+        if !what.is_empty() {
+            return Err(TunerError::OtherSweep { path: self.path.clone(), what: what.join(", ") });
         }
+        if earlier != before {
+            self.note(&earlier)?;
+        }
+        Ok(earlier)
     }
 
     /// Writes the plan anew, with what was decided since.
@@ -209,6 +217,12 @@ pub fn default_path(config: &Path, resume: bool) -> PathBuf {
         return plans(&sweeps).pop().unwrap_or(sweeps);
     }
     sweeps.join(jiff::Timestamp::now().strftime("%Y-%m-%dT%H-%M-%SZ").to_string())
+}
+
+/// Whether a sweep in `path` is one of those in default folders: one that is resumed may be named.
+pub fn is_default(path: &Path, config: &Path) -> bool {
+    let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    parent.is_some() && parent == fs::canonicalize(sweeps_of(config)).ok()
 }
 
 /// `sweeps/<config>`; if that holds the sweeps of another configuration of this name, one with a

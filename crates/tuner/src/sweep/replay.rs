@@ -37,7 +37,7 @@ pub fn replay(
     // False if time is up before the end of the block.
     let mut block = |records: &mut Vec<TrialRecord>, block: Vec<Planned>, reserved| {
         for Planned { phase, repeat, cell } in block {
-            if !in_time(budget_s, before_s, &times, reserved) {
+            if !in_time(budget_s, before_s + times.iter().sum::<f64>(), &times, reserved) {
                 return false;
             }
             let drawn = TrialRecord { phase, repeat, cell, ..draw(cell) };

@@ -4,7 +4,8 @@
 //! fast as it was: the default setting is run anew first, and where it gives another rate than in the earlier
 //! sweep, by more than runs differ, nothing is taken over. That is the rule by which a sweep says that the
 //! machine changed meanwhile: the 95% interval of the change, of how much the earlier sweep's runs of all
-//! settings differ, does not hold 0, and the change is more than 2%. The default's own runs are not taken over,
+//! settings differ, does not hold 0, and the change is more than 2%; of runs as they were measured, since
+//! those at the machine's usual speed do not show how fast it is. The default's own runs are not taken over,
 //! so that its runs in the blocks show how the machine drifts; nor are those that the earlier sweep itself took
 //! over from another.
 
@@ -39,7 +40,7 @@ pub struct Reuse {
 pub(super) struct Source {
     from: String,
     plan: Plan,
-    /// The runs that it made itself to find the best setting, with figures.
+    /// The runs that it made itself to find the best setting, with figures, as they were measured.
     records: Vec<TrialRecord>,
 }
 
@@ -79,7 +80,7 @@ impl Source {
                 && record.samples_per_s.is_some()
                 && record.reused_from.is_none()
         };
-        let records = latest(&leveled(&records)).into_iter().filter(own).cloned().collect();
+        let records = latest(&records).into_iter().filter(own).cloned().collect();
         Ok(Self { from: from.to_owned(), plan, records })
     }
 
@@ -123,11 +124,11 @@ impl Source {
         Scatter::of(runs.chain([Runs::relative(fresh)]))
     }
 
-    /// Why nothing can be taken over, by the fresh runs of the default in `records`.
-    pub(super) fn refuted(&self, cells: &Cells, records: &[TrialRecord]) -> Option<String> {
+    /// Why nothing can be taken over, by the fresh runs of the default in `measured`.
+    pub(super) fn refuted(&self, cells: &Cells, measured: &[TrialRecord]) -> Option<String> {
         let default = cells.default_cell();
         let planned = fresh(cells);
-        let runs = latest(records).into_iter().filter(|run| planned.contains(&run.planned()));
+        let runs = latest(measured).into_iter().filter(|run| planned.contains(&run.planned()));
         let rates: Vec<f64> = runs.filter_map(|run| run.samples_per_s).collect();
         if rates.len() < FRESH {
             return Some(format!(
@@ -173,6 +174,6 @@ impl Source {
                 ..record.clone()
             })
         };
-        self.records.iter().filter_map(taken_over).collect()
+        leveled(&self.records).iter().filter_map(taken_over).collect()
     }
 }

@@ -129,7 +129,7 @@ pub fn run(
 
     let summary = summarize(&plan, &task, &journal, conditions)?;
     write(&output, &plan.config, &summary, &cell::latest(journal.records()))?;
-    if options.out.is_none() {
+    if options.out.is_none() || output::is_default(&path, &options.config_path) {
         output::link_latest(&path)?;
     }
     Ok(Finished { path, summary })
@@ -152,7 +152,8 @@ pub(super) fn check_batch_sizes(
         return Err(LoaderError::NoSamples.into());
     }
     if config.loader.drop_last && largest > samples {
-        return Err(LoaderError::NoFullBatch { batch_size: largest, samples }.into());
+        let (batch_size, world_size) = (largest, 1);
+        return Err(LoaderError::NoFullBatch { batch_size, world_size, samples }.into());
     }
     Ok(())
 }
@@ -177,7 +178,7 @@ fn summarize(
     let sweep = &plan.config.sweep;
     let (objective, weights) = (sweep.objective(), sweep.score_weights());
     let mut cells = cell::cells(records, plan.cells.grid, weights);
-    sweep.strategy.expect(task, records, &mut cells);
+    sweep.strategy.expect(task, journal.measured(), &mut cells);
     for cell in &mut cells {
         let ceiling = ceiling::of(cell.cell, &ceilings, &sweep.consumer);
         cell.ceiling_share = ceiling.map(|(_, rate)| cell.samples_per_s.median / rate);

@@ -11,6 +11,7 @@ use super::cell::{self, CellSummary, Expected};
 use super::grid::{Cell, Cells};
 use super::headline::LEAST_PAIRS;
 use super::journal::{Phase, TrialRecord};
+use super::level::leveled;
 use super::model::{Outlook, Prior};
 use super::objective::{FED, Objective, Weights, cheaper, choose};
 use super::search::{self, Allowed};
@@ -103,10 +104,10 @@ impl Strategy {
         [certain * block, self.most_runs(task).max(block)]
     }
 
-    /// The settings of block `number`, by their places; none when enough is known, or no more runs are
-    /// allowed. Records of that block and later ones do not count.
-    pub fn block(self, task: &Task<'_>, records: &[TrialRecord], number: usize) -> Vec<usize> {
-        let earlier = earlier(records, number);
+    /// The settings of block `number`, by their places, from records as they were measured; none when
+    /// enough is known, or no more runs are allowed. Records of that block and later ones do not count.
+    pub fn block(self, task: &Task<'_>, measured: &[TrialRecord], number: usize) -> Vec<usize> {
+        let earlier = earlier(measured, number);
         let chosen = match self {
             Self::Grid if number < task.repeats => (0..task.cells.grid).collect(),
             Self::Grid if number < task.max_repeats => undecided(task, &earlier),
@@ -127,18 +128,19 @@ impl Strategy {
         if chosen.is_empty() { Vec::new() } else { with_sentinel(task, chosen) }
     }
 
-    /// Says of the settings how good the strategy expects them to be, by all runs of the sweep.
+    /// Says of the settings how good the strategy expects them to be, by all runs of the sweep, as they
+    /// were measured.
     pub(super) fn expect(
         self,
         task: &Task<'_>,
-        records: &[TrialRecord],
+        measured: &[TrialRecord],
         cells: &mut [CellSummary],
     ) {
         // Whether a setting feeds the consumer its own runs say best.
         if self == Self::Grid || task.objective == Objective::CheapestThatFeeds {
             return;
         }
-        let outlook = Outlook::new(task, &earlier(records, usize::MAX));
+        let outlook = Outlook::new(task, &earlier(measured, usize::MAX));
         for cell in cells {
             let place = task.cells.place(cell.cell);
             cell.expected = place.map(|place| Expected {
@@ -149,8 +151,8 @@ impl Strategy {
     }
 
     /// Whether it is known which setting is the best when there is no block `number`.
-    pub fn known(self, task: &Task<'_>, records: &[TrialRecord], number: usize) -> bool {
-        let earlier = earlier(records, number);
+    pub fn known(self, task: &Task<'_>, measured: &[TrialRecord], number: usize) -> bool {
+        let earlier = earlier(measured, number);
         match self {
             Self::Grid => undecided(task, &earlier).is_empty(),
             Self::Race | Self::Model => {
@@ -181,19 +183,19 @@ impl Strategy {
     }
 }
 
-/// Whether another run ends before `budget_s`, and `reserved` more after it: when `before_s` and runs of
-/// these durations are over, and it takes as long as the middle one of them did: one that was held up
-/// must not end the sweep. The first always does.
-pub(super) fn in_time(budget_s: f64, before_s: f64, runs_s: &[f64], reserved: usize) -> bool {
-    let spent_s: f64 = runs_s.iter().sum();
+/// Whether another run ends before `budget_s`, and `reserved` more after it, when `spent_s` are over and
+/// it takes as long as the middle one of the runs so far did: one that was held up must not end the sweep.
+/// The first always does.
+pub(super) fn in_time(budget_s: f64, spent_s: f64, runs_s: &[f64], reserved: usize) -> bool {
     let each_s = median(runs_s).unwrap_or(0.0);
-    runs_s.is_empty() || before_s + spent_s + each_s * (1 + reserved) as f64 <= budget_s
+    runs_s.is_empty() || spent_s + each_s * (1 + reserved) as f64 <= budget_s
 }
 
-/// The sweep's own runs of the blocks before `number`; of each the latest record.
-fn earlier(records: &[TrialRecord], number: usize) -> Vec<TrialRecord> {
+/// The sweep's own runs of the blocks before `number`, [leveled] by no others; of each the latest record.
+fn earlier(measured: &[TrialRecord], number: usize) -> Vec<TrialRecord> {
     let sweep = |record: &&TrialRecord| record.phase == Phase::Sweep && record.repeat < number;
-    cell::latest(records).into_iter().filter(sweep).cloned().collect()
+    let earlier = cell::latest(measured).into_iter().filter(sweep).cloned();
+    leveled(&earlier.collect::<Vec<_>>())
 }
 
 /// The default setting is run in every block: its runs show how the machine changes.
@@ -302,9 +304,9 @@ mod tests {
     #[test]
     fn one_run_that_was_held_up_does_not_end_it() {
         assert!(in_time(70.0, 5.0, &[], 10));
-        assert!(in_time(70.0, 5.0, &[40.0, 1.0, 1.0], 10));
-        assert!(!in_time(70.0, 5.0, &[40.0, 1.0, 1.0], 30));
-        assert!(!in_time(20.0, 5.0, &[40.0, 1.0, 1.0], 0));
+        assert!(in_time(70.0, 47.0, &[40.0, 1.0, 1.0], 10));
+        assert!(!in_time(70.0, 47.0, &[40.0, 1.0, 1.0], 30));
+        assert!(!in_time(20.0, 47.0, &[40.0, 1.0, 1.0], 0));
     }
 
     #[test]

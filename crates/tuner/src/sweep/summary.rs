@@ -14,7 +14,7 @@ use super::fingerprint::DataTable;
 use super::grid::Cell;
 use super::headline::Headline;
 use super::journal::TrialRecord;
-use super::objective::{Choice, Objective, Weights};
+use super::objective::{Choice, Objective, Weights, chosen_by};
 use super::strategy::Strategy;
 use super::timelines::CellTimeline;
 use crate::TunerError;
@@ -230,7 +230,7 @@ impl Summary {
 /// Puts cells in the order of [`Summary::cells`].
 pub fn rank(cells: &mut [CellSummary], objective: Objective) {
     let goodness =
-        |cell: &CellSummary| objective.goodness(cell).map_or(f64::NEG_INFINITY, |it| it.median);
+        |cell: &CellSummary| chosen_by(objective, cell).map_or(f64::NEG_INFINITY, |it| it.median);
     cells.sort_by(|a, b| {
         let failed = (a.failed > 0).cmp(&(b.failed > 0));
         let outside = b.in_grid.cmp(&a.in_grid);

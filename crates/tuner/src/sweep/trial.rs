@@ -6,19 +6,24 @@
 //! out-of-memory kill is one failed row.
 
 use std::io::{self, Read, Write};
+use std::mem;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, after, bounded, never, tick};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, after, bounded, tick};
 use crossbeam::select;
+use profiler::monitor::asleep_s;
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::cache::Cache;
+use super::cache::{Cache, CacheKeeper};
+use super::clock::awake;
 use super::grid::Cell;
 use crate::config::{DatasetConfig, SweepConfig};
 use crate::consumer::Consumer;
-use crate::{Config, own_sweep};
+use crate::{Config, TunerError, own_sweep};
 
 mod child;
 
@@ -170,7 +175,7 @@ fn said(stderr: &str) -> String {
 fn last_words(status: &ExitStatus, stderr: &str) -> String {
     use std::os::unix::process::ExitStatusExt;
     let mut words = said(stderr);
-    if status.signal() == Some(rustix::process::Signal::KILL.as_raw()) {
+    if status.signal() == Some(Signal::KILL.as_raw()) {
         words += "\nhint: the system kills what takes too much memory; smaller batches take less";
     }
     words
@@ -183,6 +188,45 @@ pub struct Measured<T> {
     pub figures: T,
     /// Lines.
     pub warnings: Vec<String>,
+}
+
+/// A trial that was run on data in the page cache as it is asked for.
+#[derive(Debug)]
+pub(crate) struct Prepared<T> {
+    /// What it gave.
+    pub(crate) outcome: Result<Measured<T>, TrialFailure>,
+    /// See [`CacheKeeper::before_run`].
+    pub(crate) resident_share: Option<f64>,
+    /// From the start of the process to its end.
+    pub(crate) duration_s: f64,
+    /// For how long the machine was suspended in each run before, which does not count.
+    pub(crate) slept_s: Vec<f64>,
+}
+
+/// Runs a trial when `cache` has prepared the data, and all of it again where the machine was suspended
+/// meanwhile.
+///
+/// # Errors
+/// As of [`CacheKeeper::before_run`].
+pub(crate) fn prepared<T: DeserializeOwned>(
+    spec: &TrialSpec,
+    cache: &mut CacheKeeper,
+    interrupt: &Receiver<()>,
+    reading: &(dyn Fn(f64) + Sync),
+) -> Result<Prepared<T>, TunerError> {
+    let (mut share, mut duration_s, mut slept_s) = (Ok(None), 0.0, Vec::new());
+    let run = || {
+        share = cache.before_run(interrupt, reading);
+        if share.is_err() {
+            return Err(TrialFailure::Interrupted);
+        }
+        let began = Instant::now();
+        let outcome = run(spec, interrupt);
+        duration_s = began.elapsed().as_secs_f64();
+        outcome
+    };
+    let outcome = awake(asleep_s, |asleep_s| slept_s.push(asleep_s), run);
+    Ok(Prepared { resident_share: share?, outcome, duration_s, slept_s })
 }
 
 /// Runs a trial and waits for it, at most as long as the configuration allows, or until
@@ -213,23 +257,25 @@ pub fn run<T: DeserializeOwned>(
         // A child that died before it read says why on stderr.
         let _ = stdin.write_all(&serde_json::to_vec(spec).map_err(io::Error::from)?);
     }
-    let (stdout, stderr) = (read_all(child.stdout.take()), read_all(child.stderr.take()));
+    let (stdout, stderr) = (Stream::read(child.stdout.take()), Stream::read(child.stderr.take()));
     let outcome = wait(&mut child, &stdout, spec, interrupt);
     if outcome.is_err() {
-        // Gone already, mostly; killing it then fails, and waiting frees its entry.
-        let _ = child.kill();
+        kill_with_all_it_started(&child);
     }
     let status = child.wait()?;
-    // A process that it started and left behind may keep the stream open.
-    let stderr = stderr.recv_timeout(LEFT_BEHIND).unwrap_or_default();
-    let stdout = match outcome {
-        Ok(stdout) => stdout,
+    if !(stdout.ends_soon() && stderr.ends_soon()) {
+        // A process that it left behind would disturb what is measured next.
+        kill_with_all_it_started(&child);
+    }
+    let (stdout, stderr) = (stdout.take(), stderr.take());
+    match outcome {
+        Ok(()) => {}
         Err(Ended::Interrupted) => return Err(TrialFailure::Interrupted),
         Err(Ended::Timeout(after)) => return Err(TrialFailure::Timeout { after, stderr }),
         Err(Ended::OverMemory { held_bytes, limit_bytes }) => {
             return Err(TrialFailure::OverMemory { held_bytes, limit_bytes, stderr });
         }
-    };
+    }
     if !status.success() {
         return Err(TrialFailure::Died { status, stderr });
     }
@@ -254,29 +300,31 @@ enum Ended {
     OverMemory { held_bytes: u64, limit_bytes: u64 },
 }
 
-/// Waits for what the child prints, and then for its end.
+/// Waits for the child's end.
 fn wait(
     child: &mut Child,
-    stdout: &Receiver<String>,
+    stdout: &Stream,
     spec: &TrialSpec,
     interrupt: &Receiver<()>,
-) -> Result<String, Ended> {
+) -> Result<(), Ended> {
     let timeout = Duration::from_secs_f64(spec.config.sweep.timeout_s);
     let (deadline, look) = (after(timeout), tick(LOOK));
     let (pid, limit_bytes) = (child.id(), spec.memory_limit_bytes);
-    let text = loop {
+    loop {
         select! {
-            recv(stdout) -> text => break text.unwrap_or_default(),
+            recv(stdout.ended) -> _ => break,
             recv(interrupt) -> _ => return Err(Ended::Interrupted),
             recv(deadline) -> _ => return Err(Ended::Timeout(timeout)),
             recv(look) -> _ => match anonymous_bytes(pid) {
                 Some(held_bytes) if held_bytes > limit_bytes => {
                     return Err(Ended::OverMemory { held_bytes, limit_bytes });
                 }
+                // A process that it left behind may keep the stream open.
+                _ if !matches!(child.try_wait(), Ok(None)) => break,
                 _ => {}
             },
         }
-    };
+    }
     // Mostly it ends at once; one that has only closed its output must not be waited for for ever.
     let soon = tick(SOON);
     while let Ok(None) = child.try_wait() {
@@ -286,7 +334,13 @@ fn wait(
             recv(deadline) -> _ => return Err(Ended::Timeout(timeout)),
         }
     }
-    Ok(text)
+    Ok(())
+}
+
+/// Kills the processes of the child's group; those that have ended are not found.
+fn kill_with_all_it_started(child: &Child) {
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    let _ = group.map(|group| kill_process_group(group, Signal::KILL));
 }
 
 /// How often a process that has printed its result is asked whether it has ended.
@@ -307,17 +361,44 @@ fn anonymous_bytes(pid: u32) -> Option<u64> {
     Some(figure("RssAnon:")? + figure("RssShmem:").unwrap_or(0))
 }
 
-/// Reads a stream to its end on a thread of its own, which ends when the child has.
-fn read_all(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
-    let Some(mut stream) = stream else { return never() };
-    let (sender, receiver) = bounded(1);
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // A broken pipe ends the stream as well as an end does.
-        let _ = stream.read_to_end(&mut bytes);
-        let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
-    });
-    receiver
+/// What a process has written to a stream so far.
+struct Stream {
+    written: Arc<Mutex<Vec<u8>>>,
+    /// Disconnected at the end of the stream.
+    ended: Receiver<()>,
+}
+
+impl Stream {
+    /// Reads a stream to its end on a thread of its own, which ends when all have that could write to it.
+    fn read(stream: Option<impl Read + Send + 'static>) -> Self {
+        let (sender, ended) = bounded(0);
+        let this = Self { written: Arc::default(), ended };
+        let Some(mut stream) = stream else { return this };
+        let written = this.written.clone();
+        std::thread::spawn(move || {
+            let _ended: Sender<()> = sender;
+            let mut chunk = [0; 1 << 13];
+            // A broken pipe ends the stream as well as an end does.
+            while let Ok(length @ 1..) = stream.read(&mut chunk) {
+                lock(&written).extend_from_slice(&chunk[..length]);
+            }
+        });
+        this
+    }
+
+    /// Whether it ends; for a stream whose process has ended.
+    fn ends_soon(&self) -> bool {
+        self.ended.recv_timeout(LEFT_BEHIND) == Err(RecvTimeoutError::Disconnected)
+    }
+
+    /// What was written.
+    fn take(&self) -> String {
+        String::from_utf8_lossy(&mem::take(&mut *lock(&self.written))).into_owned()
+    }
+}
+
+fn lock(written: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    written.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The warnings among the lines of a log.

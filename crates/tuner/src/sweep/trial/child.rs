@@ -101,7 +101,7 @@ fn measure(config: &Config, cell: Cell, reference: Option<Cell>) -> Result<Figur
         let settings = Settings { seed: settings.seed.wrapping_add(1), ..settings };
         let loader = data.builder().settings(settings).build()?;
         let warmup_s = warmup_s.min(least_warmup_s(measure_s));
-        Reference::start(loader, consumer, warmup_s, turn_s)
+        Reference::start(loader, consumer, warmup_s, [turn_s, measure_s])
     };
     let start = reference.map(|cell| move || start(cell));
     let start = start.as_ref().map(|start| start as &StartReference<'_>);
