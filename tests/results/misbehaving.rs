@@ -21,7 +21,8 @@ const HOW: &str = "MISBEHAVING_HOW";
 const HELPER: &str = "86399.5";
 
 /// Loads well on the training loop's own thread, and does what [`HOW`] says on a worker of a trial; where that
-/// is `fresh`, only on the last of eight workers, and when all settings were run once.
+/// is `fresh`, only on the last of eight workers, and when all settings were run once; `mended` goes on with
+/// that sweep.
 struct Misbehaving;
 
 impl Dataset for Misbehaving {
@@ -42,9 +43,10 @@ impl Dataset for Misbehaving {
         let how = std::env::var(HOW).unwrap_or_default();
         let in_trial = std::env::var_os("TUNER_TRIAL").is_some();
         match &*how {
-            "fresh" => {
+            "fresh" | "mended" => {
                 std::thread::sleep(Duration::from_millis(1));
-                if in_trial && name.ends_with("worker-7") && runs_on_record() >= 3 {
+                let last = in_trial && name.ends_with("worker-7");
+                if how == "fresh" && last && runs_on_record() >= 3 {
                     misbehave("exit");
                 }
             }
@@ -89,7 +91,8 @@ fn misbehave(how: &str) {
 #[ignore = "a program that the tests start"]
 fn program() {
     let how = std::env::var(HOW).unwrap_or_default();
-    let fresh = how == "fresh";
+    let mended = how == "mended";
+    let fresh = how == "fresh" || mended;
     let config = SweepConfig {
         batch_size: vec![8],
         num_workers: if fresh { vec![4, 8] } else { vec![0, 1] },
@@ -105,7 +108,8 @@ fn program() {
         memory_limit_bytes: Some(500 << 20),
         ..SweepConfig::default()
     };
-    Sweep::new(config).out(std::env::var_os(OUT).unwrap()).quiet(true).run(|| Misbehaving).unwrap();
+    let sweep = Sweep::new(config).out(std::env::var_os(OUT).unwrap()).quiet(true);
+    sweep.resume(mended).run(|| Misbehaving).unwrap();
 }
 
 fn sweep(how: &str, out: &Path) -> Output {
@@ -178,6 +182,14 @@ fn a_winner_that_fails_in_its_fresh_runs_is_not_recommended() {
         cells.find(|cell| cell["num_workers"] == workers).unwrap()["failed"].clone()
     };
     assert_eq!([failed(8), failed(4)], [1, 0], "{trials}");
+
+    // What was wrong with it is mended.
+    assert_success(&sweep("mended", &out));
+    let summary = fs::read(out.join("summary.json")).unwrap();
+    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let trials = fs::read_to_string(out.join("trials.jsonl")).unwrap();
+    assert_eq!(summary["recommended"]["num_workers"], 8, "{trials}");
+    assert_eq!(summary["could_have_won"].as_array().unwrap().len(), 0, "{trials}");
 }
 
 #[test]

@@ -129,25 +129,39 @@ fn default_folders_are_of_one_configuration_and_latest_is_finished() {
     let named = ["--measure-s", "1", "--resume", "--out", second.to_str().unwrap()];
     assert_success(&run("a/small.toml", &named).output().unwrap());
     assert_eq!(fs::read_link(here.join("sweeps/small/latest")).unwrap(), latest);
+    // By the link itself too.
+    let linked = ["--measure-s", "1", "--resume", "--out", "sweeps/small/latest"];
+    assert_success(&run("a/small.toml", &linked).output().unwrap());
+    assert_eq!(fs::read_link(here.join("sweeps/small/latest")).unwrap(), latest);
 }
 
 #[test]
-fn more_time_may_be_given_to_a_sweep_that_is_gone_on_with() {
+fn more_time_and_memory_may_be_given_to_a_sweep_that_is_gone_on_with() {
     let folder = synthetic();
-    let run = |more: &[&str]| {
-        let output = sweep(folder.path(), "out", &["--quiet"]).args(more).output().unwrap();
-        assert_success(&output);
+    let sweep = |more: &[&str]| {
+        sweep(folder.path(), "out", &["--quiet", "--measure-s", "0.4"]).args(more).output().unwrap()
+    };
+    let read = || {
         let summary = fs::read(folder.path().join("out/summary.json")).unwrap();
-        let summary: Value = serde_json::from_slice(&summary).unwrap();
-        (summary["method"].clone(), trials(&folder.path().join("out")).len())
+        serde_json::from_slice::<Value>(&summary).unwrap()
+    };
+    let run = |more: &[&str]| {
+        assert_success(&sweep(more));
+        (read()["method"].clone(), trials(&folder.path().join("out")).len())
     };
     // The ceilings take longer: the default is run, and one setting that may be chosen.
-    let (method, runs) = run(&["--measure-s", "0.4", "--time-budget", "1s"]);
+    let (method, runs) = run(&["--memory-limit", "2GiB", "--time-budget", "1s"]);
     assert_eq!((&method["ended"], runs), (&"out-of-time".into(), 2));
-    let more = ["--measure-s", "0.4", "--resume", "--time-budget", "10m"];
-    let (method, runs) = run(&more);
+    // What was run with more memory might be recommended.
+    let less = sweep(&["--resume", "--memory-limit", "1GiB", "--time-budget", "10m"]);
+    assert_refused(&less, &["started with other settings", "`[sweep]`"]);
+    let (method, runs) = run(&["--resume", "--memory-limit", "3GiB", "--time-budget", "10m"]);
     assert_ne!(method["ended"], "out-of-time");
     assert_eq!((&method["time_budget_s"], runs), (&600.0.into(), 6));
+    // How it is gone on with next, and repeated, is with what it was given last.
+    let command = read()["command"].as_str().unwrap().to_owned();
+    assert!(command.contains("--time-budget 10m --") || command.ends_with("10m"), "{command}");
+    assert!(command.contains("3GiB") && !command.contains("--resume"), "{command}");
 }
 
 #[test]

@@ -14,6 +14,8 @@ use profiler::profiler::BottleneckProfiler;
 use tch::nn::{self, ModuleT, OptimizerConfig};
 
 fn main() -> Result<()> {
+    // First of all: libtorch asks once whether there is a GPU.
+    let device = loader::cuda::device();
     let mut arguments = std::env::args().skip(1);
     let usage = "usage: profile_training FOLDER REPORT [EPOCHS]";
     let (folder, report) = (arguments.next().context(usage)?, arguments.next().context(usage)?);
@@ -31,7 +33,6 @@ fn main() -> Result<()> {
     let mut loader =
         Loader::builder(dataset).batch_size(32).num_workers(1).shuffle(true).build()?;
 
-    let device = loader::cuda::device();
     let store = nn::VarStore::new(device);
     let model = net(&store.root(), classes);
     let mut optimizer = nn::Adam::default().build(&store, 1e-3)?;

@@ -12,6 +12,8 @@ use tch::nn::{self, ModuleT, OptimizerConfig};
 
 fn main() -> Result<()> {
     tracing_subscriber::fmt().with_writer(std::io::stderr).init();
+    // First of all: libtorch asks once whether there is a GPU.
+    let device = loader::cuda::device();
     let mut arguments = std::env::args().skip(1);
     let settings = arguments.next().context("usage: train SETTINGS.toml FOLDER [EPOCHS]")?;
     let folder = arguments.next().context("usage: train SETTINGS.toml FOLDER [EPOCHS]")?;
@@ -28,7 +30,6 @@ fn main() -> Result<()> {
     let classes = dataset.classes().len() as i64;
     let mut loader = Loader::from_settings(settings, dataset)?.shuffle(true).build()?;
 
-    let device = loader::cuda::device();
     let store = nn::VarStore::new(device);
     let model = net(&store.root(), classes);
     let mut optimizer = nn::Adam::default().build(&store, 1e-3)?;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
-use crate::LoaderError;
 use crate::engine::Filled;
+use crate::ffi::is_pinned;
 use crate::state::LoaderState;
+use crate::{LoaderError, cuda};
 
 /// Samples as tensors, one for each [`Field`](crate::Field) of the data set or each name that its
 /// [`Collate`](crate::Collate) gives, `[N, ...]`.
@@ -79,7 +80,7 @@ impl Batch {
     /// If there is no such device, or no memory left on it.
     pub fn try_to_device(&self, device: Device) -> Result<Self, LoaderError> {
         let tensors = self.tensors.iter().map(|tensor| {
-            let non_blocking = device.is_cuda() && tensor.f_is_pinned(device)?;
+            let non_blocking = device.is_cuda() && cuda::load().is_ok() && is_pinned(tensor);
             Ok(tensor.f_to_device_(device, tensor.kind(), non_blocking, false)?)
         });
         Ok(Self {

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use profiler::stage::{Stage, StageClock};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use crate::bad_samples::{BadSample, OnError};
 use crate::counters::Counters;
@@ -25,7 +25,7 @@ use crate::slab::SlabPool;
 use crate::slots::Slots;
 use crate::threads::{Threads, ThreadsConfig};
 use crate::worker::{Source, Worker};
-use crate::{Field, LoaderError};
+use crate::{Field, LoaderError, ffi};
 
 /// How long a pause waits for the samples in hand.
 const SAMPLE_IN_HAND: Duration = Duration::from_secs(1);
@@ -99,7 +99,7 @@ impl Engine {
         let samples = config.ordering.batching.max_batch_size();
         let pools = config.fields.iter().map(|field| {
             let bytes = field.bytes().saturating_mul(samples);
-            SlabPool::new(bytes, config.pin_memory, slabs)
+            SlabPool::new(bytes, field.dtype, config.pin_memory, slabs)
         });
         let shared = Arc::new(Shared {
             source,
@@ -290,7 +290,7 @@ impl Engine {
             if config.pin_memory {
                 self.consumer.enter(Stage::Transfer);
                 for tensor in &mut tensors {
-                    *tensor = tensor.f_pin_memory(Device::Cuda(0))?;
+                    *tensor = ffi::pin(tensor)?;
                 }
                 self.consumer.enter(Stage::Other);
             }

@@ -23,6 +23,10 @@ unsafe extern "C" {
         capacity: usize,
     ) -> *mut C_tensor;
     fn loader_pinned(bytes: i64, message: *mut c_char, capacity: usize) -> *mut C_tensor;
+    fn loader_pin(source: *const C_tensor, message: *mut c_char, capacity: usize) -> *mut C_tensor;
+    fn loader_is_pinned(tensor: *const C_tensor) -> bool;
+    fn loader_cuda_devices(message: *mut c_char, capacity: usize) -> i64;
+    fn loader_cuda_synchronize(message: *mut c_char, capacity: usize) -> bool;
     fn loader_cuda_memory(
         device: i8,
         allocated: *mut i64,
@@ -203,6 +207,45 @@ pub(crate) fn pinned(bytes: usize) -> Result<Tensor, LoaderError> {
     // SAFETY: the shim writes at most `capacity` bytes to `message`.
     let tensor = unsafe { loader_pinned(bytes as i64, message.as_mut_ptr(), message.len()) };
     from_shim(tensor, &message)
+}
+
+/// `source` in page-locked memory.
+///
+/// # Errors
+/// Without a GPU, or if the driver refuses.
+pub(crate) fn pin(source: &Tensor) -> Result<Tensor, LoaderError> {
+    let mut message = [0; 512];
+    // SAFETY: `source` is a tensor; the shim writes at most `capacity` bytes to `message`.
+    let tensor = unsafe { loader_pin(source.as_ptr(), message.as_mut_ptr(), message.len()) };
+    from_shim(tensor, &message)
+}
+
+/// Whether `tensor` lies in page-locked memory.
+pub(crate) fn is_pinned(tensor: &Tensor) -> bool {
+    // SAFETY: `tensor` is a tensor.
+    unsafe { loader_is_pinned(tensor.as_ptr()) }
+}
+
+/// How many GPUs the driver shows.
+///
+/// # Errors
+/// If it shows none for a reason: it is too old for libtorch's CUDA, for example.
+pub(crate) fn cuda_devices() -> Result<i64, LoaderError> {
+    let mut message = [0; 512];
+    // SAFETY: the shim writes at most `capacity` bytes to `message`.
+    let count = unsafe { loader_cuda_devices(message.as_mut_ptr(), message.len()) };
+    if count < 0 { Err(refusal(&message)) } else { Ok(count) }
+}
+
+/// Waits for the work of all GPUs that this process uses.
+///
+/// # Errors
+/// If a GPU reports one, as of work that failed.
+pub(crate) fn cuda_synchronize() -> Result<(), LoaderError> {
+    let mut message = [0; 512];
+    // SAFETY: the shim writes at most `capacity` bytes to `message`.
+    let done = unsafe { loader_cuda_synchronize(message.as_mut_ptr(), message.len()) };
+    if done { Ok(()) } else { Err(refusal(&message)) }
 }
 
 fn from_shim(tensor: *mut C_tensor, message: &Message) -> Result<Tensor, LoaderError> {

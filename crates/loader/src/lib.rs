@@ -11,6 +11,8 @@
 //! use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop, ToTensor};
 //! use preproc::{Compose, DecodeOptions, ImageTransform};
 //!
+//! // First of all: libtorch asks once whether there is a GPU.
+//! let device = loader::cuda::device();
 //! let transforms = vec![
 //!     ImageTransform::Decode,
 //!     ImageTransform::RandomResizedCrop(RandomResizedCrop::new(224)),
@@ -22,7 +24,7 @@
 //! let mut loader = Loader::from_settings("recommended.toml", dataset)?.build()?;
 //! for epoch in 0..90 {
 //!     for batch in loader.epoch(epoch) {
-//!         let batch = batch?.to_device(loader::cuda::device());
+//!         let batch = batch?.to_device(device);
 //!         let (images, labels) = (&batch["images"], &batch["labels"]);
 //!         # let _ = (images, labels);
 //!     }

@@ -182,6 +182,7 @@ impl Ordering {
         const LOOKED_AT: usize = 64;
         let mut hasher = SipHasher13::new();
         hasher.write_u64(self.fingerprint);
+        hasher.write_u64(order.len() as u64);
         let every = (order.len() / LOOKED_AT).max(1);
         for index in order.step_by(every).take(LOOKED_AT) {
             hasher.write_u64(index as u64);

@@ -11,7 +11,8 @@
 //! takes of memory depends on its settings, not on who waits for whom.
 //!
 //! Page-locked memory is libtorch's to keep: a copy from it to a GPU may still be under way when
-//! its last tensor is dropped, and libtorch alone knows when that is done.
+//! its last tensor is dropped, and libtorch alone knows when that is done. It rounds each block up to
+//! a power of two, and gives none back to the system.
 
 #![expect(unsafe_code, reason = "memory that outlives the borrow checker's view: libtorch's")]
 
@@ -45,10 +46,15 @@ unsafe impl Send for Slab {}
 unsafe impl Sync for Slab {}
 
 impl Slab {
-    fn new(bytes: usize, pinned: bool) -> Result<Self, LoaderError> {
+    fn new(bytes: usize, pinned: bool, dtype: Dtype) -> Result<Self, LoaderError> {
         if pinned {
             let tensor = ffi::pinned(bytes)?;
             let data = NonNull::new(tensor.data_ptr().cast()).unwrap_or(NOTHING);
+            // What libtorch used it for before may be no bool; of all other types it is one.
+            if dtype == Dtype::Bool {
+                // SAFETY: the tensor has so many bytes, and nobody else knows of it.
+                unsafe { ptr::write_bytes(data.as_ptr(), 0, bytes) };
+            }
             return Ok(Self { data, owner: Owner::Pinned(tensor) });
         }
         let out_of_memory = LoaderError::OutOfMemory { bytes };
@@ -72,9 +78,10 @@ impl Drop for Slab {
     }
 }
 
-/// Slabs of one size, and those of them that are free.
+/// Slabs of one size, for elements of one type, and those of them that are free.
 pub(crate) struct SlabPool {
     bytes: usize,
+    dtype: Dtype,
     pinned: bool,
     free: Mutex<Free>,
 }
@@ -104,8 +111,9 @@ impl Free {
 
 impl SlabPool {
     /// A pool of slabs of `bytes`, of which it keeps at most `keep` that nobody uses.
-    pub(crate) fn new(bytes: usize, pinned: bool, keep: usize) -> Arc<Self> {
-        Arc::new(Self { bytes, pinned, free: Mutex::new(Free { keep, ..Free::default() }) })
+    pub(crate) fn new(bytes: usize, dtype: Dtype, pinned: bool, keep: usize) -> Arc<Self> {
+        let free = Mutex::new(Free { keep, ..Free::default() });
+        Arc::new(Self { bytes, dtype, pinned, free })
     }
 
     /// Keeps at most `keep` slabs that nobody uses or reserved from now on.
@@ -128,7 +136,7 @@ impl SlabPool {
     pub(crate) fn reserve(self: &Arc<Self>) -> Result<Lease, LoaderError> {
         let mut free = self.free();
         if free.count() == free.reserved {
-            free.fresh.push(Slab::new(self.bytes, self.pinned)?);
+            free.fresh.push(Slab::new(self.bytes, self.pinned, self.dtype)?);
         }
         free.reserved += 1;
         drop(free);
@@ -218,7 +226,7 @@ mod tests {
 
     #[test]
     fn slabs_come_back_and_no_more_than_wanted_are_kept() {
-        let pool = SlabPool::new(1 << 20, false, 2);
+        let pool = SlabPool::new(1 << 20, Dtype::Uint8, false, 2);
         let leases = [(); 3].map(|()| taken(&pool));
         let addresses = leases.each_ref().map(Lease::data);
         drop(leases);
@@ -230,7 +238,7 @@ mod tests {
 
     #[test]
     fn fresh_slabs_are_used_first_and_then_the_one_that_came_back_last() {
-        let pool = SlabPool::new(1 << 20, false, 4);
+        let pool = SlabPool::new(1 << 20, Dtype::Uint8, false, 4);
         let mut next = pool.reserve().unwrap();
         let [a, b] = [(); 2].map(|()| taken(&pool));
         let used = [&a, &b].map(Lease::data);
@@ -243,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_is_reserved_stays_there() {
-        let pool = SlabPool::new(1 << 20, false, 3);
+        let pool = SlabPool::new(1 << 20, Dtype::Uint8, false, 3);
         let both = [(); 2].map(|()| taken(&pool));
         drop(both);
         let mut reserved = [(); 2].map(|()| pool.reserve().unwrap());
@@ -273,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_size_beyond_the_address_space_is_refused() {
-        let pool = SlabPool::new(usize::MAX, false, 1);
+        let pool = SlabPool::new(usize::MAX, Dtype::Uint8, false, 1);
         assert!(matches!(pool.reserve(), Err(LoaderError::OutOfMemory { .. })));
     }
 }

@@ -160,7 +160,7 @@ mod tests {
     fn slots(len: usize) -> (Vec<Field>, Slots) {
         let fields = vec![Field::new("x", [2], Dtype::Float32), Field::new("y", [], Dtype::Int64)];
         let pools: Vec<_> =
-            fields.iter().map(|f| SlabPool::new(len * f.bytes(), false, 1)).collect();
+            fields.iter().map(|f| SlabPool::new(len * f.bytes(), f.dtype, false, 1)).collect();
         let slots = Slots::new(len, &fields, &pools).unwrap();
         (fields, slots)
     }

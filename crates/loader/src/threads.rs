@@ -11,6 +11,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use crate::LoaderError;
 use crate::counters::Counters;
 use crate::engine::Shared;
+use crate::error::Report;
 use crate::ffi;
 use crate::open_batch::OpenBatch;
 use crate::queue::Ticketed;
@@ -128,7 +129,7 @@ impl Threads {
     /// is, if there is one.
     ///
     /// # Errors
-    /// If no worker can be started in the place of one that is stuck.
+    /// If all workers are stuck, and none can be started in their place.
     pub(crate) fn wait_until_complete(
         &mut self,
         shared: &Arc<Shared>,
@@ -173,11 +174,25 @@ impl Threads {
             // Before there are others, who would go on with it.
             batch.tickets().close();
         }
+        let (mut working, mut refused) = (false, None);
         for number in 0..self.workers.len() {
             if self.workers[number].watch.leave.load(Ordering::Relaxed) {
                 // It ends when its sample does; nobody waits for that.
-                self.workers[number] = self.start_worker(number, shared)?;
+                match self.start_worker(number, shared) {
+                    Ok(worker) => self.workers[number] = worker,
+                    Err(error) => {
+                        refused = Some(error);
+                        continue;
+                    }
+                }
             }
+            working = true;
+        }
+        match refused {
+            Some(error) if stuck.is_none() && !working => return Err(error),
+            // The others go on, and it is tried again.
+            Some(error) => tracing::warn!("in the place of a stuck one: {}", Report(&error)),
+            None => {}
         }
         Ok(stuck)
     }

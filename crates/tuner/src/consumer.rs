@@ -142,7 +142,7 @@ impl Training {
     /// Forward, backward and update; waits for the device.
     fn step(&mut self, batch: Batch) -> Result<(), TunerError> {
         let no = |what| TunerError::NoModelInput { what };
-        let batch = batch.to_device(self.device);
+        let batch = batch.try_to_device(self.device)?;
         let tensors = || batch.iter().map(|(_, tensor)| tensor);
         let is_image = |it: &&tch::Tensor| it.dim() == 4 && it.kind() == Kind::Float;
         let images = tensors().find(is_image).ok_or_else(|| no("float32 images [N, C, H, W]"))?;

@@ -1,5 +1,7 @@
 //! From recordings to a table.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
@@ -35,16 +37,16 @@ struct Row {
     cost: f64,
     /// Of one sweep that was run.
     real: Option<Real>,
-    /// Of each sweep.
+    /// What the sweeps ended with, the most frequent first.
     picks: Vec<Pick>,
 }
 
 #[derive(Serialize)]
 struct Pick {
     setting: Cell,
+    sweeps: usize,
     /// Absent where it was not measured again; that counts as not near.
     regret: Option<f64>,
-    cost: f64,
 }
 
 #[derive(Serialize)]
@@ -60,18 +62,23 @@ impl Row {
         truth: &Truth,
         strategy: Strategy,
     ) -> Result<Self, Box<dyn Error>> {
-        let picks: Vec<Pick> = (0..SWEEPS)
+        let replayed: Vec<(Cell, f64)> = (0..SWEEPS)
             .filter_map(|seed| {
                 let replayed = recording.replay(strategy, seed);
-                let setting = replayed.pick?;
-                let cost = replayed.spent_s / recording.grid_s();
-                Some(Pick { setting, regret: truth.regret(setting), cost })
+                Some((replayed.pick?, replayed.spent_s / recording.grid_s()))
             })
             .collect();
-        let regrets: Vec<f64> = picks.iter().map(|pick| pick.regret.unwrap_or(1.0)).collect();
+        let regrets: Vec<f64> =
+            replayed.iter().map(|(pick, _)| truth.regret(*pick).unwrap_or(1.0)).collect();
         let near = regrets.iter().filter(|regret| **regret <= NEAR).count();
         let sweeps = SWEEPS as usize;
-        let cost = picks.iter().map(|pick| pick.cost).sum::<f64>() / picks.len().max(1) as f64;
+        let cost =
+            replayed.iter().map(|(_, cost)| cost).sum::<f64>() / replayed.len().max(1) as f64;
+        let mut counts: BTreeMap<Cell, usize> = BTreeMap::new();
+        replayed.iter().for_each(|(pick, _)| *counts.entry(*pick).or_default() += 1);
+        let pick = |(setting, sweeps)| Pick { setting, sweeps, regret: truth.regret(setting) };
+        let mut picks: Vec<Pick> = counts.into_iter().map(pick).collect();
+        picks.sort_by_key(|pick| Reverse(pick.sweeps));
         let enough = near as f64 >= ENOUGH * sweeps as f64 && cost <= strategy.share();
         let real = recording.real_sweep(strategy)?.map(|(setting, spent_s)| Real {
             setting,
@@ -130,13 +137,14 @@ fn text(
          size 32 over 48 settings (1 to 16 workers, depth 1 to 8), and what they cost. Every setting was \
          measured in interleaved blocks; the sweeps of the table draw their runs from those, so that runs \
          differ as they did, and `real` is one sweep that was run by itself. Then what they picked, and \
-         the five best settings of the grid, were measured again, in interleaved blocks of longer runs: that \
+         the five best settings of the grid, were measured again, in interleaved blocks: that \
          is the truth, so no pick is judged by the run that made it one. All runs were measured in turn with \
          the default, and their rates taken at the machine's usual speed. The best is the best of one half of the \
          blocks, judged by the other half; a pick may come out better than that. Time is that of all that \
          a sweep runs, ceilings and the pairs that confirm the winner among it, by that of the grid's. A \
          workload holds where nine of ten sweeps end within 3% of the best, in a quarter of the time by \
-         `race` and a tenth by `model`. `scripts/regret` repeats it.\n\n",
+         `race` and a tenth by `model`. `scripts/regret` repeats it; what it measured is in \
+         [regret](regret), from which `scripts/regret --report` makes this table.\n\n",
     );
     let (sweep, machine) = (&recording.plan.config.sweep, &recording.summary.machine);
     writeln!(

@@ -8,15 +8,13 @@ use crossbeam::channel::never;
 use profiler::statistics::median;
 use tuner::sweep::grid::{self, Cell};
 use tuner::sweep::journal::{Journal, Phase, TrialRecord};
-use tuner::sweep::level::leveled;
 use tuner::sweep::trial::{self, Job, TrialSpec};
 
 use crate::recording::{Recording, STRATEGIES, SWEEPS};
 
 /// Blocks of one run of each.
 pub(crate) const BLOCKS: usize = 6;
-/// Seconds of each run: longer than those of the recording, since picks that differ by 3% are to be told
-/// apart.
+/// Seconds of each run: of shorter ones so many do not tell picks apart that differ by 3%.
 pub(crate) const MEASURE_S: f64 = 1.0;
 /// The best by the recording, so many, are measured again beside the picks.
 const TOP: usize = 5;
@@ -65,7 +63,7 @@ impl Truth {
     pub(crate) fn read(recording: &Recording) -> Result<Self, Box<dyn Error>> {
         let journal = Journal::open(&recording.path.join("truth.jsonl"))?;
         let mut blocks: BTreeMap<usize, Vec<(Cell, f64)>> = BTreeMap::new();
-        for record in leveled(journal.records()) {
+        for record in journal.records() {
             let rate = record.samples_per_s.ok_or("a run without a rate")?;
             blocks.entry(record.repeat).or_default().push((record.setting(), rate));
         }

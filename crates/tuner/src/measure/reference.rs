@@ -15,12 +15,9 @@ use super::warmup_batches;
 use crate::TunerError;
 use crate::consumer::Consumer;
 
-/// A turn is so long at least that each worker can load so many samples in it: at its end workers wait
-/// for the last of them.
+/// A turn is so long at least that each worker can load so many samples in it, but no longer than the whole
+/// measurement: at its end workers wait for the last of them, which costs many workers more than few.
 const SAMPLES_OF_A_TURN: f64 = 32.0;
-/// But a measurement has so many turns at least, however slow samples are.
-const TURNS: f64 = 4.0;
-
 /// A loader that rests but for its turns. It has a thread of its own, since an epoch that is paused
 /// borrows its loader.
 #[derive(Debug)]
@@ -87,7 +84,7 @@ impl Reference {
             batches: warmup_batches(&settings),
         })?;
         let samples_s = SAMPLES_OF_A_TURN * busy_s / samples.max(1) as f64;
-        let turn_s = turn_s.max(samples_s.min(measure_s / TURNS));
+        let turn_s = turn_s.max(samples_s.min(measure_s));
         this.turn = Duration::from_secs_f64(turn_s);
         Ok(this)
     }
@@ -196,13 +193,13 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_is_as_long_as_samples_take_but_no_longer_than_a_share_of_the_measurement() {
+    fn a_turn_is_as_long_as_samples_take_but_no_longer_than_the_measurement() {
         // A batch takes 10 ms to load with two workers, and the consumer ten times that.
         let reference = start(loader(), &Consumer::StepMs(100.0), 0.0, 10.0).unwrap();
         assert!(reference.turn() >= Duration::from_millis(30), "{:?}", reference.turn());
         assert!(reference.turn() < Duration::from_millis(300), "{:?}", reference.turn());
         let reference = start(loader(), &Consumer::None, 0.0, 0.02).unwrap();
-        assert_eq!(reference.turn(), Duration::from_millis(5));
+        assert_eq!(reference.turn(), Duration::from_millis(20));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::estimate::Estimate;
 use super::grid::Cell;
 use super::journal::{Phase, Status, TrialRecord};
 use super::limit::{Limit, limiting_stage};
-use super::objective::{FED, Objective, Weights};
+use super::objective::{FED, Objective, Weights, chosen_by};
 use super::score::ScoreTerms;
 
 /// One setting's runs taken together.
@@ -236,21 +236,28 @@ pub fn cells(records: &[TrialRecord], grid: usize, weights: Option<&Weights>) ->
     by_cell.iter().enumerate().filter_map(summary).collect()
 }
 
-/// The settings of which runs failed that could have won against `winner`: nothing is known of them,
-/// or one of their runs is as good. What does not fit in memory could not.
+/// The settings of which runs failed that could have won against `winner`: nothing is known of them, one
+/// of their runs is as good or they are expected to be, or they had won until a fresh run failed. What does
+/// not fit in memory could not. `default` is what winners are held against, of any batch size.
 pub fn could_have_won(
     objective: Objective,
     winner: &CellSummary,
+    default: Cell,
     cells: &[CellSummary],
     failed: &[TrialRecord],
 ) -> Vec<Cell> {
-    let failed = failed.iter().filter(|trial| trial.status == Status::Failed);
-    let settings: BTreeSet<Cell> = failed.map(TrialRecord::setting).collect();
-    let best = |cell: &CellSummary| objective.goodness(cell).map_or(f64::INFINITY, |it| it.max);
-    let to_beat = objective.goodness(winner).map_or(f64::NEG_INFINITY, |it| it.median);
+    let failed = || failed.iter().filter(|trial| trial.status == Status::Failed);
+    let settings: BTreeSet<Cell> = failed().map(TrialRecord::setting).collect();
+    let in_confirm: BTreeSet<Cell> = failed()
+        .filter(|run| run.phase == Phase::Confirm)
+        .map(TrialRecord::setting)
+        .filter(|cell| *cell != Cell { batch_size: cell.batch_size, ..default })
+        .collect();
+    let best = |cell: &CellSummary| chosen_by(objective, cell).map_or(f64::INFINITY, |it| it.max);
+    let to_beat = chosen_by(objective, winner).map_or(f64::NEG_INFINITY, |it| it.median);
     let rivals = settings.into_iter().filter(|cell| *cell != winner.cell).filter(|cell| {
         let known = cells.iter().find(|summary| summary.cell == *cell);
-        known.is_none_or(|known| best(known) >= to_beat)
+        in_confirm.contains(cell) || known.is_none_or(|known| best(known) >= to_beat)
     });
     rivals.collect()
 }
@@ -374,9 +381,16 @@ pub(in crate::sweep) mod tests {
         assert_eq!(winner.num_workers, 0);
         let failures = records.iter().filter(|record| record.status == Status::Failed);
         let failures: Vec<TrialRecord> = failures.cloned().collect();
-        let rivals = could_have_won(Objective::Documented, &cells[0], &cells, &failures);
-        let rivals: Vec<usize> = rivals.iter().map(|cell| cell.num_workers).collect();
-        assert_eq!(rivals, [1, 3]);
+        let default = cells[0].cell;
+        let rivals = |failures: &[TrialRecord]| -> Vec<usize> {
+            let objective = Objective::Documented;
+            let rivals = could_have_won(objective, &cells[0], default, &cells, failures);
+            rivals.iter().map(|cell| cell.num_workers).collect()
+        };
+        assert_eq!(rivals(&failures), [1, 3]);
+        // The slow one had won, as the equal with fewer workers: it failed when it was confirmed.
+        let in_confirm = TrialRecord { phase: Phase::Confirm, ..record(2, 0, None) };
+        assert_eq!(rivals(&[in_confirm]), [2]);
     }
 
     /// The figures of settings with two runs each, whose waits and scores these are.

@@ -80,10 +80,11 @@ pub fn why_not_fastest(
     let lower = score(winner)? - score(fastest)?;
     if lower < 0.0 {
         // Only of a default that is recommended since fresh runs refuted the best.
+        let refuted = summary.refuted()?.winner;
         return Some(format!(
-            "its score is {:.1} higher by the sweep's own runs, but lower than that of {}, which fresh runs \
-             refuted",
-            -lower, choice.leader
+            "its score is {:.1} higher by the sweep's own runs, but {refuted} was preferred to it, which fresh \
+             runs refuted",
+            -lower
         ));
     }
     let (a, b) = (&fastest.score_terms, &winner.score_terms);
@@ -308,7 +309,7 @@ pub(in crate::sweep) mod tests {
         assert_eq!(
             why_not_fastest(fastest, default, &found),
             Some(format!(
-                "its score is 30.0 higher by the sweep's own runs, but lower than that of {}, which fresh \
+                "its score is 30.0 higher by the sweep's own runs, but {} was preferred to it, which fresh \
                  runs refuted",
                 leader.cell
             ))

@@ -99,7 +99,9 @@ impl Measuring<'_> {
         let source = Source::read(&named.from)?;
         let fresh = reuse::fresh(&self.plan.cells);
         self.progress.expect(fresh.len());
-        self.block(&fresh, 0)?;
+        if !self.block(&fresh, 0)? {
+            return Ok(Some(named.clone()));
+        }
         let refused = source.refuted(&self.plan.cells, self.journal.measured());
         if let Some(why) = &refused {
             self.progress.warn(&[format!("nothing is reused from `{}`: {why}", named.from)]);
@@ -235,6 +237,7 @@ impl Measuring<'_> {
     /// sweep goes on: what is wrong with the data its trials will say.
     pub(super) fn ceilings(&mut self, path: &Path) -> Result<(), TunerError> {
         if let Some(ceilings) = Ceilings::read(path) {
+            self.clock.at_least(ceilings.duration_s);
             self.ceilings = ceilings;
             return Ok(());
         }
@@ -276,6 +279,13 @@ impl Measuring<'_> {
     /// Holds the winner against the default. Where a run of it fails then, another setting has won, and that
     /// is held against the default.
     fn confirm(&mut self, task: &Task<'_>) -> Result<(), TunerError> {
+        // What failed then in an earlier call may be mended.
+        let records = latest(self.journal.records()).into_iter();
+        let failed = records.filter(|it| it.phase == Phase::Confirm && it.status == Status::Failed);
+        let failed: Vec<Planned> = failed.map(TrialRecord::planned).collect();
+        if !self.block(&failed, 0)? {
+            return Ok(());
+        }
         while let Some(winner) = self.winner() {
             let places = (task.cells.place(winner), task.cells.default_of(winner.batch_size));
             let (Some(place), Some(default)) = places else { break };
@@ -294,7 +304,7 @@ impl Measuring<'_> {
     }
 
     /// Runs the winner and the default in turn, each pair in random order, until that is enough or a run of
-    /// the winner fails; false if time was up.
+    /// the winner gives no figures; false if time was up.
     fn hold(&mut self, task: &Task<'_>, pair: [usize; 2]) -> Result<bool, TunerError> {
         let sweep = &self.plan.config.sweep;
         let [winner, default] = pair.map(|place| task.cells.cells[place]);
@@ -317,7 +327,7 @@ impl Measuring<'_> {
                 return Ok(false);
             }
             let run = Planned { phase: Phase::Confirm, repeat: first + number, cell: pair[0] };
-            let fails = |it: &&TrialRecord| it.planned() == run && it.status == Status::Failed;
+            let fails = |it: &&TrialRecord| it.planned() == run && it.status != Status::Ok;
             if latest(self.journal.records()).into_iter().any(|it| fails(&it)) {
                 break;
             }

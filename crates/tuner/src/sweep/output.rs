@@ -125,7 +125,7 @@ impl Output {
 
     /// Notes the plan of a new sweep; of one that is resumed, checks that it is the same. Where it
     /// stopped at a bad file, which is `mended` now, a few files may differ; they are noted. So is what
-    /// time and memory it may take now, which changes nothing of what was measured.
+    /// time it may take now, and more memory, which changes nothing of what was measured.
     ///
     /// # Errors
     /// If the plan cannot be written or read, or differs.
@@ -144,7 +144,15 @@ impl Output {
         let allowed = &mut earlier.config.sweep;
         allowed.time_budget_s = time_budget_s;
         allowed.timeout_s = timeout_s;
-        allowed.memory_limit_bytes = memory_limit_bytes;
+        // What was run with more memory would still be recommended with less.
+        let bytes = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        if bytes(memory_limit_bytes) > bytes(allowed.memory_limit_bytes) {
+            allowed.memory_limit_bytes = memory_limit_bytes;
+        }
+        if earlier.config.sweep != before.config.sweep {
+            // That what goes on next is given so much too.
+            earlier.command = without_resume(&plan.command);
+        }
         let mut what = earlier.differences(&plan);
         what.extend(different([
             ("settings to try", earlier.cells != plan.cells),
@@ -166,6 +174,11 @@ impl Output {
     pub fn note(&self, plan: &Plan) -> Result<(), TunerError> {
         write(&self.file(PLAN), plan)
     }
+}
+
+/// The command line of a new sweep.
+fn without_resume(command: &str) -> String {
+    command.split(' ').filter(|word| *word != "--resume").collect::<Vec<_>>().join(" ")
 }
 
 /// The names of those that differ.
@@ -261,11 +274,13 @@ pub fn latest_path(config: &Path) -> PathBuf {
     sweeps_of(config).join(LATEST)
 }
 
-/// Points the link `latest` beside a default folder, whose sweep is finished, at it, in one step.
+/// Points the link `latest` beside a default folder, whose sweep is finished, at it, in one step. That
+/// folder may be named by the link itself.
 ///
 /// # Errors
 /// If the link cannot be made.
 pub fn link_latest(path: &Path) -> Result<(), TunerError> {
+    let path = fs::canonicalize(path).map_err(TunerError::file("find", path))?;
     let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Ok(()) };
     let latest = parent.join(LATEST);
     let beside = parent.join(format!(".{LATEST}-{}", std::process::id()));

@@ -259,7 +259,7 @@ fn summarize(
         headline,
         drift: Drift::of(plan.cells.default_cell(), plan.cells.sentinel, journal.measured()),
         could_have_won: winner
-            .map(|winner| cell::could_have_won(objective, winner, &cells, &failed))
+            .map(|winner| cell::could_have_won(objective, winner, default, &cells, &failed))
             .unwrap_or_default(),
         objectives: choices,
         cells,

@@ -277,8 +277,8 @@ impl Dataset for Arrays {
         Ok(())
     }
 
-    /// By names, shapes and types, and the names of mapped files. Not by the numbers: to read them
-    /// takes as long as an epoch.
+    /// By names, shapes and types, and the names of mapped files. Not by the numbers: those that a program
+    /// computes anew may differ in their last bits.
     fn fingerprint(&self, mut hasher: &mut dyn Hasher) {
         for Part { field, array, .. } in &self.parts {
             (&field.name, &array.shape, array.dtype).hash(&mut hasher);
