@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use crate::common::{assert_refused_with, assert_success, stderr, tuner, workspace};
 use loader::{Dataset, Dtype, Field, SampleError, Slot};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use serde_json::Value;
 use tuner::Sweep;
 use tuner::config::SweepConfig;
@@ -17,8 +18,8 @@ use tuner::sweep::objective::Objective;
 
 const OUT: &str = "MISBEHAVING_OUT";
 const HOW: &str = "MISBEHAVING_HOW";
-/// How long a process sleeps that a trial starts: no other sleeps so long.
-const HELPER: &str = "86399.5";
+/// How long a process sleeps that a trial starts.
+const HELPER: &str = "MISBEHAVING_HELPER";
 
 /// Loads well on the training loop's own thread, and does what [`HOW`] says on a worker of a trial; where that
 /// is `fresh`, only on the last of eight workers, and when all settings were run once; `mended` goes on with
@@ -73,6 +74,12 @@ fn misbehave(how: &str) {
             let _ = writeln!(std::io::stdout(), "\n{{\"figures\": \"no\"}}");
             std::process::exit(0);
         }
+        "flood" => {
+            let line = "x".repeat(1 << 12);
+            (0..1 << 12).for_each(|_| eprintln!("{line}"));
+            eprintln!("the last words");
+            std::process::exit(7);
+        }
         "hang" => std::thread::sleep(Duration::from_secs(3600)),
         "memory" => {
             let held = std::hint::black_box(vec![1_u8; 600 << 20]);
@@ -81,7 +88,13 @@ fn misbehave(how: &str) {
         }
         "helper" => {
             static STARTED: Once = Once::new();
-            STARTED.call_once(|| drop(Command::new("sleep").arg(HELPER).spawn()));
+            let seconds = std::env::var_os(HELPER).unwrap();
+            STARTED.call_once(|| {
+                #[expect(clippy::zombie_processes, reason = "it is left behind on purpose")]
+                let helper = Command::new("sleep").arg(seconds).spawn().unwrap();
+                let out = std::env::var_os(OUT).unwrap();
+                fs::write(Path::new(&out).join("helper"), helper.id().to_string()).unwrap();
+            });
         }
         _ => {}
     }
@@ -93,6 +106,16 @@ fn program() {
     let how = std::env::var(HOW).unwrap_or_default();
     let mended = how == "mended";
     let fresh = how == "fresh" || mended;
+    if fresh {
+        // The default setting, which has as many workers as cores, is none of the grid.
+        let mut cores = CpuSet::new();
+        let all = sched_getaffinity(None).unwrap();
+        (0..CpuSet::MAX_CPU)
+            .filter(|core| all.is_set(*core))
+            .take(2)
+            .for_each(|core| cores.set(core));
+        sched_setaffinity(None, &cores).unwrap();
+    }
     let config = SweepConfig {
         batch_size: vec![8],
         num_workers: if fresh { vec![4, 8] } else { vec![0, 1] },
@@ -102,7 +125,7 @@ fn program() {
         confirm: if fresh { 5 } else { 0 },
         objective: Some(Objective::SamplesPerSecond),
         warmup_s: 0.0,
-        measure_s: if fresh { 0.1 } else { 0.02 },
+        measure_s: if fresh { 0.5 } else { 0.02 },
         // Long enough for good trials, on a busy machine too.
         timeout_s: if how == "hang" { 10.0 } else { 60.0 },
         memory_limit_bytes: Some(500 << 20),
@@ -112,10 +135,15 @@ fn program() {
     sweep.resume(mended).run(|| Misbehaving).unwrap();
 }
 
+/// No other process sleeps so long.
+fn helper_s() -> String {
+    format!("86399.{}", std::process::id())
+}
+
 fn sweep(how: &str, out: &Path) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "misbehaving::program", "--ignored", "--nocapture"]);
-    command.env(OUT, out).env(HOW, how).output().unwrap()
+    command.env(OUT, out).env(HOW, how).env(HELPER, helper_s()).output().unwrap()
 }
 
 #[test]
@@ -124,6 +152,7 @@ fn a_trial_that_ends_badly_is_one_failed_row_and_the_sweep_goes_on() {
         ("abort", &["SIGABRT", "the last words"][..]),
         ("exit", &["exit status: 7", "the last words"]),
         ("rubbish", &["no result but", "figures", "the last words"]),
+        ("flood", &["exit status: 7", "[...]", "the last words"]),
         ("hang", &["no result after 10s", "the last words"]),
         ("memory", &["it held", "may take 500 MiB", "hint: "]),
     ] {
@@ -140,6 +169,7 @@ fn a_trial_that_ends_badly_is_one_failed_row_and_the_sweep_goes_on() {
             }
             failed += 1;
             assert_eq!(trial["status"], "failed", "{how}: {line}");
+            assert!(line.len() < 1 << 18, "{how}: {}", line.len());
             let error = trial["error"].as_str().unwrap();
             for part in parts {
                 assert!(error.contains(part), "{how}: `{part}` is not in: {error}");
@@ -157,9 +187,11 @@ fn a_process_that_a_trial_leaves_behind_holds_nothing_up() {
     assert_success(&sweep("helper", &out));
     let lines = fs::read_to_string(out.join("trials.jsonl")).unwrap();
     assert!(lines.lines().all(|line| line.contains(r#""status":"ok""#)), "{lines}");
+    assert!(out.join("helper").exists());
     let sleeping = fs::read_dir("/proc").unwrap().filter(|entry| {
         let command = entry.as_ref().unwrap().path().join("cmdline");
-        fs::read_to_string(command).is_ok_and(|command| command.contains(HELPER))
+        fs::read_to_string(command)
+            .is_ok_and(|command| command == format!("sleep\0{}\0", helper_s()))
     });
     assert_eq!(sleeping.count(), 0);
 }

@@ -11,6 +11,7 @@ mod failing;
 mod memory;
 mod resumed;
 mod reused;
+mod strategies;
 mod whole;
 
 use std::fs;

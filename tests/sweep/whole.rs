@@ -28,6 +28,7 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     // Two batch sizes, each without workers and with 2 at two depths; two repeats.
     let trials = trials(&out);
     assert_eq!(trials.len(), 12);
+    let mut measured = 0;
     for trial in &trials {
         assert_eq!(trial["status"], "ok");
         assert_eq!(trial["error"], Value::Null);
@@ -41,7 +42,11 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
         assert!((sum - trial["score"].as_f64().unwrap()).abs() < 1e-9);
         let batches = 10.0 * trial["batches_per_s"].as_f64().unwrap();
         assert!((terms["batches"].as_f64().unwrap() - batches).abs() < 1e-9);
+        // A machine that stands still for a while takes no samples.
         let timeline = &trial["timeline"];
+        if timeline.is_null() {
+            continue;
+        }
         let column = |name: &str| timeline[name].as_array().map_or(0, Vec::len);
         let points = column("at_s");
         assert!((2..=40).contains(&points), "{trial}");
@@ -49,8 +54,10 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
         assert!(columns.iter().all(|name| column(name) == points), "{timeline}");
         let [begin, end] = ["warmup_s", "wall_s"].map(|key| trial[key].as_f64().unwrap());
         let last = timeline["at_s"][points - 1].as_f64().unwrap();
-        assert!(begin < last && last <= begin + end + 1e-3, "{timeline}");
+        assert!(last <= begin + end + 1e-3, "{timeline}");
+        measured += usize::from(begin < last);
     }
+    assert!(measured > 0);
     // In the sweep's own time, one after the other.
     let started = trials.iter().map(|trial| trial["started_s"].as_f64().unwrap());
     let ends = trials.iter().map(|trial| trial["duration_s"].as_f64().unwrap());
@@ -79,8 +86,22 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
             && !report.contains("Z UTC")
     );
     let starred = |line: &str| line.starts_with('|') && line.contains("* ");
-    // In the table of batch sizes and in that of all.
-    assert_eq!(report.lines().filter(|line| starred(line)).count(), 2, "{report}");
+    // In the table of batch sizes, in that of all, and maybe in that of the Pareto front.
+    let on_front = summary["cells"].as_array().unwrap().iter().any(|cell| {
+        let setting = ["batch_size", "num_workers", "prefetch_depth"];
+        setting.iter().all(|key| cell[key] == summary["recommended"][key])
+            && summary["pareto"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|it| setting.iter().all(|key| it[key] == cell[key]))
+    });
+    let stars = 2 + usize::from(on_front);
+    assert_eq!(report.lines().filter(|line| starred(line)).count(), stars, "{report}");
+    let settings = fs::read_to_string(out.join("recommended.toml")).unwrap();
+    let settings: toml::Table = settings.parse().unwrap();
+    assert_eq!(settings["sweep"]["config_hash"].as_str().map(str::len), Some(64));
+    assert_eq!(settings["sweep"]["seed"].as_integer(), Some(0));
     for name in ["heatmap", "pareto", "stages", "timeline", "drift"] {
         let picture = image::open(out.join(format!("{name}.png"))).unwrap();
         assert!(picture.width() > 400 && picture.height() > 200, "{name}");

@@ -42,7 +42,7 @@ pub struct LoaderBuilder {
     pin_workers: Option<bool>,
     sampler: Option<Box<dyn Sampler>>,
     batch_sampler: Option<Box<dyn BatchSampler>>,
-    rank: Rank,
+    rank: Option<Rank>,
     uneven: Uneven,
     on_error: OnError,
     timeout_s: Option<f64>,
@@ -72,7 +72,7 @@ impl LoaderBuilder {
             pin_workers: None,
             sampler: None,
             batch_sampler: None,
-            rank: Rank::default(),
+            rank: None,
             uneven: Uneven::default(),
             on_error: OnError::default(),
             timeout_s: None,
@@ -179,10 +179,12 @@ impl LoaderBuilder {
         self
     }
 
-    /// Loads the part of process `rank` of every batch; `uneven` says what to do where an epoch
-    /// cannot be shared evenly. All processes need the same settings.
+    /// Loads the share of process `rank` of every global batch, which has `batch_size` samples of each
+    /// process; `uneven` says what to do where an epoch cannot be shared evenly. All processes need the same
+    /// settings. Default: [`Rank::from_env`] and [`Uneven::Pad`]; `Rank::default()` loads all of it in each
+    /// process.
     pub fn distributed(mut self, rank: Rank, uneven: Uneven) -> Self {
-        self.rank = rank;
+        self.rank = Some(rank);
         self.uneven = uneven;
         self
     }
@@ -259,6 +261,7 @@ impl LoaderBuilder {
         let settings = self.resolve();
         settings.validate()?;
         let timeout = self.timeout()?;
+        let rank = self.rank()?;
         if self.samples == 0 {
             return Err(LoaderError::NoSamples);
         }
@@ -279,7 +282,7 @@ impl LoaderBuilder {
             },
             samples: self.samples,
             seed: settings.seed,
-            rank: self.rank,
+            rank,
             uneven: self.uneven,
             fingerprint: fingerprint.finish(),
         };
@@ -292,7 +295,6 @@ impl LoaderBuilder {
         let normalize = NormalizeFields::new(&self.normalize, &self.fields, self.device)?;
         self.batch_transforms.check(&self.fields)?;
         let pins_batches = settings.pin_memory && self.fields.is_empty();
-        let rank = self.rank;
         let config = EngineConfig {
             fields: self.fields.clone(),
             ordering,
@@ -325,6 +327,18 @@ impl LoaderBuilder {
             autotune: None,
             settings,
         })
+    }
+
+    fn rank(&self) -> Result<Rank, LoaderError> {
+        if let Some(rank) = self.rank {
+            return Ok(rank);
+        }
+        let rank = Rank::from_env()?;
+        if rank.world_size() > 1 {
+            let (rank, world_size) = (rank.rank(), rank.world_size());
+            tracing::info!("loads the share of rank {rank} of {world_size}, as its launcher says");
+        }
+        Ok(rank)
     }
 
     fn timeout(&self) -> Result<Option<Duration>, LoaderError> {

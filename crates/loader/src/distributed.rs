@@ -36,7 +36,7 @@ impl Rank {
     }
 
     /// As the launcher says: torchrun (`RANK`, `WORLD_SIZE`, `LOCAL_RANK`), Slurm's `srun`
-    /// (`SLURM_PROCID`, `SLURM_NTASKS`, `SLURM_LOCALID`) or Open MPI (`OMPI_COMM_WORLD_RANK`,
+    /// (`SLURM_PROCID`, `SLURM_NTASKS`, `SLURM_LOCALID`, in a step) or Open MPI (`OMPI_COMM_WORLD_RANK`,
     /// `OMPI_COMM_WORLD_SIZE`, `OMPI_COMM_WORLD_LOCAL_RANK`), the first of them that is there;
     /// the only process if none is.
     ///
@@ -52,7 +52,10 @@ impl Rank {
     /// See there.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self, RankError> {
         for [rank, world_size, local_rank] in LAUNCHERS {
-            // A shell inside a Slurm job has some of them, but is no task of its own.
+            // A batch script has Slurm's variables too, but is no task of its own.
+            if rank == SLURM_PROCID && variable("SLURM_STEP_ID").is_none() {
+                continue;
+            }
             let (Some(of_rank), of_world) = (variable(rank), variable(world_size)) else {
                 continue;
             };
@@ -86,10 +89,12 @@ impl Rank {
     }
 }
 
+const SLURM_PROCID: &str = "SLURM_PROCID";
+
 /// Rank, world size, rank on the machine: as torchrun, Slurm and Open MPI name them.
 const LAUNCHERS: [[&str; 3]; 3] = [
     ["RANK", "WORLD_SIZE", "LOCAL_RANK"],
-    ["SLURM_PROCID", "SLURM_NTASKS", "SLURM_LOCALID"],
+    [SLURM_PROCID, "SLURM_NTASKS", "SLURM_LOCALID"],
     ["OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"],
 ];
 

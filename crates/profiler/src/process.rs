@@ -21,13 +21,30 @@ pub fn thread_cpu() -> Duration {
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// The most bytes that were ever resident since this process began; `None` where the kernel does
-/// not tell (no `/proc`).
+/// The most bytes that were ever resident since this process began, or since [`begin_peak_rss`]; `None`
+/// where the kernel does not tell (no `/proc`).
 ///
 /// From `VmHWM`, which begins anew with each program; `getrusage`'s peak is handed down from the
 /// parent and would show a large parent's memory in its small child.
 pub fn peak_rss_bytes() -> Option<u64> {
     status_bytes("VmHWM:")
+}
+
+/// Has [`peak_rss_bytes`] begin anew with what is resident now; false where the kernel refuses. There is
+/// one peak of a process: whoever else asks for it sees this.
+///
+/// ```
+/// use profiler::monitor::{begin_peak_rss, peak_rss_bytes};
+///
+/// drop(std::hint::black_box(vec![1_u8; 64 << 20]));
+/// let before = peak_rss_bytes();
+/// if begin_peak_rss() {
+///     assert!(peak_rss_bytes() < before);
+/// }
+/// ```
+pub fn begin_peak_rss() -> bool {
+    // See proc_pid_clear_refs(5).
+    fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
 /// The bytes that are resident now; `None` where the kernel does not tell.

@@ -4,6 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -12,6 +13,12 @@ use profiler::config::ProfilerConfig;
 use profiler::machine::usable_cores;
 use profiler::profiler::BottleneckProfiler;
 use profiler::session::OperationStats;
+
+/// Held by the test that runs: what others do beside it is evidence too.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A session in which `work` is done as the operation `work` until the monitor has looked at it
 /// some times; that operation, and what was found about it.
@@ -42,6 +49,7 @@ fn session(kind: BottleneckType, mut work: impl FnMut()) -> (OperationStats, Bot
 
 #[test]
 fn who_sleeps_beside_busy_threads_waits_for_no_core() {
+    let _alone = alone();
     let stop = AtomicBool::new(false);
     let (pause, found) = thread::scope(|scope| {
         for _ in 0..4 * usable_cores().ceil() as usize {
@@ -64,6 +72,7 @@ fn who_sleeps_beside_busy_threads_waits_for_no_core() {
 
 #[test]
 fn who_waits_for_a_peer_is_told_so() {
+    let _alone = alone();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut stream = TcpStream::connect(server.local_addr().unwrap()).unwrap();
     let (mut peer, _) = server.accept().unwrap();
@@ -86,6 +95,7 @@ fn who_waits_for_a_peer_is_told_so() {
 
 #[test]
 fn who_takes_fresh_memory_is_told_so() {
+    let _alone = alone();
     let (touch, found) = session(BottleneckType::Undeclared, || {
         let mut memory = vec![0u8; 16 << 20];
         memory.iter_mut().step_by(4096).for_each(|byte| *byte = 1);

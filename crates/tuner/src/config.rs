@@ -46,12 +46,13 @@ pub struct SweepConfig {
     pub num_workers: Vec<usize>,
     /// Prefetch depths to try; without workers there is no depth.
     pub prefetch_depth: Vec<usize>,
-    /// Processes for each setting, at least, as far as the strategy does not drop it.
+    /// Processes for each setting, at least, with the strategy `grid`; the others do not use it.
     pub repeats: usize,
     /// Processes for a setting at most: those that could still be the best are repeated until it is
     /// known.
     pub max_repeats: usize,
-    /// Pairs of processes that hold the best setting against the default at the end; 0 for none.
+    /// Pairs of processes, at most, that compare the best setting with the default at the end: 5, and more
+    /// only while the interval is wider than 2% to either side; 0 for none.
     pub confirm: usize,
     /// Which settings are run how often.
     pub strategy: Strategy,
@@ -66,15 +67,16 @@ pub struct SweepConfig {
     pub cache: Cache,
     /// Seconds that the sweep may take, about; the setting up of the first process counts.
     pub time_budget_s: Option<f64>,
-    /// Bytes of memory that a process may take, that of `tuner preproc` too; if not given, what the machine or the control group
-    /// has left.
+    /// Bytes of memory that a process may take, that of `tuner preproc` too; never more than nine tenths of
+    /// what the machine or the control group has left, which is the limit where none is given.
     pub memory_limit_bytes: Option<u64>,
     /// Seconds before a measurement, at least.
     pub warmup_s: f64,
     /// Seconds that a measurement takes, at least.
     pub measure_s: f64,
     /// Seconds of a turn: settings are measured in turns with the default, which takes as long again, and
-    /// their rates taken at the machine's usual speed; 0 for in one go, as it is.
+    /// their rates taken at the machine's usual speed; 0 for in one go, as it is. So are settings with a cold
+    /// page cache or a model as consumer, and where memory does not hold both.
     pub turn_s: f64,
     /// Seconds after which a trial is ended and recorded as failed.
     pub timeout_s: f64,

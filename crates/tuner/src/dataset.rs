@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loader::datasets::{Array, Files, ToFloat32};
+use loader::distributed::Uneven;
 use loader::error::DatasetError;
 use loader::{
-    Arrays, Dataset, Field, ImageFolder, Loader, LoaderBuilder, ParquetImages, Synthetic,
+    Arrays, Dataset, Field, ImageFolder, Loader, LoaderBuilder, ParquetImages, Rank, Synthetic,
     TarShards, Tokens,
 };
 use preproc::transform::BatchTransform;
@@ -149,10 +150,11 @@ impl Opened {
         Self { samples, fields, classes: Vec::new(), data, batch_transforms: Vec::new() }
     }
 
-    /// To load it, by one loader or by several.
+    /// To load it, by one loader or by several; all of it, whatever launcher started this process.
     pub fn builder(&self) -> LoaderBuilder {
         let transforms = self.batch_transforms.iter().cloned();
-        transforms.fold(self.data.clone().builder(), |builder, transform| {
+        let builder = self.data.clone().builder().distributed(Rank::default(), Uneven::default());
+        transforms.fold(builder, |builder, transform| {
             builder.batch_transform("images", "labels", transform)
         })
     }

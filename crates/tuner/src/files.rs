@@ -23,7 +23,7 @@ pub(crate) fn write_with(
         // a temporary file.
         let rights = fs::metadata(&file_path).map(|there| there.permissions());
         let file = tempfile::Builder::new()
-            .prefix(".writing-")
+            .prefix(WRITING)
             .permissions(rights.unwrap_or_else(|_| fs::Permissions::from_mode(0o666)))
             .tempfile_in(folder_of(&file_path))
             .map_err(without_path)?;
@@ -33,6 +33,20 @@ pub(crate) fn write_with(
         Ok(())
     })();
     written.map_err(TunerError::file("write", path))
+}
+
+/// What the names of files begin with that are being written.
+const WRITING: &str = ".writing-";
+
+/// Removes from a folder what a program left half-written that was killed; none may write there now.
+pub(crate) fn clear(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(WRITING) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether a file can be written at `path`, asked before the work that it is for. Leaves nothing.

@@ -6,7 +6,7 @@ use loader::{Batch, Loader, Settings, Stats};
 use profiler::attribution::{Surroundings, attribute};
 use profiler::gpu::Gpus;
 use profiler::machine;
-use profiler::monitor::{self, Window};
+use profiler::monitor::{self, ProcessUsage, Window};
 use profiler::pipeline::PipelineSnapshot;
 use profiler::stage::StageTimes;
 use serde::{Deserialize, Serialize};
@@ -54,7 +54,7 @@ pub struct Figures {
     pub rss_base_bytes: u64,
     /// Resident memory of the process, mean over the measurement.
     pub rss_mean_bytes: u64,
-    /// Resident memory of the process, highest sample of the measurement.
+    /// Resident memory of the process, the highest of the measurement.
     pub rss_peak_bytes: u64,
     /// Memory held on GPUs beyond the bare CUDA context, mean over the measurement; absent
     /// without a GPU.
@@ -103,6 +103,8 @@ pub(crate) struct Measure {
     pub(crate) least_batches: usize,
     /// Seconds to measure, at least.
     pub(crate) measure_s: f64,
+    /// Whether the loader rests between epochs, so that [`Moment::EpochEnd`] has time.
+    pub(crate) rests: bool,
 }
 
 /// Batches to leave out: what is ready or half-ready when the first batch comes was made by idle workers.
@@ -121,6 +123,8 @@ pub(crate) enum Moment {
     Pause,
     /// It is the loader's own again; the reference holds so many bytes of resident memory.
     Resume(u64),
+    /// An epoch is over, and the loader rests.
+    EpochEnd,
 }
 
 /// What a measurement began with.
@@ -214,6 +218,11 @@ impl Measure {
                     timeline: None,
                 });
             }
+            if self.rests {
+                epoch.pause();
+                begun.iter_mut().for_each(|now| now.turns.rest());
+                on(Moment::EpochEnd)?;
+            }
         }
         Err(TunerError::Bug("epochs ran out".into()))
     }
@@ -237,6 +246,28 @@ fn limit(snapshots: &[PipelineSnapshot]) -> Option<LimitingStage> {
         next_limiter: stage.next_limiter.clone(),
         sentence: attribution.sentence,
     })
+}
+
+/// A window whose peak of memory is exact, where the system tells: what is held for less than the time
+/// between two samples counts too. One at a time, since a process has one peak.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    window: Window,
+    exact: bool,
+}
+
+impl Watch {
+    /// Of `window`, which was opened just now.
+    pub(crate) fn new(window: Window) -> Self {
+        Self { window, exact: monitor::begin_peak_rss() }
+    }
+
+    /// Closes the window now.
+    pub(crate) fn finish(self) -> ProcessUsage {
+        let peak = if self.exact { monitor::peak_rss_bytes() } else { None };
+        let used = self.window.finish();
+        ProcessUsage { rss_peak_bytes: used.rss_peak_bytes.max(peak), ..used }
+    }
 }
 
 /// What this process holds now.

@@ -40,7 +40,8 @@ pub(crate) const TRIAL: &str = "TUNER_TRIAL";
 ///
 /// Each trial starts the program again with the same arguments and in the same folder: whatever it
 /// does before it comes here it does for each trial, so that should be little, and it must not depend
-/// on what was done before, such as a file that is there already.
+/// on what was done before, such as a file that is there already. What a trial is to measure it is told on
+/// standard input, which the program must not have read before.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Sweep {
@@ -58,7 +59,8 @@ impl Sweep {
         Self { config, loader: Settings::default(), out, resume, quiet }
     }
 
-    /// How batches are loaded where the sweep does not say otherwise: order, seed, pinning.
+    /// How batches are loaded where the sweep does not say otherwise: order, seed, pinning. Default:
+    /// [`Settings::default`], which does not shuffle; what is recommended then does not either.
     pub fn loader(mut self, settings: Settings) -> Self {
         self.loader = settings;
         self

@@ -82,6 +82,7 @@ pub fn profile_loader(
         consumer: false,
         least_batches: num_batches.max(1),
         measure_s: 0.0,
+        rests: false,
     };
     let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
     let built = (Instant::now(), rss_bytes()?);
@@ -149,6 +150,7 @@ pub fn run(
         consumer: !options.step.is_zero(),
         least_batches: LEAST_BATCHES,
         measure_s: options.measure_s,
+        rests: false,
     };
     let begin = || {
         profiler.start_session(&options.name)?;
@@ -174,7 +176,7 @@ pub fn run(
                 on_batch();
             }
             // There is no reference.
-            Moment::Pause | Moment::Resume(_) => {}
+            Moment::Pause | Moment::Resume(_) | Moment::EpochEnd => {}
         }
         Ok(())
     })?;

@@ -55,7 +55,7 @@ pub trait BatchSampler: Send + Sync + 'static {
     }
 }
 
-/// So many samples from the first on, in the order of the data set.
+/// The first so many samples, in order.
 #[derive(Clone, Copy, Debug)]
 pub struct Sequential(pub usize);
 
@@ -69,7 +69,7 @@ impl Sampler for Sequential {
     }
 }
 
-/// So many samples from the first on, in random order.
+/// The first so many samples, in random order.
 #[derive(Clone, Copy, Debug)]
 pub struct Shuffled(pub usize);
 

@@ -6,7 +6,7 @@ use preproc::transform::{CutMix, LabelledBatch, MixUp, Scratch};
 use preproc::{SampleRng, Transform, TransformError};
 use tch::{Kind, Tensor};
 
-use crate::common::within_half_a_minute;
+use crate::common::within_two_minutes;
 
 /// Ten images `[3, 4, 5]` of floats, of three classes.
 fn builder() -> LoaderBuilder {
@@ -35,7 +35,7 @@ fn batches(builder: LoaderBuilder, epoch: u64) -> Vec<(Tensor, Tensor)> {
 
 #[test]
 fn mixing_depends_on_the_batch_and_never_on_workers() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let expected = batches(mixed(), 1);
         for (num_workers, prefetch_depth) in [(1, 1), (3, 4)] {
             let builder = mixed().num_workers(num_workers).prefetch_depth(prefetch_depth);
@@ -48,7 +48,7 @@ fn mixing_depends_on_the_batch_and_never_on_workers() {
 
 #[test]
 fn labels_become_shares_that_sum_to_one_and_images_are_mixed() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let plain = batches(builder(), 0);
         for ((images, labels), (before, _)) in batches(mixed(), 0).iter().zip(&plain) {
             assert_eq!(labels.kind(), Kind::Float);
@@ -63,7 +63,7 @@ fn labels_become_shares_that_sum_to_one_and_images_are_mixed() {
 
 #[test]
 fn a_resumed_epoch_is_mixed_as_it_would_have_been() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let expected = batches(mixed(), 0);
         let mut loader = mixed().num_workers(1).build().unwrap();
         let state = loader.epoch(0).next().unwrap().unwrap().state();
@@ -98,7 +98,7 @@ impl Transform<LabelledBatch> for Draws {
 
 #[test]
 fn ranks_draw_each_for_itself() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let of = |rank| {
             let rank = Rank::new(rank, 2).unwrap();
             let builder = builder().batch_size(2).batch_transform("images", "labels", Draws);
@@ -124,7 +124,7 @@ fn a_field_that_is_not_there_is_named_before_anything_is_loaded() {
 
 #[test]
 fn a_transform_that_fails_is_an_error_of_its_batch() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let mix = MixUp { alpha: -1.0, num_classes: 3 };
         let builder = builder().batch_transform("images", "labels", mix);
         let mut loader = builder.on_error(OnError::Skip { max: 10 }).build().unwrap();

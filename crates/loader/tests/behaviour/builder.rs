@@ -4,7 +4,7 @@ use loader::distributed::Uneven;
 use loader::sampler::{LengthBuckets, Listed};
 use loader::{Loader, LoaderBuilder, LoaderError, Rank};
 
-use crate::common::{chain, contents, numbers, within_half_a_minute};
+use crate::common::{chain, contents, numbers, within_two_minutes};
 
 fn refused(builder: LoaderBuilder) -> LoaderError {
     builder.build().expect_err("these settings make no sense")
@@ -12,7 +12,7 @@ fn refused(builder: LoaderBuilder) -> LoaderError {
 
 #[test]
 fn values_out_of_range_are_named() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let builder = || Loader::builder(numbers(10)).num_workers(1);
         for (builder, text) in [
             (builder().batch_size(0), "`batch_size` is 0, but must be 1 to 16777216"),
@@ -34,7 +34,7 @@ fn values_out_of_range_are_named() {
 
 #[test]
 fn a_data_set_without_samples_is_refused() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let error = refused(Loader::builder(numbers(0)));
         assert!(matches!(error, LoaderError::NoSamples));
         assert_eq!(error.to_string(), "the data set is empty");
@@ -43,7 +43,7 @@ fn a_data_set_without_samples_is_refused() {
 
 #[test]
 fn a_batch_larger_than_the_data_is_short_or_refused() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let builder = || Loader::builder(numbers(10)).batch_size(1 << 24).num_workers(1);
         let mut loader = builder().build().unwrap();
         let batches = contents(loader.epoch(0));
@@ -124,7 +124,7 @@ fn what_leaves_no_batch_is_said() {
 
 #[test]
 fn more_workers_and_depth_than_samples_are_fine() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let mut loader = Loader::builder(numbers(3))
             .batch_size(2)
             .num_workers(9)
@@ -139,7 +139,7 @@ fn more_workers_and_depth_than_samples_are_fine() {
 
 #[test]
 fn the_settings_in_effect_can_be_asked_for() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let loader = Loader::builder(numbers(10))
             .batch_size(3)
             .num_workers(2)

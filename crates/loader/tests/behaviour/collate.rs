@@ -8,7 +8,7 @@ use preproc::SampleRng;
 use rand::RngExt;
 use tch::{Kind, Tensor};
 
-use crate::common::{chain, contents, within_half_a_minute};
+use crate::common::{chain, contents, within_two_minutes};
 
 /// Samples made by a function of the index.
 struct Made<F>(usize, F);
@@ -46,7 +46,7 @@ fn range(len: usize) -> Tensor {
 
 #[test]
 fn tensors_tuples_and_maps_are_stacked() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let batch = batch_of(|index, _| Ok(range(3) + index as f64), Stack).unwrap();
         assert_eq!(batch["0"].size(), [4, 3]);
         assert_eq!(batch["0"].double_value(&[2, 1]), 3.0);
@@ -70,7 +70,7 @@ fn tensors_tuples_and_maps_are_stacked() {
 
 #[test]
 fn padding_fills_up_in_every_dimension_and_tells_lengths() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let make = |index: usize, _: &mut SampleRng| {
             Ok(Tensor::ones([index as i64, 3 - index as i64 % 2], (Kind::Float, tch::Device::Cpu)))
         };
@@ -93,7 +93,7 @@ fn padding_fills_up_in_every_dimension_and_tells_lengths() {
 
 #[test]
 fn a_function_may_collate() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let join = |words: Vec<String>| {
             let all = words.concat();
             Ok(vec![("text".to_owned(), Tensor::from_slice(all.as_bytes()))])
@@ -106,7 +106,7 @@ fn a_function_may_collate() {
 
 #[test]
 fn samples_that_do_not_go_together_are_an_error_that_says_why() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let why = |batch: Result<Batch, LoaderError>| {
             let error = batch.unwrap_err();
             assert!(matches!(error, LoaderError::Collate { .. }), "{error:?}");
@@ -137,7 +137,7 @@ fn samples_that_do_not_go_together_are_an_error_that_says_why() {
 
 #[test]
 fn the_batch_whose_samples_do_not_go_together_is_named() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let make = |index: usize, _: &mut SampleRng| match index {
             4 => Err(SampleError::from("bad")),
             7 => Ok(range(2)),
@@ -175,7 +175,7 @@ fn ragged() -> impl ItemDataset<Item = (Tensor, i64)> {
 
 #[test]
 fn workers_and_depth_change_nothing_and_bad_samples_are_left_out() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for on_error in [OnError::Skip { max: 2 }, OnError::Replace] {
             let run = |workers, depth| {
                 let builder = Loader::collated(ragged(), Pad::default()).batch_size(6);

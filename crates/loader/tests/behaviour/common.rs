@@ -10,9 +10,9 @@ use std::time::Duration;
 use loader::{Batch, Dataset, Dtype, Field, LoaderError, SampleError, Slot};
 use rand::RngExt;
 
-/// Runs `work` on a thread of its own and fails if it takes longer than half a minute: a deadlock
+/// Runs `work` on a thread of its own and fails if it takes longer than two minutes: a deadlock
 /// must fail a test, not stop all of them.
-pub(crate) fn within_half_a_minute<T: Send + 'static>(
+pub(crate) fn within_two_minutes<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> T {
     let (done, wait) = channel();
@@ -21,8 +21,8 @@ pub(crate) fn within_half_a_minute<T: Send + 'static>(
         let _ = done.send(());
         result
     });
-    if wait.recv_timeout(Duration::from_secs(30)) == Err(RecvTimeoutError::Timeout) {
-        panic!("still not done after half a minute: a hang");
+    if wait.recv_timeout(Duration::from_secs(120)) == Err(RecvTimeoutError::Timeout) {
+        panic!("still not done after two minutes: a hang");
     }
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loader::{Batch, Loader, LoaderError};
 use tch::{Kind, Tensor};
 
-use crate::common::{Begun, Noise, Numbers, contents, numbers, within_half_a_minute};
+use crate::common::{Begun, Noise, Numbers, contents, numbers, within_two_minutes};
 
 fn indices(batch: Result<Batch, LoaderError>) -> Vec<usize> {
     let batch = batch.unwrap();
@@ -18,7 +18,7 @@ fn indices(batch: Result<Batch, LoaderError>) -> Vec<usize> {
 
 #[test]
 fn batches_come_in_order_however_long_a_sample_takes() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         // The first samples are the slowest.
         let load = |index: usize, _: &mut Begun| {
             std::thread::sleep(Duration::from_micros(3000 / (1 + index as u64)));
@@ -35,7 +35,7 @@ fn batches_come_in_order_however_long_a_sample_takes() {
 
 #[test]
 fn an_epoch_knows_how_many_batches_are_left() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for (drop_last, batches) in [(false, 4), (true, 3)] {
             let mut loader = Loader::builder(numbers(10))
                 .batch_size(3)
@@ -58,7 +58,7 @@ fn an_epoch_knows_how_many_batches_are_left() {
 
 #[test]
 fn an_epoch_can_be_left_and_begun_again() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 3] {
             let build = || {
                 Loader::builder(Noise { samples: 50 })
@@ -105,7 +105,7 @@ impl Gate {
 
 #[test]
 fn a_slow_sample_delays_only_its_own_batch() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let gate = Arc::new(Gate::default());
         let (slow, loaded) = (gate.clone(), Arc::new(AtomicUsize::new(0)));
         let count = loaded.clone();
@@ -136,7 +136,7 @@ fn a_slow_sample_delays_only_its_own_batch() {
 
 #[test]
 fn no_more_is_loaded_ahead_than_the_depth_says() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let begun = Arc::new(AtomicUsize::new(0));
         let count = begun.clone();
         let load = move |_, _: &mut Begun| {
@@ -161,7 +161,7 @@ fn no_more_is_loaded_ahead_than_the_depth_says() {
 
 #[test]
 fn the_next_epoch_is_begun_before_it_is_asked_for() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let second_round = Arc::new(AtomicBool::new(false));
         let (seen, loads) = (second_round.clone(), AtomicUsize::new(0));
         let load = move |_, _: &mut Begun| {
@@ -183,7 +183,7 @@ fn the_next_epoch_is_begun_before_it_is_asked_for() {
 
 #[test]
 fn without_workers_the_caller_loads_and_only_when_asked() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let caller = std::thread::current().id();
         let load = move |_, _: &mut Begun| {
             assert_eq!(std::thread::current().id(), caller);
@@ -202,7 +202,7 @@ fn without_workers_the_caller_loads_and_only_when_asked() {
 
 #[test]
 fn fields_arrive_by_name_with_shape_and_type() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let mut loader =
             Loader::builder(Noise { samples: 7 }).batch_size(3).num_workers(2).build().unwrap();
         assert_eq!(loader.fields()[0].name, "floats");
@@ -225,7 +225,7 @@ fn fields_arrive_by_name_with_shape_and_type() {
 
 #[test]
 fn a_loader_can_go_to_another_thread() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let mut loader = Loader::builder(numbers(10)).batch_size(3).num_workers(2).build().unwrap();
         let order =
             std::thread::spawn(move || loader.epoch(0).flat_map(indices).collect::<Vec<_>>());
@@ -236,7 +236,7 @@ fn a_loader_can_go_to_another_thread() {
 /// Time that the caller spends on its batch is nobody's work in the loader.
 #[test]
 fn what_the_caller_does_is_not_counted() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 1] {
             let load = |_, _: &mut Begun| {
                 std::thread::sleep(Duration::from_millis(1));
@@ -247,11 +247,11 @@ fn what_the_caller_does_is_not_counted() {
                 Loader::builder(data).batch_size(2).num_workers(num_workers).build().unwrap();
             for batch in loader.epoch(0) {
                 batch.unwrap();
-                std::thread::sleep(Duration::from_millis(100));
+                std::thread::sleep(Duration::from_millis(300));
             }
             let busy_s = loader.stats().stages.busy_s();
             assert!(
-                (0.008..0.3).contains(&busy_s),
+                (0.008..1.0).contains(&busy_s),
                 "{num_workers} workers: {:?}",
                 loader.stats().stages
             );
@@ -262,15 +262,15 @@ fn what_the_caller_does_is_not_counted() {
 /// Validation between two epochs says nothing of how well the loader keeps up.
 #[test]
 fn what_the_caller_does_between_epochs_is_not_counted() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let mut loader = Loader::builder(numbers(8)).batch_size(2).num_workers(1).build().unwrap();
-        std::thread::sleep(Duration::from_millis(300));
+        std::thread::sleep(Duration::from_millis(800));
         for epoch in 0..2 {
             for batch in loader.epoch(epoch) {
                 batch.unwrap();
             }
-            std::thread::sleep(Duration::from_millis(300));
+            std::thread::sleep(Duration::from_millis(800));
         }
-        assert!(loader.stats().consumer_s < 0.3, "{:?}", loader.stats());
+        assert!(loader.stats().consumer_s < 0.8, "{:?}", loader.stats());
     });
 }

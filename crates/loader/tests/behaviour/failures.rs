@@ -9,7 +9,7 @@ use std::time::Duration;
 use loader::error::Report;
 use loader::{Dataset, Dtype, Field, Loader, LoaderError, SampleError, Slot};
 
-use crate::common::{Begun, Numbers, chain, within_half_a_minute};
+use crate::common::{Begun, Numbers, chain, within_two_minutes};
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot be had")]
@@ -37,7 +37,7 @@ fn outcomes(loader: &mut Loader, epoch: u64) -> Vec<Result<Vec<usize>, (usize, S
 
 #[test]
 fn a_bad_sample_fails_its_own_batch_and_no_other() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 1, 3] {
             let load = |index, _: &mut Begun| if index == 5 { Err(bad()) } else { Ok(()) };
             let mut loader = Loader::builder(Numbers { samples: 11, load })
@@ -58,7 +58,7 @@ fn a_bad_sample_fails_its_own_batch_and_no_other() {
 
 #[test]
 fn the_cause_can_be_got_at() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let load = |_, _: &mut Begun| Err(bad());
         let mut loader = Loader::builder(Numbers { samples: 1, load }).build().unwrap();
         let error = loader.epoch(0).next().unwrap().unwrap_err();
@@ -69,7 +69,7 @@ fn the_cause_can_be_got_at() {
 
 #[test]
 fn a_report_says_everything_once_and_the_hints_last() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         #[derive(Debug, thiserror::Error)]
         #[error("cannot train\nhint: try again")]
         struct Outer(#[source] Middle);
@@ -90,7 +90,7 @@ fn a_report_says_everything_once_and_the_hints_last() {
 
 #[test]
 fn of_several_bad_samples_the_first_in_the_batch_is_named_whatever_the_timing() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let load = |index, _: &mut Begun| {
             // The later one fails first.
             std::thread::sleep(Duration::from_millis(if index == 1 { 30 } else { 0 }));
@@ -107,7 +107,7 @@ fn of_several_bad_samples_the_first_in_the_batch_is_named_whatever_the_timing() 
 
 #[test]
 fn a_panic_is_an_error_of_its_batch_and_the_worker_goes_on_afresh() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 1] {
             let load = |index, begun: &mut Begun| match index {
                 4 => panic!("no {index} today"),
@@ -188,7 +188,7 @@ impl Dataset for Brittle {
 
 #[test]
 fn a_worker_state_that_panics_is_an_error_and_no_hang() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [1, 2] {
             MADE.store(0, Ordering::SeqCst);
             let mut loader =
@@ -238,7 +238,7 @@ fn shaped(fields: Vec<Field>, num_workers: usize, write: fn(&mut Slot)) -> Vec<S
 
 #[test]
 fn a_field_taken_for_what_it_is_not_is_an_error() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let fields = || vec![Field::new("x", [2], Dtype::Float32)];
         for num_workers in [0, 2] {
             for text in shaped(fields(), num_workers, |slot| slot.fields.get_mut::<u8>(0).fill(0)) {
@@ -254,7 +254,7 @@ fn a_field_taken_for_what_it_is_not_is_an_error() {
 
 #[test]
 fn sizes_beyond_all_memory_are_refused_at_every_batch() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let small = Field::new("small", [], Dtype::Int64);
         for shape in [vec![1 << 55], vec![usize::MAX, 2], vec![1 << 62, 4], vec![1 << 32, 1 << 32]]
         {

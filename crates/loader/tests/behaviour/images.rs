@@ -10,7 +10,7 @@ use preproc::{Compose, DecodeOptions, ImageTransform};
 use tch::Tensor;
 use tempfile::TempDir;
 
-use crate::common::{chain, in_repository, within_half_a_minute};
+use crate::common::{chain, in_repository, within_two_minutes};
 
 fn compose() -> Compose {
     compose_with(DecodeOptions::default())
@@ -76,7 +76,7 @@ fn classes_and_images_are_in_torchvisions_order() {
 
 #[test]
 fn a_grey_pixel_arrives_with_its_label() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let root = folder(&[
             ("black/1.jpg", &reference("jpeg_1x1.jpg")),
             ("white/1.png", &reference("png_1x1.png")),
@@ -162,7 +162,7 @@ fn refused_with(name: &str, bytes: &[u8], options: DecodeOptions) -> String {
 
 #[test]
 fn files_that_are_no_images_are_named_with_the_reason() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         assert_eq!(refused("empty.jpg", b""), ": the file is empty\nhint: replace or remove it");
         let no_image = ": not an image that can be read here (JPEG, PNG, WebP or BMP)\n\
                         hint: replace, convert or remove the file";
@@ -174,7 +174,7 @@ fn files_that_are_no_images_are_named_with_the_reason() {
 
 #[test]
 fn images_cut_short_are_named_wherever_they_end() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for name in ["jpeg_420.jpg", "jpeg_progressive.jpg", "png_rgb.png", "bmp_rgb.bmp"] {
             let whole = reference(name);
             for kept in [30, whole.len() / 2, whole.len() - 20] {
@@ -190,7 +190,7 @@ fn images_cut_short_are_named_wherever_they_end() {
 
 #[test]
 fn images_with_too_many_pixels_are_refused_before_memory_is_taken() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let text = refused("bomb.png", BOMB);
         assert!(text.contains("50000x50000 pixels, more than the limit of 178956970"), "{text}");
         assert!(text.contains("hint: raise `max_pixels`"), "{text}");
@@ -208,7 +208,7 @@ fn images_with_too_many_pixels_are_refused_before_memory_is_taken() {
 
 #[test]
 fn files_that_vanish_and_links_to_nothing_are_named() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let good = reference("jpeg_150x100.jpg");
         // A folder is one whatever its name, as in torchvision.
         let root =

@@ -9,7 +9,7 @@ use preproc::transform::{HorizontalFlip, Normalize, RandomResizedCrop, ToTensor}
 use preproc::{Compose, DecodeOptions, ImageTransform};
 use proptest::prelude::*;
 
-use crate::common::{Content, Noise, contents, in_repository, warnings_of, within_half_a_minute};
+use crate::common::{Content, Noise, contents, in_repository, warnings_of, within_two_minutes};
 
 const WORKERS: [usize; 5] = [0, 1, 2, 3, 5];
 const DEPTHS: [usize; 4] = [1, 2, 3, 7];
@@ -26,7 +26,7 @@ fn plain(settings: &Settings) -> Settings {
 
 #[test]
 fn workers_depth_and_pinning_change_nothing() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         const SAMPLES: usize = 53;
         for (shuffle, drop_last) in [(false, false), (false, true), (true, false), (true, true)] {
             let settings =
@@ -101,6 +101,8 @@ proptest! {
         batch_size in 1usize..20,
         num_workers in 0usize..6,
         prefetch_depth in 1usize..6,
+        io_threads in 0usize..3,
+        pin_workers: bool,
         shuffle: bool,
         drop_last: bool,
         seed: u64,
@@ -109,9 +111,9 @@ proptest! {
         prop_assume!(!drop_last || samples >= batch_size);
         let settings = Settings {
             batch_size, num_workers, prefetch_depth, pin_memory: false, shuffle, drop_last, seed,
-            ..Settings::default()
+            io_threads, pin_workers,
         };
-        let (taken, steps) = within_half_a_minute({
+        let (taken, steps) = within_two_minutes({
             let settings = settings.clone();
             move || (walk(samples, &settings, &steps), steps)
         });
@@ -137,7 +139,7 @@ fn image_folder(root: &Path) {
 
 #[test]
 fn images_do_not_depend_on_workers_and_depth() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let root = tempfile::tempdir().unwrap();
         image_folder(root.path());
         let open = || {

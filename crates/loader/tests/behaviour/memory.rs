@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use loader::{Batch, Dataset, Dtype, Field, Loader, SampleError, Slot};
 use tch::Tensor;
 
-use crate::common::{Content, Noise, contents, within_half_a_minute};
+use crate::common::{Content, Noise, contents, within_two_minutes};
 
 /// Samples of `floats` copies of their index.
 struct Blocks {
@@ -47,7 +47,7 @@ fn expected(batch: usize) -> Tensor {
 
 #[test]
 fn memory_of_dropped_batches_is_used_again() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for (num_workers, prefetch_depth) in [(0, 2), (1, 1), (2, 1), (2, 2), (3, 5)] {
             let mut loader = blocks(num_workers, prefetch_depth);
             let mut addresses = HashSet::new();
@@ -66,7 +66,7 @@ fn memory_of_dropped_batches_is_used_again() {
 
 #[test]
 fn a_batch_that_is_kept_stays_as_it_is() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 2] {
             let mut loader = blocks(num_workers, 2);
             let kept: Vec<_> = loader.epoch(0).take(12).map(Result::unwrap).collect();
@@ -85,7 +85,7 @@ fn a_batch_that_is_kept_stays_as_it_is() {
 
 #[test]
 fn a_part_of_a_batch_that_is_kept_holds_its_memory() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let mut loader = blocks(2, 1);
         let mut epoch = loader.epoch(0);
         // The batch itself is dropped at once; only a row lives on.
@@ -100,7 +100,7 @@ fn a_part_of_a_batch_that_is_kept_holds_its_memory() {
 
 #[test]
 fn batches_may_be_dropped_on_another_thread_and_after_the_loader() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let (send, receive) = std::sync::mpsc::sync_channel(3);
         let other = std::thread::spawn(move || {
             let mut batches = 0;
@@ -125,7 +125,7 @@ fn batches_may_be_dropped_on_another_thread_and_after_the_loader() {
 
 #[test]
 fn writing_into_a_batch_spoils_no_later_one() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 2] {
             let build = || {
                 Loader::builder(Noise { samples: 40 })
@@ -145,7 +145,7 @@ fn writing_into_a_batch_spoils_no_later_one() {
 
 #[test]
 fn memory_left_by_abandoned_epochs_is_not_mixed_up() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let mut loader =
             Loader::builder(Noise { samples: 60 }).batch_size(6).num_workers(3).build().unwrap();
         let mut kept = Vec::new();
@@ -162,7 +162,7 @@ fn memory_left_by_abandoned_epochs_is_not_mixed_up() {
 
 #[test]
 fn the_number_of_libtorchs_threads_is_the_programs_own() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let before = tch::get_num_threads();
         let mut loader = blocks(3, 2);
         assert_eq!(loader.epoch(0).filter(Result::is_ok).count(), 40);

@@ -5,7 +5,7 @@ use loader::{Arrays, Loader, LoaderBuilder, LoaderError};
 use preproc::transform::Normalize;
 use tch::{Kind, Tensor};
 
-use crate::common::within_half_a_minute;
+use crate::common::within_two_minutes;
 
 /// Ten images `[3, 2, 5]` of bytes and ten labels.
 fn builder(bytes: &[u8]) -> LoaderBuilder {
@@ -21,7 +21,7 @@ fn bytes() -> Vec<u8> {
 
 #[test]
 fn bytes_become_what_the_formula_says() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let all = Tensor::from_slice(&bytes()).view([10, 3, 2, 5]).to_kind(Kind::Double) / 255.0;
         for normalize in [Normalize::IDENTITY, Normalize::IMAGENET] {
             let channel = |values: [f32; 3]| Tensor::from_slice(&values).view([1, 3, 1, 1]);
@@ -42,7 +42,7 @@ fn bytes_become_what_the_formula_says() {
 
 #[test]
 fn what_cannot_be_normalised_is_named() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let refused = |builder: LoaderBuilder| match builder.build() {
             Err(error @ LoaderError::NormalizeField { .. }) => error.to_string(),
             other => panic!("{other:?}"),
@@ -61,7 +61,7 @@ fn what_cannot_be_normalised_is_named() {
 
 #[test]
 fn normalising_is_a_stage_that_the_training_loop_waits_for() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 1] {
             let builder = builder(&bytes()).normalize_on_device("images", Normalize::IMAGENET);
             let mut loader = builder.num_workers(num_workers).build().unwrap();
@@ -83,7 +83,7 @@ fn normalising_is_a_stage_that_the_training_loop_waits_for() {
 
 #[test]
 fn a_loader_that_leaves_batches_as_they_are_has_no_such_station() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let mut loader = builder(&bytes()).build().unwrap();
         loader.epoch(0).for_each(|batch| drop(batch.unwrap()));
         assert_eq!(loader.pipeline().snapshot().stations.len(), 1);

@@ -1,6 +1,7 @@
 //! Samplers, batch samplers, and the share of each rank.
 
 use std::collections::HashMap;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +13,7 @@ use loader::{BatchSampler, Loader, LoaderBuilder, LoaderError, Rank, Sampler};
 use preproc::SampleRng;
 use proptest::prelude::*;
 
-use crate::common::{Noise, contents, numbers, within_half_a_minute};
+use crate::common::{Noise, contents, numbers, within_two_minutes};
 
 /// The batches of an epoch, each its indices.
 fn batches(builder: LoaderBuilder, epoch: u64) -> Vec<Vec<usize>> {
@@ -113,7 +114,7 @@ fn weights_that_make_no_sense_are_refused() {
 /// A sample that comes twice in an epoch draws anew; one that comes once draws as without sampler.
 #[test]
 fn repeated_samples_draw_anew() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let indices = vec![3; 4];
         let load = |workers| {
             let sampler = Listed { indices: indices.clone(), shuffle: false };
@@ -196,7 +197,7 @@ impl BatchSampler for Growing {
 /// There is no memory for larger batches than it spoke of when the loader was built.
 #[test]
 fn a_sampler_that_grows_is_an_error() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 2] {
             let error = |by_batches: bool| {
                 let grow = Arc::new(AtomicBool::new(false));
@@ -232,7 +233,7 @@ impl BatchSampler for FourOrThree {
 
 #[test]
 fn an_epoch_without_an_order_is_an_error_of_its_own_alone() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for (num_workers, prefetch_depth) in [(0, 1), (1, 1), (1, 2), (3, 8)] {
             let rank = Rank::new(0, 2).unwrap();
             let builder = Loader::builder(numbers(4)).batch_sampler(FourOrThree);
@@ -303,7 +304,7 @@ fn samples_of_no_length_do_not_make_a_batch_without_end() {
 
 #[test]
 fn batches_of_a_batch_sampler_come_as_they_are() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let lengths: Vec<usize> = (0..100).map(|index| index % 13 + 1).collect();
         let sampler = LengthBuckets::by_padded_length(lengths, 40).unwrap();
         let expected = sampler.batches(2, &mut SampleRng::of_order(0, 2));
@@ -380,7 +381,7 @@ fn an_uneven_tail_is_refused_if_asked() {
 
 #[test]
 fn batches_of_a_batch_sampler_are_shared_too() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let lengths: Vec<usize> = (0..100).map(|index| index % 13 + 1).collect();
         let sampler = LengthBuckets::by_padded_length(lengths, 40).unwrap();
         let all = sampler.batches(0, &mut SampleRng::of_order(0, 0));
@@ -399,6 +400,37 @@ fn batches_of_a_batch_sampler_are_shared_too() {
 }
 
 #[test]
+#[ignore = "a program that a test starts"]
+fn program_of_a_launcher() {
+    match Loader::builder(numbers(8)).batch_size(2).num_workers(0).build() {
+        Ok(mut loader) => {
+            let epoch = loader.epoch(0);
+            let indices: Vec<_> = epoch.flat_map(|it| it.unwrap().indices().to_vec()).collect();
+            println!("\nsamples {indices:?}");
+        }
+        Err(error) => println!("\n{error}"),
+    }
+}
+
+#[test]
+fn a_process_that_a_launcher_started_loads_its_share() {
+    let run = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "order::program_of_a_launcher", "--ignored", "--nocapture"]);
+        let output = command.envs(variables.iter().copied()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    for (variables, expected) in [
+        (&[][..], "samples [0, 1, 2, 3, 4, 5, 6, 7]"),
+        (&[("RANK", "1"), ("WORLD_SIZE", "2")], "samples [2, 3, 6, 7]"),
+        (&[("RANK", "1")], "`WORLD_SIZE` is not"),
+    ] {
+        let told = run(variables);
+        assert!(told.contains(expected), "{variables:?}: {told}");
+    }
+}
+
+#[test]
 fn rank_and_world_size_come_from_the_launcher() {
     let from = |variables: &[(&str, &str)]| {
         Rank::from_variables(|name| {
@@ -409,8 +441,15 @@ fn rank_and_world_size_come_from_the_launcher() {
     assert_eq!(from(&[]).unwrap(), Rank::default());
     let torchrun = [("RANK", "5"), ("WORLD_SIZE", "8"), ("LOCAL_RANK", "1")];
     assert_eq!(numbers(from(&torchrun).unwrap()), (5, 8, 1));
-    let slurm = [("SLURM_PROCID", "2"), ("SLURM_NTASKS", "4"), ("SLURM_LOCALID", "0")];
+    let slurm = [
+        ("SLURM_STEP_ID", "0"),
+        ("SLURM_PROCID", "2"),
+        ("SLURM_NTASKS", "4"),
+        ("SLURM_LOCALID", "0"),
+    ];
     assert_eq!(numbers(from(&slurm).unwrap()), (2, 4, 0));
+    // A batch script.
+    assert_eq!(from(&slurm[1..]).unwrap(), Rank::default());
     let mpi = [
         ("OMPI_COMM_WORLD_RANK", "1"),
         ("OMPI_COMM_WORLD_SIZE", "2"),

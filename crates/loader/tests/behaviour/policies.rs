@@ -10,9 +10,7 @@ use loader::sampler::Listed;
 use loader::{Loader, LoaderBuilder, LoaderError, OnError, SampleError};
 use proptest::prelude::*;
 
-use crate::common::{
-    Begun, Content, Numbers, contents, numbers, warnings_of, within_half_a_minute,
-};
+use crate::common::{Begun, Content, Numbers, contents, numbers, warnings_of, within_two_minutes};
 
 /// The numbers from 0, those for which `is_bad` cannot be loaded; number 3 panics.
 fn with_bad(
@@ -33,7 +31,7 @@ fn indices(batches: &[Content]) -> Vec<Vec<usize>> {
 
 #[test]
 fn skipped_samples_make_their_batch_shorter_and_no_other() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 1, 3] {
             let mut loader = with_bad(11, |index| [3, 4, 6].contains(&index))
                 .batch_size(4)
@@ -67,7 +65,7 @@ fn skipped_samples_make_their_batch_shorter_and_no_other() {
 
 #[test]
 fn more_than_may_be_skipped_is_an_error() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let builder = with_bad(12, |index| index % 4 == 1).batch_size(4).num_workers(2);
         let mut loader = builder.on_error(OnError::Skip { max: 2 }).build().unwrap();
         let mut epoch = loader.epoch(0);
@@ -86,7 +84,7 @@ fn more_than_may_be_skipped_is_an_error() {
 
 #[test]
 fn an_epoch_begun_again_may_skip_as_many_again() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let builder = with_bad(12, |index| index % 4 == 1).batch_size(4).num_workers(2);
         let mut loader = builder.on_error(OnError::Skip { max: 3 }).build().unwrap();
         for _ in 0..3 {
@@ -102,7 +100,7 @@ fn an_epoch_begun_again_may_skip_as_many_again() {
 
 #[test]
 fn a_batch_without_a_good_sample_is_an_error() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let builder = with_bad(9, |index| (4..6).contains(&index)).batch_size(2).num_workers(1);
         let mut loader = builder.on_error(OnError::Skip { max: 100 }).build().unwrap();
         let outcomes: Vec<_> = loader.epoch(5).collect();
@@ -122,7 +120,7 @@ proptest! {
         workers in 1usize..5, depth in 1usize..5, batch_size in 1usize..9, seed: u64,
     ) {
         prop_assume!(bad.iter().filter(|index| **index < samples).count() <= samples / 2);
-        let (got, expected, replaced, bad) = within_half_a_minute(move || {
+        let (got, expected, replaced, bad) = within_two_minutes(move || {
             let run = |workers, depth| {
                 let is_bad = bad.clone();
                 let mut loader = with_bad(samples, move |index| is_bad.contains(&index))
@@ -155,7 +153,7 @@ proptest! {
 
 #[test]
 fn where_nothing_can_replace_a_sample_it_is_an_error() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let builder = with_bad(4, |_| true).batch_size(4).num_workers(1);
         let mut loader = builder.on_error(OnError::Replace).build().unwrap();
         let error = loader.epoch(0).next().unwrap().unwrap_err();
@@ -185,7 +183,7 @@ fn with_stuck(five: &Arc<Five>) -> LoaderBuilder {
 
 #[test]
 fn a_stuck_sample_is_named_and_the_others_still_come() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [1, 2] {
             let five = Arc::new(Five::default());
             let builder = with_stuck(&five).num_workers(num_workers);
@@ -211,7 +209,7 @@ fn a_stuck_sample_is_named_and_the_others_still_come() {
 
 #[test]
 fn a_worker_stuck_in_a_batch_that_nobody_waits_for_is_replaced() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let five = Arc::new(Five::default());
         let mut loader = with_stuck(&five).num_workers(1).timeout_s(0.4).build().unwrap();
         assert!(loader.epoch(0).next().unwrap().is_ok());
@@ -228,7 +226,7 @@ fn a_worker_stuck_in_a_batch_that_nobody_waits_for_is_replaced() {
 
 #[test]
 fn every_worker_that_is_stuck_is_replaced() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         const WORKERS: usize = 3;
         #[derive(Default)]
         struct Came {
@@ -271,7 +269,7 @@ fn every_worker_that_is_stuck_is_replaced() {
 
 #[test]
 fn a_loader_with_a_stuck_sample_can_be_dropped() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let five = Arc::new(Five::default());
         let loader = with_stuck(&five).num_workers(2).timeout_s(0.4).build();
         let mut loader = loader.unwrap();
@@ -289,7 +287,7 @@ fn a_loader_with_a_stuck_sample_can_be_dropped() {
 
 #[test]
 fn a_slow_sample_within_its_time_is_no_error() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let load = |_, _: &mut Begun| {
             std::thread::sleep(Duration::from_millis(10));
             Ok(())

@@ -1,12 +1,14 @@
 //! A run goes on from a state as if it had never stopped.
 
+use std::sync::{Arc, Mutex};
+
 use loader::distributed::Uneven;
 use loader::sampler::{Listed, WithReplacement};
 use loader::state::StateError;
 use loader::{Loader, LoaderBuilder, LoaderError, LoaderState, Rank, SampleError};
 use proptest::prelude::*;
 
-use crate::common::{Begun, Content, Noise, Numbers, contents, numbers, within_half_a_minute};
+use crate::common::{Begun, Content, Noise, Numbers, contents, numbers, within_two_minutes};
 
 fn builder(samples: usize) -> LoaderBuilder {
     Loader::builder(Noise { samples }).shuffle(true).seed(9).batch_size(4)
@@ -42,7 +44,7 @@ proptest! {
         samples in 4usize..60, drop_last: bool, stop in 0usize..30,
         workers in (0usize..4, 0usize..4), depth in (1usize..5, 1usize..5), repeats: bool,
     ) {
-        let (whole, rest, stop) = within_half_a_minute(move || {
+        let (whole, rest, stop) = within_two_minutes(move || {
             let build = |workers, depth| {
                 let mut builder = builder(samples).drop_last(drop_last);
                 if repeats {
@@ -65,7 +67,7 @@ proptest! {
 
 #[test]
 fn a_run_goes_on_with_another_number_of_ranks() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         const SAMPLES: usize = 50;
         let build = |batch_size, rank, world_size| {
             let rank = Rank::new(rank, world_size).unwrap();
@@ -96,10 +98,31 @@ fn a_run_goes_on_with_another_number_of_ranks() {
     });
 }
 
+#[test]
+fn what_was_delivered_is_not_loaded_again() {
+    let mut before = Loader::builder(numbers(20)).batch_size(4).num_workers(0).build().unwrap();
+    let state = before.epoch(0).nth(2).unwrap().unwrap().state();
+    let loaded = Arc::new(Mutex::new(Vec::new()));
+    let load = {
+        let loaded = loaded.clone();
+        move |index, _: &mut Begun| {
+            loaded.lock().unwrap().push(index);
+            Ok(())
+        }
+    };
+    let mut loader = Loader::builder(Numbers { samples: 20, load })
+        .batch_size(4)
+        .num_workers(0)
+        .build()
+        .unwrap();
+    assert_eq!(loader.resume(&state).unwrap().count(), 2);
+    assert_eq!(*loaded.lock().unwrap(), Vec::from_iter(12..20));
+}
+
 /// How many samples the last step holds depends on the number of ranks.
 #[test]
 fn any_state_goes_on_at_its_step_with_another_number_of_ranks() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let shapes = [(3, 4), (6, 2), (12, 1), (2, 6)];
         for (uneven, drop_last) in
             [(Uneven::Pad, false), (Uneven::Drop, false), (Uneven::Pad, true)]
@@ -130,7 +153,7 @@ fn any_state_goes_on_at_its_step_with_another_number_of_ranks() {
 
 #[test]
 fn a_batch_that_was_an_error_comes_again() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         for num_workers in [0, 2] {
             let build = || {
                 let load = |index, _: &mut Begun| match index {
@@ -160,7 +183,7 @@ fn a_batch_that_was_an_error_comes_again() {
 
 #[test]
 fn the_end_of_an_epoch_is_a_state_too() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let build = || builder(10).num_workers(1).build().unwrap();
         let mut loader = build();
         assert_eq!(loader.state(), None);
@@ -174,7 +197,7 @@ fn the_end_of_an_epoch_is_a_state_too() {
 
 #[test]
 fn a_state_of_another_run_is_refused() {
-    within_half_a_minute(|| {
+    within_two_minutes(|| {
         let state =
             builder(20).num_workers(0).build().unwrap().epoch(0).next().unwrap().unwrap().state();
         let refusal = |builder: LoaderBuilder, state: LoaderState| {

@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,9 @@ struct Findings {
 /// Runs the cases that the environment asks for: `FUZZ_CASES` of them, or number `FUZZ_CASE`.
 /// A line about it is added to the file `FUZZ_LOG`.
 pub(crate) fn run<S: State>(target: &Target<'_>) {
+    // One at a time: the memory of the whole process is looked at.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let number = |name| env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
     let (first, end) = match number("FUZZ_CASE") {
         Some(case) => (case, case + 1),

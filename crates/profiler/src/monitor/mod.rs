@@ -33,7 +33,9 @@ use crate::extend::MetricSource;
 use crate::gpu::Gpus;
 use crate::machine::usable_cores;
 use crate::notes::{Notes, words_of};
-pub use crate::process::{peak_rss_bytes, process_cpu, rss_bytes, storage_read_bytes, thread_cpu};
+pub use crate::process::{
+    begin_peak_rss, peak_rss_bytes, process_cpu, rss_bytes, storage_read_bytes, thread_cpu,
+};
 use crate::resources::{ResourceSample, ThreadUsage, TrackerStatus};
 use crate::rules::{ActiveEpisode, ResourceRules};
 use crate::thinned::Thinned;

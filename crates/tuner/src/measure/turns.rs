@@ -7,7 +7,7 @@ use profiler::gpu::Gpus;
 use profiler::monitor::{ProcessUsage, Window, process_cpu};
 use profiler::pipeline::{PipelineSnapshot, PipelineSource};
 
-use super::{Moment, Reference, gpu_bytes, rss_bytes};
+use super::{Moment, Reference, Watch, gpu_bytes, rss_bytes};
 use crate::TunerError;
 
 /// Starts a reference.
@@ -28,12 +28,13 @@ struct Beside {
 #[derive(Debug, Default)]
 pub(super) struct Turns {
     beside: Beside,
+    /// Without the reference.
     done: Vec<ProcessUsage>,
     done_s: f64,
-    under_way: Option<(Instant, Window)>,
+    under_way: Option<(Instant, Watch)>,
 }
 
-/// What came of all of them: what the process used, less what the reference holds.
+/// What came of all of them: what the process used, less what the reference held then.
 #[derive(Debug, PartialEq)]
 pub(super) struct Used {
     /// How long they lasted.
@@ -78,16 +79,19 @@ impl Turns {
     ) -> Result<(), TunerError> {
         if self.reference_is_due() {
             epoch.pause();
-            self.end();
+            self.rest();
             on(Moment::Pause)?;
-            let cpu = process_cpu();
+            let (cpu, rss) = (process_cpu(), rss_bytes()?);
             self.beside.reference.iter_mut().try_for_each(Reference::take_turn)?;
             self.beside.cpu += process_cpu() - cpu;
+            // Its buffers grow until each of its workers has met the largest sample.
+            let held = self.beside.rss_bytes + rss_bytes()?;
+            self.beside.rss_bytes = held.saturating_sub(rss);
             on(Moment::Resume(self.beside.rss_bytes))?;
         }
         if self.under_way.is_none() {
-            let window = open()?;
-            self.under_way = Some((Instant::now(), window));
+            let watch = Watch::new(open()?);
+            self.under_way = Some((Instant::now(), watch));
         }
         Ok(())
     }
@@ -97,11 +101,12 @@ impl Turns {
         self.under_way.as_ref().is_none_or(|(began, _)| began.elapsed() >= reference.turn())
     }
 
-    fn end(&mut self) {
-        if let Some((began, window)) = self.under_way.take() {
+    /// Ends the one under way, if one is.
+    pub(super) fn rest(&mut self) {
+        if let Some((began, watch)) = self.under_way.take() {
             let wall_s = began.elapsed().as_secs_f64();
             self.done_s += wall_s;
-            self.done.push(ProcessUsage { wall_s, ..window.finish() });
+            self.done.push(self.beside.taken_off(ProcessUsage { wall_s, ..watch.finish() }));
         }
     }
 
@@ -126,15 +131,21 @@ impl Turns {
         if self.beside.reference.is_some() {
             epoch.pause();
         }
-        self.end();
-        let Beside { reference, rss_bytes, gpu_bytes, .. } = &self.beside;
+        self.rest();
+        let reference = self.beside.reference.as_ref();
+        let reference_samples_per_s = reference.and_then(Reference::samples_per_s);
+        Used { reference_samples_per_s, ..sum(&self.done) }
+    }
+}
+
+impl Beside {
+    /// What the process used in a turn of the other, less what the reference holds.
+    fn taken_off(&self, used: ProcessUsage) -> ProcessUsage {
         let less = |bytes: Option<u64>, beside: u64| Some(bytes?.saturating_sub(beside));
-        let used = sum(&self.done);
-        Used {
-            reference_samples_per_s: reference.as_ref().and_then(Reference::samples_per_s),
-            rss_mean_bytes: less(used.rss_mean_bytes, *rss_bytes),
-            rss_peak_bytes: less(used.rss_peak_bytes, *rss_bytes),
-            gpu_mean_bytes: less(used.gpu_mean_bytes, *gpu_bytes),
+        ProcessUsage {
+            rss_mean_bytes: less(used.rss_mean_bytes, self.rss_bytes),
+            rss_peak_bytes: less(used.rss_peak_bytes, self.rss_bytes),
+            gpu_mean_bytes: less(used.gpu_mean_bytes, self.gpu_bytes),
             ..used
         }
     }
@@ -180,6 +191,21 @@ mod tests {
         let snapshot = turns.snapshot(&Pipeline);
         assert_eq!(snapshot.consumer_cpu_s, Some(3.0));
         assert_eq!((snapshot.at_s, snapshot.items), (1.5, 7));
+    }
+
+    #[test]
+    fn what_the_reference_holds_is_taken_off() {
+        let beside = Beside { rss_bytes: 30, gpu_bytes: 4, ..Beside::default() };
+        let used = ProcessUsage {
+            wall_s: 1.0,
+            rss_mean_bytes: Some(100),
+            rss_peak_bytes: Some(20),
+            gpu_mean_bytes: None,
+            cpu_s: 2.0,
+            cpu_percent: 50.0,
+        };
+        let (rss_mean_bytes, rss_peak_bytes) = (Some(70), Some(0));
+        assert_eq!(beside.taken_off(used), ProcessUsage { rss_mean_bytes, rss_peak_bytes, ..used });
     }
 
     #[test]

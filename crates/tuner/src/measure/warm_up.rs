@@ -99,6 +99,7 @@ mod tests {
             consumer: false,
             least_batches: 3,
             measure_s,
+            rests: false,
         };
         let (mut warmup, mut now_s) = (WarmUp::new(&measure), 0.0);
         for batches in 0.. {

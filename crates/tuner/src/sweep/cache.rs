@@ -13,8 +13,8 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
-use crate::TunerError;
 use crate::residency::resident_pages;
+use crate::{Config, TunerError};
 
 mod state;
 
@@ -142,11 +142,19 @@ impl CacheKeeper {
     }
 }
 
-/// Evicts the files of the data at `root` from the page cache, as far as the system does that.
+/// Evicts the files of the data from the page cache, as far as the system does that, where runs are to find
+/// them so.
 ///
 /// # Errors
 /// If they cannot be listed or opened.
-pub(super) fn evict_data(root: &Path) -> Result<(), TunerError> {
+pub(in crate::sweep) fn evict_if_cold(config: &Config) -> Result<(), TunerError> {
+    match config.dataset.root() {
+        Some(root) if config.sweep.cache == Cache::Cold => evict_data(root),
+        _ => Ok(()),
+    }
+}
+
+fn evict_data(root: &Path) -> Result<(), TunerError> {
     evict(&files(root)?, &crossbeam::channel::never())
 }
 

@@ -25,7 +25,7 @@ use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use super::cache::{self, Cache};
+use super::cache::{Cache, evict_if_cold};
 use super::cell::CellSummary;
 use super::grid::Cell;
 use super::memory::MemoryModel;
@@ -145,9 +145,9 @@ pub(super) fn measure(config: &Config) -> Result<Ceilings, TunerError> {
     let sizes = &config.sweep.batch_size;
     let (smallest, largest) = (least(sizes), most(sizes));
     // Opening the data and measuring memory have read some of it.
-    evict(config)?;
+    evict_if_cold(config)?;
     let mut parts = vec![read(config, time)?];
-    evict(config)?;
+    evict_if_cold(config)?;
     let (computed, worker_samples_per_s) = computed(config, &data, largest, time)?;
     parts.extend(computed);
     parts.push(memory(&fields, config, time)?);
@@ -164,14 +164,6 @@ fn most(numbers: &[usize]) -> usize {
 
 fn least(numbers: &[usize]) -> usize {
     numbers.iter().min().copied().unwrap_or(1)
-}
-
-/// Evicts the data from the page cache, where the runs are to find it so.
-fn evict(config: &Config) -> Result<(), TunerError> {
-    match config.dataset.root() {
-        Some(root) if config.sweep.cache == Cache::Cold => cache::evict_data(root),
-        _ => Ok(()),
-    }
 }
 
 fn ceiling(part: Part, samples_per_s: f64, how: String) -> Ceiling {

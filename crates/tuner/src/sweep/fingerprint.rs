@@ -55,7 +55,7 @@ impl DataTable {
             root: root.unwrap_or_default(),
             samples: data.samples,
             classes: data.classes.len(),
-            fingerprint: hasher.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: hasher.hex(),
             stand_in: dataset::stand_in(&config.dataset)?.is_some(),
         })
     }
@@ -85,8 +85,23 @@ fn sizes(data: &Opened) -> Vec<u64> {
     indices.into_par_iter().map(|index| size(index).unwrap_or(u64::MAX)).collect()
 }
 
+/// SHA-256 of a configuration with all flags applied, its keys as JSON.
+///
+/// # Errors
+/// If it cannot be written as JSON, which is a bug.
+pub fn config_hash(config: &Config) -> Result<String, TunerError> {
+    let json = serde_json::to_vec(config).map_err(|error| TunerError::Bug(error.to_string()))?;
+    Ok(Sha(Sha256::new_with_prefix(json)).hex())
+}
+
 /// SHA-256 for what hashes itself.
 struct Sha(Sha256);
+
+impl Sha {
+    fn hex(self) -> String {
+        self.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
 
 impl Hasher for Sha {
     fn write(&mut self, bytes: &[u8]) {

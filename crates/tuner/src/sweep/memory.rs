@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use loader::{Field, Settings};
 use profiler::machine;
-use profiler::monitor::{Monitor, MonitorOptions, peak_rss_bytes};
+use profiler::monitor::{Monitor, MonitorOptions, begin_peak_rss, peak_rss_bytes};
 use serde::{Deserialize, Serialize};
 
 use super::ceiling::{FEW, drain};
 use super::grid::Cell;
 use super::trial::LEAST_CLASSES;
 use crate::consumer::Consumer;
-use crate::measure::{SAMPLING, rss_bytes};
+use crate::measure::{SAMPLING, Watch, rss_bytes};
 use crate::{Config, TunerError, dataset};
 
 /// From a setting to the memory of its process. A run holds, at its peak and beyond what the process
@@ -77,19 +77,18 @@ impl MemoryModel {
         let batch = (batch_size * sample_bytes(&data.fields)) as u64;
         let monitor = Monitor::start(MonitorOptions::windows(SAMPLING))?;
         let base_bytes = rss_bytes()?;
-        let peak = |window: profiler::monitor::Window| {
-            window.finish().rss_peak_bytes.ok_or(TunerError::NoMemoryFigure)
-        };
+        let watch = || Watch::new(monitor.window());
+        let peak = |watch: Watch| watch.finish().rss_peak_bytes.ok_or(TunerError::NoMemoryFigure);
 
         // Kept as long as the other is measured, so that what it holds is held then too.
         let mut alone = data.builder().settings(settings(0)).build()?;
-        let window = monitor.window();
+        let watched = watch();
         drain(&mut alone, time, drop)?;
-        let one = peak(window)?.saturating_sub(base_bytes + batch);
+        let one = peak(watched)?.saturating_sub(base_bytes + batch);
         let mut beside = data.builder().settings(settings(threads)).build()?;
-        let window = monitor.window();
+        let watched = watch();
         drain(&mut beside, time, drop)?;
-        let all = peak(window)?.saturating_sub(base_bytes + 3 * batch);
+        let all = peak(watched)?.saturating_sub(base_bytes + 3 * batch);
 
         let thread_bytes = all.saturating_sub(one) / threads as u64;
         let fixed_bytes = one.saturating_sub(thread_bytes);
@@ -97,6 +96,7 @@ impl MemoryModel {
         if matches!(consumer, Consumer::Model(_)) {
             let few = batch_size.min(least(&config.sweep.batch_size));
             let many = largest(&config.sweep.batch_size).min(4 * few);
+            begin_peak_rss();
             let before = rss_bytes()?;
             let mut taken = [0; 2];
             for (taken, batch_size) in taken.iter_mut().zip([few, many]) {
@@ -113,7 +113,6 @@ impl MemoryModel {
                         }
                     }
                 }
-                // What is held for less than the time between two looks counts too: a trial may be looked at then.
                 let held = peak_rss_bytes().ok_or(TunerError::NoMemoryFigure)?;
                 *taken = held.saturating_sub(before);
             }

@@ -110,6 +110,7 @@ impl Output {
         if !resume && path.join(PLAN).exists() {
             return Err(TunerError::OutputExists { path: path.to_owned() });
         }
+        files::clear(path).map_err(TunerError::file("clear", path))?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 

@@ -7,6 +7,7 @@ use toml::{Table, Value};
 use super::cell::CellSummary;
 use super::closing::Closing;
 use super::explain;
+use super::fingerprint::config_hash;
 use super::grid::Cell;
 use super::summary::Summary;
 use crate::{Config, TunerError};
@@ -26,6 +27,7 @@ pub fn settings_file(config: &Config, summary: &Summary) -> Result<String, Tuner
         samples_per_s: rounded(best.samples_per_s.median),
         score: rounded(best.score.median),
     });
+    let ended = Value::try_from(method.ended).map_err(|e| TunerError::Bug(e.to_string()))?;
     let file = SettingsFile {
         schema: SCHEMA,
         loader: Settings {
@@ -41,10 +43,13 @@ pub fn settings_file(config: &Config, summary: &Summary) -> Result<String, Tuner
         data: Table::try_from(&summary.data).map_err(|e| TunerError::Bug(e.to_string()))?,
         sweep: Table::from_iter([
             ("command".to_owned(), Value::from(summary.command.as_str())),
+            ("config_hash".to_owned(), Value::from(config_hash(config)?)),
+            ("seed".to_owned(), seed(config.sweep.seed)),
             ("trials".to_owned(), Value::from(method.trials as i64)),
             ("failed".to_owned(), Value::from(summary.failed.len() as i64)),
             ("strategy".to_owned(), Value::from(method.strategy.name())),
             ("repeats".to_owned(), Value::from(method.repeats as i64)),
+            ("ended".to_owned(), ended),
             ("measure_s".to_owned(), Value::from(method.measure_s)),
             ("cache_state".to_owned(), Value::from(method.cache.name())),
             ("consumer".to_owned(), Value::from(method.consumer.to_string())),
@@ -127,6 +132,11 @@ fn evidence(winner: &CellSummary, summary: &Summary) -> Result<Table, TunerError
         table.insert("could_have_won".to_owned(), Value::Array(settings.collect()));
     }
     Ok(table)
+}
+
+/// TOML has no integers beyond 63 bits.
+fn seed(seed: u64) -> Value {
+    i64::try_from(seed).map_or_else(|_| Value::from(seed.to_string()), Value::from)
 }
 
 fn setting(cell: Cell) -> Table {

@@ -106,7 +106,11 @@ pub fn markdown(summary: &Summary) -> Result<String, TunerError> {
 
     text += "\n## Speed and memory, and where the time goes\n\n\
              ![Samples per second against memory](pareto.png)\n\n\
-             ![Where the threads' time goes, for each setting](stages.png)\n";
+             Settings that no other beats in both samples/s and memory:\n\n";
+    let front = summary.pareto.iter().map(|cell| summary.find(*cell));
+    let front = front.collect::<Result<Vec<_>, _>>()?;
+    let _ = writeln!(text, "{}", tables::settings(summary, front));
+    text += "\n![Where the threads' time goes, for each setting](stages.png)\n";
     let drift = summary.drift.as_ref().filter(|drift| !drift.at_s.is_empty());
     if !summary.timelines.is_empty() || drift.is_some() {
         text += "\n## Resource use over time\n";

@@ -380,7 +380,7 @@ impl Stream {
             let mut chunk = [0; 1 << 13];
             // A broken pipe ends the stream as well as an end does.
             while let Ok(length @ 1..) = stream.read(&mut chunk) {
-                lock(&written).extend_from_slice(&chunk[..length]);
+                keep(&mut lock(&written), &chunk[..length]);
             }
         });
         this
@@ -394,6 +394,19 @@ impl Stream {
     /// What was written.
     fn take(&self) -> String {
         String::from_utf8_lossy(&mem::take(&mut *lock(&self.written))).into_owned()
+    }
+}
+
+/// Of what a process writes the beginning and the end are kept, so many bytes of each: one that does not stop
+/// must not take the sweep's memory.
+const KEPT: usize = 16 << 10;
+
+fn keep(written: &mut Vec<u8>, more: &[u8]) {
+    written.extend_from_slice(more);
+    // Not each time a little.
+    if written.len() > 4 * KEPT {
+        let end = written.len() - KEPT;
+        drop(written.splice(KEPT..end, *b"\n[...]\n"));
     }
 }
 
@@ -428,6 +441,20 @@ mod tests {
         let killed = TrialFailure::Died { status: ExitStatus::from_raw(9), stderr: String::new() };
         let text = Report(&killed).to_string();
         assert!(text.contains("SIGKILL") && text.contains("\nhint: "), "{text}");
+    }
+
+    #[test]
+    fn of_what_does_not_end_the_beginning_and_the_end_are_kept() {
+        let mut written = Vec::new();
+        keep(&mut written, b"first\n");
+        for number in 0..100_000 {
+            keep(&mut written, format!("line {number}\n").as_bytes());
+        }
+        keep(&mut written, b"last\n");
+        assert!(written.len() <= 4 * KEPT, "{}", written.len());
+        let text = String::from_utf8(written).unwrap();
+        assert!(text.starts_with("first\nline 0\n") && text.ends_with("line 99999\nlast\n"));
+        assert_eq!(text.matches("[...]").count(), 1);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::measure::{
     Figures, LEAST_BATCHES, Measure, Moment, Reference, SAMPLING, StartReference, least_warmup_s,
     rss_bytes, warmup_batches,
 };
+use crate::sweep::cache::{Cache, evict_if_cold};
 use crate::sweep::ceiling;
 use crate::sweep::grid::Cell;
 use crate::timeline::{self, Taken, Timeline};
@@ -32,6 +33,7 @@ pub fn child_main() -> Result<(), TunerError> {
     let spec: TrialSpec = serde_json::from_reader(io::stdin())
         .map_err(|error| TunerError::Bug(format!("a trial without a task: {error}")))?;
     die_with(spec.parent);
+    go_first();
     // Nobody listens where the parent is gone.
     let _ = writeln!(io::stdout(), "\n{REACHED}");
     match spec.job {
@@ -71,6 +73,12 @@ fn bad_sample(error: &TunerError) -> Option<String> {
         return None;
     }
     Some(origin.path().map_or_else(|| format!("sample {index}"), str::to_owned))
+}
+
+/// Has the system end this process, and not the sweep or another, where memory runs out.
+fn go_first() {
+    // Where the system refuses, it chooses itself.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
 }
 
 /// Has the system end this process when its parent ends, however that happens.
@@ -113,6 +121,7 @@ fn measure(config: &Config, cell: Cell, reference: Option<Cell>) -> Result<Figur
         consumer: consumer.is_some(),
         least_batches: LEAST_BATCHES,
         measure_s,
+        rests: config.sweep.cache == Cache::Cold,
     };
     let taken = Arc::new(Taken::new());
     let options = MonitorOptions::windows(SAMPLING).metric_source(taken.clone());
@@ -129,6 +138,12 @@ fn measure(config: &Config, cell: Cell, reference: Option<Cell>) -> Result<Figur
             }
             Moment::Pause => taken.pause(),
             Moment::Resume(beside_bytes) => taken.resume(beside_bytes),
+            Moment::EpochEnd => {
+                // The next epoch reads the same files.
+                taken.pause();
+                evict_if_cold(config)?;
+                taken.resume(0);
+            }
         }
         Ok(())
     };
