@@ -12,6 +12,7 @@ mod memory;
 mod resumed;
 mod reused;
 mod strategies;
+mod terminal;
 mod whole;
 
 use std::fs;

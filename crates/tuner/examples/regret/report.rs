@@ -1,7 +1,7 @@
 //! From recordings to a table.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::fmt::Write;
 use std::fs;
@@ -118,7 +118,7 @@ pub(crate) fn write(recordings: &[Recording], out: &Path) -> Result<bool, Box<dy
         }
     }
     let holds = rows.iter().all(|row| row.holds != Some(false));
-    let text = text(&rows, first, &again.join(", "), holds)?;
+    let text = text(&rows, recordings, &again.join(", "), holds)?;
     fs::create_dir_all(out)?;
     fs::write(out.join("regret.json"), serde_json::to_vec_pretty(&rows)?)?;
     fs::write(out.join("regret.md"), &text)?;
@@ -128,7 +128,7 @@ pub(crate) fn write(recordings: &[Recording], out: &Path) -> Result<bool, Box<dy
 
 fn text(
     rows: &[Row],
-    recording: &Recording,
+    recordings: &[Recording],
     again: &str,
     holds: bool,
 ) -> Result<String, Box<dyn Error>> {
@@ -146,17 +146,22 @@ fn text(
          `race` and a tenth by `model`. `scripts/regret` repeats it; what it measured is in \
          [regret](regret), from which `scripts/regret --report` makes this table.\n\n",
     );
-    let (sweep, machine) = (&recording.plan.config.sweep, &recording.summary.machine);
-    writeln!(
-        text,
-        "Recorded {} on {}, {} usable cores; {} runs of each setting of {} s each. Measured again, in \
-         {BLOCKS} blocks of runs of {MEASURE_S} s, settings: {again}.\n",
-        recording.summary.started,
-        machine.cpu,
-        machine.usable_cores,
-        sweep.repeats,
-        sweep.measure_s
-    )?;
+    let machine = |it: &Recording| {
+        let machine = &it.summary.machine;
+        format!("{}, {} usable cores", machine.cpu, machine.usable_cores)
+    };
+    let machines: BTreeSet<String> = recordings.iter().map(machine).collect();
+    let machines = Vec::from_iter(machines).join("; ");
+    let begun = recordings.iter().map(|it| format!("{} {}", it.workload, it.summary.started));
+    let begun = Vec::from_iter(begun).join(", ");
+    if let Some(sweep) = recordings.first().map(|it| &it.plan.config.sweep) {
+        writeln!(
+            text,
+            "Recorded on {machines}; begun: {begun}; {} runs of each setting of {} s each. Measured again, \
+             in {BLOCKS} blocks of runs of {MEASURE_S} s, settings: {again}.\n",
+            sweep.repeats, sweep.measure_s
+        )?;
+    }
     text += "| workload | strategy | within 3% | mean regret | worst | time | real: regret | real: time | \
              |\n|---|---|--:|--:|--:|--:|--:|--:|---|\n";
     let percent = |share: f64| format!("{:.1}%", 100.0 * share);

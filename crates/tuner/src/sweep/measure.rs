@@ -241,6 +241,7 @@ impl Measuring<'_> {
             self.ceilings = ceilings;
             return Ok(());
         }
+        self.progress.before_trials();
         let Ran { outcome, duration_s, .. } = self.process(Job::Ceilings)?;
         match outcome {
             Ok(ceilings) => {

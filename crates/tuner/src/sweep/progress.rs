@@ -39,7 +39,8 @@ impl Progress {
             line
         };
         let leaders = (0..=LEADERS).map(line).collect();
-        let bar = all.add(ProgressBar::new(done as u64));
+        // A bar of nothing is drawn full.
+        let bar = all.add(ProgressBar::new(done.max(1) as u64));
         bar.set_style(style("{bar:30} {pos}/{len} trials, {eta} left; {wide_msg}"));
         bar.set_position(done as u64);
         bar.reset_eta();
@@ -61,6 +62,11 @@ impl Progress {
 
     pub(super) fn expected(&self) -> usize {
         self.bar.length().unwrap_or(0) as usize
+    }
+
+    /// What is measured before the trials.
+    pub(super) fn before_trials(&self) {
+        self.bar.set_message("measuring what the parts of the pipeline give alone");
     }
 
     /// This share of the data was read into memory.
