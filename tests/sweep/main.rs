@@ -30,6 +30,20 @@ fn trials(out: &Path) -> Vec<Value> {
     text[..whole].lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// `summary.json`.
+fn summary(out: &Path) -> Value {
+    serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap()
+}
+
+/// Changes the configuration in `folder`.
+fn edit(folder: &Path, from: &str, to: &str) {
+    let config = folder.join("small.toml");
+    let text = fs::read_to_string(&config).unwrap();
+    let edited = text.replace(from, to);
+    assert_ne!(edited, text);
+    fs::write(&config, edited).unwrap();
+}
+
 fn sweep(folder: &Path, out: &str, more: &[&str]) -> std::process::Command {
     let mut command = tuner();
     command.args(["sweep", "--config"]).arg(folder.join("small.toml"));

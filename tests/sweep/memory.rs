@@ -3,10 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use serde_json::Value;
-
 use crate::common::{assert_refused, assert_success, workspace};
-use crate::{some_image, sweep, trials};
+use crate::{edit, some_image, summary, sweep, trials};
 
 #[test]
 fn what_would_not_fit_in_memory_is_skipped_and_listed() {
@@ -36,8 +34,7 @@ fn one_image(folder: &Path) {
 /// Of each setting of the sweep in `out` the workers, and how far its memory was predicted beside what was
 /// measured, as a share of that.
 fn off(folder: &Path) -> Vec<(u64, f64)> {
-    let summary = fs::read(folder.join("out/summary.json")).unwrap();
-    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let summary = summary(&folder.join("out"));
     let cells = summary["cells"].as_array().unwrap();
     let off = cells.iter().map(|cell| {
         let predicted = cell["predicted_above_base_bytes"].as_f64().unwrap();
@@ -51,12 +48,7 @@ fn off(folder: &Path) -> Vec<(u64, f64)> {
 fn memory_above_the_base_is_predicted_within_a_tenth() {
     let folder = workspace(24);
     one_image(folder.path());
-    let config = folder.path().join("small.toml");
-    let text = fs::read_to_string(&config).unwrap();
-    let whole =
-        text.replace("random_resized_crop = { size = 32 }", "resize = { size = [224, 224] }");
-    assert_ne!(whole, text);
-    fs::write(&config, whole).unwrap();
+    edit(folder.path(), "random_resized_crop = { size = 32 }", "resize = { size = [224, 224] }");
     let more = ["--batch-size", "8,24", "--num-workers", "0,2,4", "--prefetch-depth", "2"];
     let long = ["--repeats", "1", "--warmup-s", "0.5", "--measure-s", "1", "--quiet"];
     assert_success(&sweep(folder.path(), "out", &[&more[..], &long].concat()).output().unwrap());
@@ -68,11 +60,7 @@ fn memory_above_the_base_is_predicted_within_a_tenth() {
 fn images_that_are_decoded_and_cropped_at_random_by_many_threads_are_predicted_too() {
     let folder = workspace(24);
     one_image(folder.path());
-    let config = folder.path().join("small.toml");
-    let text = fs::read_to_string(&config).unwrap();
-    let larger = text.replace("size = 32", "size = 224");
-    assert_ne!(larger, text);
-    fs::write(&config, larger).unwrap();
+    edit(folder.path(), "size = 32", "size = 224");
     let more = ["--batch-size", "16", "--num-workers", "1,8", "--prefetch-depth", "2"];
     let long = ["--repeats", "1", "--warmup-s", "0.5", "--measure-s", "1", "--quiet"];
     assert_success(&sweep(folder.path(), "out", &[&more[..], &long].concat()).output().unwrap());

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::common::{self, assert_refused, assert_success, stderr, tuner, workspace};
 use crate::synthetic::synthetic;
-use crate::{long_sweep, sweep, trial_of, trial_processes, trials, wait_for};
+use crate::{long_sweep, summary, sweep, trial_of, trial_processes, trials, wait_for};
 
 #[test]
 fn a_folder_with_a_sweep_is_refused_or_resumed() {
@@ -43,8 +43,7 @@ fn a_folder_with_a_sweep_is_refused_or_resumed() {
     fs::write(&journal, format!("{}\n{}", lines[0], &lines[1][..40])).unwrap();
     assert_success(&sweep(folder.path(), "out", &resume).output().unwrap());
     // How to repeat it is the command that began it.
-    let summary = fs::read(folder.path().join("out/summary.json")).unwrap();
-    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let summary = summary(&folder.path().join("out"));
     let command = summary["command"].as_str().unwrap();
     assert!(command.starts_with("tuner sweep") && !command.contains("--resume"), "{command}");
     let after = trials(&folder.path().join("out"));
@@ -141,10 +140,7 @@ fn more_time_and_memory_may_be_given_to_a_sweep_that_is_gone_on_with() {
     let sweep = |more: &[&str]| {
         sweep(folder.path(), "out", &["--quiet", "--measure-s", "0.4"]).args(more).output().unwrap()
     };
-    let read = || {
-        let summary = fs::read(folder.path().join("out/summary.json")).unwrap();
-        serde_json::from_slice::<Value>(&summary).unwrap()
-    };
+    let read = || summary(&folder.path().join("out"));
     let run = |more: &[&str]| {
         assert_success(&sweep(more));
         (read()["method"].clone(), trials(&folder.path().join("out")).len())
@@ -238,9 +234,7 @@ fn killed_fifty_times_no_finished_trial_is_lost_and_no_file_is_half_written() {
     }
     let all = trials(&out);
     assert_eq!(all[..kept.len()], kept);
-    let summary: Value =
-        serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
-    for ceiling in summary["ceilings"].as_array().unwrap() {
+    for ceiling in summary(&out)["ceilings"].as_array().unwrap() {
         let part = ceiling["part"].as_str().unwrap();
         // No images, and no GPU that could be told of without one.
         let absent = ["read", "decode", "transform"].contains(&part);

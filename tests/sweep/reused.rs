@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::common::{assert_refused, assert_success, stderr, tuner};
 use crate::synthetic::synthetic;
-use crate::trials;
+use crate::{summary, trials};
 
 /// Runs a sweep in its default folder.
 fn sweep(here: &Path, more: &[&str]) -> Output {
@@ -22,9 +22,7 @@ fn latest(here: &Path) -> PathBuf {
 }
 
 fn reused(out: &Path) -> Value {
-    let summary = fs::read(out.join("summary.json")).unwrap();
-    let summary: Value = serde_json::from_slice(&summary).unwrap();
-    summary["method"]["reused"].clone()
+    summary(out)["method"]["reused"].clone()
 }
 
 /// Rewrites what the runs of a sweep gave: `rate` is told the block and what it was.

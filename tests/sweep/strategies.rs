@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 
 use loader::settings::SettingsFile;
@@ -10,20 +9,7 @@ use serde_json::Value;
 
 use crate::common::{assert_success, stdout};
 use crate::synthetic::synthetic;
-use crate::{sweep, trials, wait_for};
-
-fn summary(out: &Path) -> Value {
-    serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap()
-}
-
-/// Changes the configuration in `folder`.
-fn edit(folder: &Path, from: &str, to: &str) {
-    let config = folder.join("small.toml");
-    let text = fs::read_to_string(&config).unwrap();
-    let edited = text.replace(from, to);
-    assert_ne!(edited, text);
-    fs::write(&config, edited).unwrap();
-}
+use crate::{edit, summary, sweep, trials, wait_for};
 
 #[test]
 fn race_and_model_answer_for_each_batch_size_and_go_on_where_they_stopped() {

@@ -1,12 +1,11 @@
 //! What a sweep shows: on a terminal, without one, and quietly.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use crate::common::{assert_success, stderr, stdout};
-use crate::sweep;
 use crate::synthetic::synthetic;
+use crate::{edit, sweep};
 
 /// What stands on a terminal of so many columns, with all that moves its cursor.
 fn on_terminal(columns: usize, variables: &str, folder: &Path) -> String {
@@ -30,11 +29,8 @@ fn is_coloured(text: &str) -> bool {
 fn on_a_terminal_the_leaders_are_shown_and_what_stays_fits_it() {
     for (variables, coloured) in [("NO_COLOR=1", false), ("-u NO_COLOR", true)] {
         let folder = synthetic();
-        let config = folder.path().join("small.toml");
-        let text = fs::read_to_string(&config).unwrap();
         // It has no effect here, of which is warned.
-        let pinned = text.replace("[loader]", "[loader]\npin_memory = true");
-        fs::write(&config, pinned).unwrap();
+        edit(folder.path(), "[loader]", "[loader]\npin_memory = true");
         let said = on_terminal(60, variables, folder.path());
         assert!(said.contains("batch workers depth  samples/s (95%)"), "{said}");
         assert!(said.contains("trials, ") && said.contains(" left; "), "{said}");

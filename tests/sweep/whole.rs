@@ -12,7 +12,7 @@ use tuner::config::DatasetConfig;
 use tuner::sweep::fingerprint::DataTable;
 
 use crate::common::{assert_success, stderr, stdout, tuner, workspace};
-use crate::{some_image, sweep, trials};
+use crate::{edit, some_image, summary, sweep, trials};
 
 #[test]
 fn a_sweep_ends_in_settings_that_a_training_program_loads() {
@@ -22,8 +22,7 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     assert_success(&output);
     let mut summary: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(summary.as_object_mut().unwrap().remove("out"), Some(out.to_str().into()));
-    let on_disk = fs::read(out.join("summary.json")).unwrap();
-    assert_eq!(summary, serde_json::from_slice::<Value>(&on_disk).unwrap());
+    assert_eq!(summary, crate::summary(&out));
 
     // Two batch sizes, each without workers and with 2 at two depths; two repeats.
     let trials = trials(&out);
@@ -87,15 +86,7 @@ fn a_sweep_ends_in_settings_that_a_training_program_loads() {
     );
     let starred = |line: &str| line.starts_with('|') && line.contains("* ");
     // In the table of batch sizes, in that of all, and maybe in that of the Pareto front.
-    let on_front = summary["cells"].as_array().unwrap().iter().any(|cell| {
-        let setting = ["batch_size", "num_workers", "prefetch_depth"];
-        setting.iter().all(|key| cell[key] == summary["recommended"][key])
-            && summary["pareto"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .any(|it| setting.iter().all(|key| it[key] == cell[key]))
-    });
+    let on_front = summary["pareto"].as_array().unwrap().contains(&summary["recommended"]);
     let stars = 2 + usize::from(on_front);
     assert_eq!(report.lines().filter(|line| starred(line)).count(), stars, "{report}");
     let settings = fs::read_to_string(out.join("recommended.toml")).unwrap();
@@ -160,8 +151,7 @@ fn train(loader: &mut Loader, classes: i64) {
 /// The samples a second of each run, by setting and block: of the default's turns, of its own as measured,
 /// and those that the summary has of it.
 fn rates(out: &Path) -> Vec<(Option<f64>, f64, f64)> {
-    let summary: Value =
-        serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap();
+    let summary = summary(out);
     let of_trial = |trial: &Value| {
         let of_setting = |cell: &&Value| {
             let same = |key: &str| cell[key] == trial[key];
@@ -204,9 +194,7 @@ fn runs_take_turns_with_the_default_and_count_at_the_usual_speed() {
 #[test]
 fn pinning_that_has_no_effect_is_said_once() {
     let folder = workspace(20);
-    let config = folder.path().join("small.toml");
-    let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("[loader]", "[loader]\npin_memory = true")).unwrap();
+    edit(folder.path(), "[loader]", "[loader]\npin_memory = true");
     let output = sweep(folder.path(), "out", &["--batch-size", "4", "--repeats", "1"]);
     let output = { output }.output().unwrap();
     assert_success(&output);

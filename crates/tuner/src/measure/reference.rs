@@ -18,6 +18,7 @@ use crate::consumer::Consumer;
 /// A turn is so long at least that each worker can load so many samples in it, but no longer than the whole
 /// measurement: at its end workers wait for the last of them, which costs many workers more than few.
 const SAMPLES_OF_A_TURN: f64 = 32.0;
+
 /// A loader that rests but for its turns. It has a thread of its own, since an epoch that is paused
 /// borrows its loader.
 #[derive(Debug)]

@@ -248,7 +248,7 @@ pub fn could_have_won(
 ) -> Vec<Cell> {
     let failed = || failed.iter().filter(|trial| trial.status == Status::Failed);
     let settings: BTreeSet<Cell> = failed().map(TrialRecord::setting).collect();
-    let in_confirm: BTreeSet<Cell> = failed()
+    let had_won: BTreeSet<Cell> = failed()
         .filter(|run| run.phase == Phase::Confirm)
         .map(TrialRecord::setting)
         .filter(|cell| *cell != Cell { batch_size: cell.batch_size, ..default })
@@ -257,7 +257,7 @@ pub fn could_have_won(
     let to_beat = chosen_by(objective, winner).map_or(f64::NEG_INFINITY, |it| it.median);
     let rivals = settings.into_iter().filter(|cell| *cell != winner.cell).filter(|cell| {
         let known = cells.iter().find(|summary| summary.cell == *cell);
-        in_confirm.contains(cell) || known.is_none_or(|known| best(known) >= to_beat)
+        had_won.contains(cell) || known.is_none_or(|known| best(known) >= to_beat)
     });
     rivals.collect()
 }
