@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use common::{assert_refused, assert_success, repository, stderr, stdout, tuner, workspace};
+use common::{assert_refused, assert_success, stderr, stdout, tuner, workspace};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
 
@@ -403,14 +403,6 @@ fn help_and_version_go_to_stdout() {
         assert!(stderr(&output).is_empty());
         assert!(stdout(&output).contains("tuner"));
     }
-}
-
-#[test]
-fn the_readme_shows_the_training_example_as_it_is() {
-    let example = fs::read_to_string(repository().join("crates/loader/examples/train.rs")).unwrap();
-    let readme = fs::read_to_string(repository().join("README.md")).unwrap();
-    assert!(readme.contains(example.trim()), "copy crates/loader/examples/train.rs to README.md");
-    assert!(example.lines().count() <= 80);
 }
 
 /// A configuration of `dataset` that loads all of it in batches of `batch_size`.

@@ -143,21 +143,6 @@ fn bad_uses_are_told() {
 }
 
 #[test]
-fn the_example_ends_in_a_settings_file() {
-    let example = Path::new(env!("CARGO_BIN_EXE_tuner")).with_file_name("examples/own_data");
-    assert!(example.exists(), "build it: `cargo build --release -p tuner --examples`");
-    let folder = tempfile::tempdir().unwrap();
-    let output = Command::new(&example).current_dir(folder.path()).output().unwrap();
-    assert_success(&output);
-    let said = stdout(&output);
-    assert!(said.starts_with("Use batch size "), "{said}");
-    // The default folder is named after the program.
-    let latest = folder.path().join("sweeps/own_data/latest");
-    let settings = SettingsFile::read(latest.join("recommended.toml")).unwrap();
-    assert!([16, 64].contains(&settings.loader.batch_size));
-}
-
-#[test]
 fn a_configuration_cannot_ask_for_the_data_of_a_program() {
     let folder = workspace(1);
     let config = folder.path().join("small.toml");

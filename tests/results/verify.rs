@@ -22,6 +22,59 @@ fn change(folder: &Path, change: impl Fn(&mut Value)) {
     fs::write(&path, summary.to_string()).unwrap();
 }
 
+fn number(cell: &Value, key: &str) -> String {
+    cell[key].as_u64().unwrap().to_string()
+}
+
+#[test]
+fn a_recommended_default_is_held_against_what_comes_next() {
+    let folder = workspace(20);
+    let here = folder.path();
+    let grid = ["--batch-size", "4", "--num-workers", "0", "--repeats", "2", "--confirm", "3"];
+    let sweep = ["sweep", "--config", "small.toml", "--quiet", "--out", "out"];
+    assert_success(&run(here, &[&sweep[..], &grid].concat()));
+    // As if the default had won: by fresh runs, which refuted what won without workers.
+    change(here, |summary| {
+        summary["recommended"] = summary["default"].clone();
+        summary["headline"]["interval"] = serde_json::json!([0.001, 1000.0]);
+    });
+    let summary: Value =
+        serde_json::from_slice(&fs::read(here.join("out/summary.json")).unwrap()).unwrap();
+    let path = here.join(SETTINGS);
+    let mut settings: toml::Table = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+    for key in ["num_workers", "prefetch_depth"] {
+        let value: i64 = number(&summary["default"], key).parse().unwrap();
+        settings["loader"].as_table_mut().unwrap().insert(key.to_owned(), value.into());
+    }
+    fs::write(&path, settings.to_string()).unwrap();
+    let verify = || {
+        let run = run(here, &["verify", SETTINGS, "--pairs", "3", "--json"]);
+        let found: Value = serde_json::from_str(&stdout(&run)).unwrap();
+        let ratio = summary["headline"]["ratio"].as_f64().unwrap();
+        assert_eq!(found["setting"], summary["default"]);
+        assert_eq!(found["against"]["num_workers"], 0);
+        (run.status.code(), found, ratio)
+    };
+    let (code, found, ratio) = verify();
+    assert_eq!(
+        (code, &found["verdict"], &found["rival"]),
+        (Some(0), &"holds".into(), &"refuted".into())
+    );
+    assert!((found["then"]["ratio"].as_f64().unwrap() - 1.0 / ratio).abs() < 1e-9, "{found}");
+
+    // And as if it had won by the sweep's own runs.
+    change(here, |summary| summary["headline"] = Value::Null);
+    let (code, found, _) = verify();
+    assert_eq!(found["rival"], "runner-up");
+    assert_eq!(found["then"]["pairs"], 2, "those of the sweep: {found}");
+    assert!(matches!(code, Some(0 | 1)), "{found}");
+    change(here, |summary| {
+        summary["cells"].as_array_mut().unwrap().retain(|cell| cell["num_workers"] != 0);
+    });
+    let refused = run(here, &["verify", SETTINGS]);
+    assert_refused_with(2, &refused, &["ran nothing beside it", "hint: "]);
+}
+
 #[test]
 fn a_recommendation_is_measured_again_and_holds_or_does_not() {
     let folder = workspace(20);
@@ -39,9 +92,9 @@ fn a_recommendation_is_measured_again_and_holds_or_does_not() {
     let found: Value = serde_json::from_str(&stdout(&holds)).unwrap();
     assert_eq!(found["verdict"], "holds");
     assert_eq!(found["setting"]["num_workers"], 0);
-    assert_eq!(found["default"]["batch_size"], 4);
+    assert_eq!((&found["rival"], &found["against"]["batch_size"]), (&"default".into(), &4.into()));
     let rates = |key: &str| found[key].as_array().unwrap().iter().filter_map(Value::as_f64).count();
-    assert_eq!((rates("setting_samples_per_s"), rates("default_samples_per_s")), (3, 3));
+    assert_eq!((rates("setting_samples_per_s"), rates("against_samples_per_s")), (3, 3));
     assert_eq!(found["now"]["pairs"], 3);
     assert!(found["now"]["interval"].is_array(), "{found}");
     assert_eq!(found["failed"], Value::Array(Vec::new()));

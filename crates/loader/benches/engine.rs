@@ -1,12 +1,14 @@
-//! What the engine itself costs: samples that do nothing, and small samples held in memory.
+//! What the engine itself costs: samples that do nothing, that wait, and small samples held in memory; and
+//! what it costs to go on in the middle of an epoch.
 //!
 //! Each measurement is one epoch; divan's `item/s` counts samples.
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use loader::{Dataset, Dtype, Field, Loader, LoaderBuilder, SampleError, Slot};
+use loader::{Dataset, Dtype, Field, Loader, LoaderBuilder, SampleError, Slot, Synthetic};
 
 fn main() {
     divan::main();
@@ -100,4 +102,28 @@ fn small_samples(bencher: Bencher<'_, '_>, num_workers: usize) {
     let samples = 50_000;
     let builder = Loader::builder(Small::new(samples)).batch_size(256).shuffle(true);
     epochs(bencher, samples, builder.num_workers(num_workers));
+}
+
+/// Samples that wait 5 ms each, as for a disk: a worker can give 200 a second.
+#[divan::bench(args = [1, 8, 64], sample_count = 5)]
+fn waiting_samples(bencher: Bencher<'_, '_>, num_workers: usize) {
+    let samples = 64 * num_workers;
+    let field = Field::new("empty", [], Dtype::Uint8);
+    let data = Synthetic::new([field], samples).io_delay(Duration::from_millis(5));
+    let builder = Loader::builder(data).batch_size(16).prefetch_depth(16);
+    epochs(bencher, samples, builder.num_workers(num_workers));
+}
+
+/// Going on in the middle of an epoch of ImageNet's length, up to its first batch of one: with `true` the
+/// order is shuffled, which must be made anew.
+#[divan::bench(args = [false, true], sample_count = 50)]
+fn resume(bencher: Bencher<'_, '_>, shuffle: bool) {
+    let builder = Loader::builder(Empty(1_281_167)).batch_size(1).num_workers(2);
+    let mut loader = builder.shuffle(shuffle).build().unwrap_or_else(|error| panic!("{error}"));
+    let state = loader.epoch(0).nth(1000).and_then(Result::ok).map(|batch| batch.state());
+    let state = state.unwrap_or_else(|| panic!("no batch"));
+    bencher.bench_local(|| {
+        let mut rest = loader.resume(&state).unwrap_or_else(|error| panic!("{error}"));
+        drop(black_box(rest.next()));
+    });
 }

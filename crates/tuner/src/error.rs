@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use loader::LoaderError;
-use loader::error::{DatasetError, FolderError, ParquetError, SettingsError, TarError};
+use loader::error::{DatasetError, FilesError, FolderError, ParquetError, SettingsError, TarError};
 use preproc::ComposeError;
 use profiler::compare::CompareError;
 use profiler::config::ConfigError;
@@ -57,6 +57,9 @@ pub enum TunerError {
     /// The data cannot be used.
     #[error(transparent)]
     Dataset(#[from] DatasetError),
+    /// The files of the data cannot be listed.
+    #[error(transparent)]
+    Files(#[from] FilesError),
     /// Tar shards cannot be used.
     #[error(transparent)]
     Tar(#[from] TarError),

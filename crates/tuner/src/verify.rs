@@ -1,5 +1,5 @@
-//! Whether a sweep's settings still stand: the recommended setting against the default once more, on
-//! fresh runs, in pairs one right after the other.
+//! Whether a sweep's settings still stand: the recommended setting against the default once more, or the
+//! default against its rival, on fresh runs, in pairs one right after the other.
 
 use std::path::{Path, PathBuf};
 
@@ -27,11 +27,11 @@ pub enum Verdict {
     Holds,
     /// They do not: the gain is another now.
     Drifted,
-    /// Nor do they, and the recommended setting is slower than the default for sure, by more than 3%.
+    /// Nor do they, and the recommended setting is slower than the other for sure, by more than 3%.
     Wrong,
 }
 
-/// A recommended setting that gives a smaller share of the default's samples/s is wrong.
+/// A recommended setting that gives a smaller share of the other's samples/s is wrong.
 const SLOWER: f64 = 0.97;
 /// Fewer pairs have no interval of their own.
 pub const LEAST_PAIRS: usize = 3;
@@ -60,7 +60,7 @@ impl Verdict {
     }
 }
 
-/// Samples a second of the recommended setting by the default's.
+/// Samples a second of the recommended setting by the other's.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ratio {
     /// The median of the pairs.
@@ -76,6 +76,35 @@ impl Ratio {
         let Headline { ratio, interval, .. } = *headline;
         Self { ratio, interval, pairs: headline.winner_samples_per_s.len() }
     }
+
+    /// Of the same pairs, the other way round.
+    fn inverse(&self) -> Self {
+        let interval = self.interval.map(|[low, high]| [1.0 / high, 1.0 / low]);
+        Self { ratio: 1.0 / self.ratio, interval, pairs: self.pairs }
+    }
+}
+
+/// What a recommended setting is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rival {
+    /// What the loader takes without settings.
+    Default,
+    /// The default is recommended, since fresh runs refuted this setting, which won by the sweep's own.
+    Refuted,
+    /// The default is recommended, and this is the next of its batch size by rank.
+    RunnerUp,
+}
+
+impl Rival {
+    /// In a few words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Default => "the default",
+            Self::Refuted => "the setting that fresh runs refuted",
+            Self::RunnerUp => "the next best of its batch size",
+        }
+    }
 }
 
 /// What was measured again.
@@ -87,8 +116,10 @@ pub struct Verification {
     pub verdict: Verdict,
     /// The recommended setting.
     pub setting: Cell,
-    /// What it is held against: what the loader takes without settings.
-    pub default: Cell,
+    /// The setting that it is held against.
+    pub against: Cell,
+    /// What that is.
+    pub rival: Rival,
     /// When the sweep was begun, in UTC.
     pub swept: String,
     /// What the sweep found.
@@ -97,8 +128,8 @@ pub struct Verification {
     pub now: Ratio,
     /// Samples a second of each pair, of the recommended setting.
     pub setting_samples_per_s: Vec<f64>,
-    /// And of the default.
-    pub default_samples_per_s: Vec<f64>,
+    /// And of the other.
+    pub against_samples_per_s: Vec<f64>,
     /// Runs that gave no figures, and why.
     pub failed: Vec<String>,
     /// The state of the page cache.
@@ -119,15 +150,15 @@ pub struct Pairs<'a> {
     pub progress: &'a dyn Fn(usize, usize),
 }
 
-/// Holds the setting of the file `path`, which a sweep wrote, against the default again, on the same
-/// machine and data and as the sweep did. Nothing is written.
+/// Holds the setting of the file `path`, which a sweep wrote, against the default again, or the default
+/// against its rival, on the same machine and data and as the sweep did. Nothing is written.
 ///
 /// # Errors
 /// If it cannot be told: the sweep's files are not there, machine or data are others, the file's setting
-/// is not the sweep's, or is the default; no pair of runs gave figures; the user stops it.
+/// is not the sweep's, or the sweep held it against nothing; no pair of runs gave figures; the user stops it.
 pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerError> {
     let origin = Origin::read(path)?;
-    let Summary { recommended, default, .. } = origin.summary;
+    let recommended = origin.summary.recommended;
     let refused = |reason: String, hint: &'static str| TunerError::CannotVerify {
         path: path.to_owned(),
         reason,
@@ -138,14 +169,22 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
             format!("it says {}, and the sweep recommends {recommended}", origin.setting());
         return Err(refused(reason, "give the file as the sweep wrote it"));
     }
-    if recommended == default {
-        let reason =
-            format!("it recommends the default, {default}, which is not held against itself");
-        return Err(refused(reason, "`tuner sweep` finds out whether another is better now"));
-    }
-    let Some(then) = origin.summary.against_default() else {
-        let reason = "the sweep did not hold it against the default on fresh runs".to_owned();
-        return Err(refused(reason, "sweep again, with `--confirm 5`"));
+    let folder = crate::files::folder_of(path);
+    // How much runs differ is known from the sweep's, too.
+    let mut records = Journal::read(&folder.join("trials.jsonl"))?;
+    records.retain(|record| record.phase == Phase::Sweep);
+    let Some((rival, against, then)) = held(&origin.summary, &records) else {
+        let (reason, hint) = match recommended == origin.summary.default {
+            true => (
+                "it recommends the default, and the sweep ran nothing beside it",
+                "sweep again, with other workers or depths",
+            ),
+            false => (
+                "the sweep did not hold it against the default on fresh runs",
+                "sweep again, with `--confirm 5`",
+            ),
+        };
+        return Err(refused(reason.to_owned(), hint));
     };
     // What hinders that says more than that it cannot be told.
     let sample_bytes = sample_bytes(&dataset::open(&origin.plan.config)?.fields);
@@ -156,7 +195,6 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
         return Err(refused(reason, "verify it where it was measured, or sweep again here"));
     }
 
-    let folder = crate::files::folder_of(path);
     let memory = Ceilings::read(&folder.join("ceilings.json")).unwrap_or_default().memory;
     let limit_bytes = memory::limit_bytes(origin.plan.config.sweep.memory_limit_bytes);
     // As in the sweep; both of a pair or none.
@@ -164,39 +202,57 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
     let fit = |cell| memory.fit([cell, reference], sample_bytes, limit_bytes);
     let spec = |cell| {
         let spec = TrialSpec::new(&origin.plan.config, Job::Setting(cell), limit_bytes);
-        if fit(recommended) && fit(default) { spec.in_turn_with(reference) } else { spec }
+        if fit(recommended) && fit(against) { spec.in_turn_with(reference) } else { spec }
     };
-    let mut runs = Runs { origin: &origin, pairs, records: Vec::new(), failed: Vec::new() };
+    let cells = [recommended, against];
+    let mut runs = Runs { origin: &origin, cells, pairs, records: Vec::new(), failed: Vec::new() };
     let cache = runs.run(&spec)?;
-    let Runs { records, failed, .. } = runs;
-    // How much runs differ is known from the sweep's, too.
-    let sweep = Journal::read(&folder.join("trials.jsonl"))?.into_iter();
-    let mut all: Vec<TrialRecord> = sweep.filter(|record| record.phase == Phase::Sweep).collect();
-    all.extend(records);
-    let Some(now) = Headline::of(recommended, default, &leveled(&all)) else {
+    let Runs { records: fresh, failed, .. } = runs;
+    records.extend(fresh);
+    let Some(now) = Headline::of(Phase::Confirm, cells, &leveled(&records)) else {
         let reason = failed.last().cloned().unwrap_or_else(|| "no pair was run".to_owned());
         return Err(refused(reason, "try the setting alone with `tuner bench`"));
     };
-    let (then, ratio) = (Ratio::of(then), Ratio::of(&now));
+    let ratio = Ratio::of(&now);
     Ok(Verification {
         path: path.to_owned(),
         verdict: Verdict::of(&then, &ratio),
         setting: recommended,
-        default,
+        against,
+        rival,
         swept: origin.summary.started.clone(),
         then,
         now: ratio,
         setting_samples_per_s: now.winner_samples_per_s,
-        default_samples_per_s: now.default_samples_per_s,
+        against_samples_per_s: now.default_samples_per_s,
         failed,
         cache,
         matches,
     })
 }
 
+/// What a sweep of these runs held its recommended setting against, and what came of it.
+fn held(summary: &Summary, records: &[TrialRecord]) -> Option<(Rival, Cell, Ratio)> {
+    let Summary { recommended, default, .. } = *summary;
+    if recommended != default {
+        let then = Ratio::of(summary.against_default()?);
+        return Some((Rival::Default, default, then));
+    }
+    if let Some(refuted) = summary.refuted() {
+        return Some((Rival::Refuted, refuted.winner, Ratio::of(refuted).inverse()));
+    }
+    let rivals = summary.cells.iter().filter(|it| it.in_grid && it.failed == 0);
+    let mut rivals = rivals.map(|it| it.cell).filter(|it| it.batch_size == default.batch_size);
+    let next = rivals.find(|it| *it != default)?;
+    // The default was run in every block.
+    let then = Headline::of(Phase::Sweep, [default, next], &leveled(records))?;
+    Some((Rival::RunnerUp, next, Ratio::of(&then)))
+}
+
 /// The runs under way.
 struct Runs<'a> {
     origin: &'a Origin,
+    cells: [Cell; 2],
     pairs: Pairs<'a>,
     records: Vec<TrialRecord>,
     failed: Vec<String>,
@@ -205,14 +261,14 @@ struct Runs<'a> {
 impl Runs<'_> {
     /// Runs all pairs; the state of the page cache that they found.
     fn run(&mut self, spec: &dyn Fn(Cell) -> TrialSpec) -> Result<CacheState, TunerError> {
-        let Origin { plan, summary, .. } = self.origin;
+        let plan = &self.origin.plan;
         let sweep = &plan.config.sweep;
         let place = |cell: Cell| {
             let place = plan.cells.place(cell);
             place.ok_or_else(|| TunerError::Bug(format!("{cell} is not in the plan")))
         };
-        let places = [place(summary.recommended)?, place(summary.default)?];
-        let mut cache = CacheKeeper::new(sweep.cache, plan.config.dataset.root())?;
+        let places = [place(self.cells[0])?, place(self.cells[1])?];
+        let mut cache = CacheKeeper::new(sweep.cache, &plan.config.dataset)?;
         let mut shares = Vec::new();
         let Pairs { number, interrupt, progress } = self.pairs;
         for pair in 0..number {

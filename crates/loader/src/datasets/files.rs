@@ -135,7 +135,7 @@ impl Files {
     ///
     /// # Errors
     /// If a file is missing or none is named.
-    pub(super) fn resolve(&self, extension: &'static str) -> Result<Vec<PathBuf>, FilesError> {
+    pub fn paths(&self, extension: &'static str) -> Result<Vec<PathBuf>, FilesError> {
         let named = match &self.0 {
             Named::Paths(paths) => paths.clone(),
             Named::Pattern(pattern) => matches(pattern)?,

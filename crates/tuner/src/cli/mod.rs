@@ -51,8 +51,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     /// Says why a sweep's settings are what they are, and whether machine and data are still the same.
     Explain(explain::ExplainArgs),
-    /// Measures whether a sweep's settings still stand beside the default. Exit code 1: they drifted or are
-    /// wrong; 2: it cannot be told.
+    /// Measures whether a sweep's settings still stand beside the default, or the default beside the next
+    /// best. Exit code 1: they drifted or are wrong; 2: it cannot be told.
     Verify(verify::VerifyArgs),
     /// Lists past sweeps.
     History(history::HistoryArgs),

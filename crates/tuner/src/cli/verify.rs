@@ -19,7 +19,7 @@ pub(super) struct VerifyArgs {
     /// The settings that a sweep wrote, in its folder.
     #[arg(value_name = "RECOMMENDED.toml")]
     recommended: PathBuf,
-    /// Pairs of processes, one of the recommended setting and one of the default.
+    /// Pairs of processes, one of the recommended setting and one of the other.
     #[arg(
         long,
         value_name = "N",
@@ -61,10 +61,11 @@ fn show(found: &Verification) -> String {
         let pairs = count(it.pairs, "pair");
         format!("{}{interval} times its samples/s, {pairs} of runs", hundredths(it.ratio))
     };
+    let other = found.rival.words();
     let mut text = format!(
-        "{}\nbeside the default, {}:\n- now: {}\n- in the sweep of {}: {}\n",
+        "{}\nbeside {other}, {}:\n- now: {}\n- in the sweep of {}: {}\n",
         found.setting,
-        found.default,
+        found.against,
         ratio(&found.now),
         moment(&found.swept),
         ratio(&found.then)
@@ -79,13 +80,13 @@ fn show(found: &Verification) -> String {
         let _ = writeln!(text, "Page cache: `{}` was asked for, but {why}", found.cache.asked);
     }
     let verdict = match found.verdict {
-        Verdict::Holds => "It holds: the two intervals overlap.",
+        Verdict::Holds => "It holds: the two intervals overlap.".to_owned(),
         Verdict::Drifted => {
-            "It drifted: the gain is another now. `tuner sweep` finds what is best now."
+            "It drifted: the ratio is another now. `tuner sweep` finds what is best now.".to_owned()
         }
         Verdict::Wrong => {
-            "It is wrong: the recommended setting is slower than the default now. Sweep again."
+            format!("It is wrong: the recommended setting is slower than {other} now. Sweep again.")
         }
     };
-    text + "\n" + verdict
+    text + "\n" + &verdict
 }

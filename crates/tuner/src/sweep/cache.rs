@@ -13,8 +13,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use walkdir::WalkDir;
 
+use crate::config::DatasetConfig;
 use crate::residency::resident_pages;
-use crate::{Config, TunerError};
+use crate::{Config, TunerError, dataset};
 
 mod state;
 
@@ -76,24 +77,27 @@ pub struct CacheKeeper {
 }
 
 impl CacheKeeper {
-    /// For the data at `root`, of which nothing is read yet.
+    /// For `data`, of which nothing is read yet.
     ///
     /// # Errors
     /// If the files cannot be listed.
-    pub fn new(asked: Cache, root: Option<&Path>) -> Result<Self, TunerError> {
-        let files = root.map(files).transpose()?.unwrap_or_default();
+    pub fn new(asked: Cache, data: &DatasetConfig) -> Result<Self, TunerError> {
+        let files = files(data)?;
         let bytes: u64 = files.iter().filter_map(|file| Some(file.metadata().ok()?.len())).sum();
         let large = bytes as f64 > FITS * machine::available_memory() as f64;
-        let hindrance = match (root, asked) {
-            (None, _) => Some("the data is in no files"),
-            (Some(_), _) if files.is_empty() => {
-                Some("`root` is a pattern, whose files are not looked for")
-            }
+        // What is computed is as hot as it can be.
+        let asked = match (data, asked) {
+            (DatasetConfig::Synthetic(_), Cache::Hot) => Cache::AsIs,
+            (_, asked) => asked,
+        };
+        let hindrance = match (data, asked) {
+            (_, Cache::AsIs) => None,
+            (DatasetConfig::Synthetic(_), _) => Some("the data is in no files"),
+            (DatasetConfig::Own(_), _) => Some("which files the program's data is in is not known"),
             (_, Cache::Hot) if large => Some("the data is larger than half of the free memory"),
             _ => None,
         };
         let bytes = (!files.is_empty()).then_some(bytes);
-        let hindrance = hindrance.filter(|_| asked != Cache::AsIs);
         Ok(Self { asked, files, bytes, hindrance, reading_helps: true })
     }
 
@@ -148,14 +152,10 @@ impl CacheKeeper {
 /// # Errors
 /// If they cannot be listed or opened.
 pub(in crate::sweep) fn evict_if_cold(config: &Config) -> Result<(), TunerError> {
-    match config.dataset.root() {
-        Some(root) if config.sweep.cache == Cache::Cold => evict_data(root),
-        _ => Ok(()),
+    match config.sweep.cache {
+        Cache::Cold => evict(&files(&config.dataset)?, &crossbeam::channel::never()),
+        Cache::Hot | Cache::AsIs => Ok(()),
     }
-}
-
-fn evict_data(root: &Path) -> Result<(), TunerError> {
-    evict(&files(root)?, &crossbeam::channel::never())
 }
 
 fn evict(files: &[PathBuf], interrupt: &Receiver<()>) -> Result<(), TunerError> {
@@ -221,11 +221,17 @@ fn resident_share(files: &[PathBuf]) -> Result<f64, TunerError> {
     Ok(resident as f64 / (all as f64).max(1.0))
 }
 
-/// The file at `root`, or those in the folder; none where nothing is there, as for a pattern.
-fn files(root: &Path) -> Result<Vec<PathBuf>, TunerError> {
-    if !root.exists() {
-        return Ok(Vec::new());
+/// The files that `data` is in; none where it is computed, or only a program of one's own knows them.
+fn files(data: &DatasetConfig) -> Result<Vec<PathBuf>, TunerError> {
+    match data {
+        DatasetConfig::Tar(data) => Ok(dataset::files(&data.root).paths("tar")?),
+        DatasetConfig::Parquet(data) => Ok(dataset::files(&data.root).paths("parquet")?),
+        _ => data.root().map_or(Ok(Vec::new()), below),
     }
+}
+
+/// The file at `root`, or those in the folder.
+fn below(root: &Path) -> Result<Vec<PathBuf>, TunerError> {
     let mut files = Vec::new();
     for entry in WalkDir::new(root).follow_links(true) {
         let entry = entry.map_err(|error| {
@@ -244,6 +250,7 @@ mod tests {
     use crossbeam::channel::{bounded, never};
 
     use super::*;
+    use crate::config::OwnConfig;
 
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -253,8 +260,17 @@ mod tests {
         folder
     }
 
+    fn data(text: &str) -> DatasetConfig {
+        toml::from_str(text).unwrap()
+    }
+
     fn keeper(asked: Cache, root: &Path) -> CacheKeeper {
-        CacheKeeper::new(asked, Some(root)).unwrap()
+        let data = data(&format!("kind = \"npy\"\nroot = {root:?}\nfiles = {{}}"));
+        CacheKeeper::new(asked, &data).unwrap()
+    }
+
+    fn evict_data(root: &Path) {
+        evict(&below(root).unwrap(), &never()).unwrap();
     }
 
     #[test]
@@ -269,8 +285,8 @@ mod tests {
     #[test]
     fn what_was_evicted_is_read_again_for_hot() {
         let folder = folder();
-        evict_data(folder.path()).unwrap();
-        let evicted = resident_share(&files(folder.path()).unwrap()).unwrap();
+        evict_data(folder.path());
+        let evicted = resident_share(&below(folder.path()).unwrap()).unwrap();
         let mut keeper = keeper(Cache::Hot, folder.path());
         let told = AtomicU64::new(0);
         let tell = |share: f64| {
@@ -290,8 +306,8 @@ mod tests {
             std::fs::read(folder.path().join("a")).unwrap();
             let share = keeper.before_run(&never(), &|_| ()).unwrap().unwrap();
             let evicts = {
-                evict_data(folder.path()).unwrap();
-                resident_share(&files(folder.path()).unwrap()).unwrap() < ALL
+                evict_data(folder.path());
+                resident_share(&below(folder.path()).unwrap()).unwrap() < ALL
             };
             assert!(!evicts || share <= 1.0 - ALL, "{share}");
         }
@@ -302,17 +318,42 @@ mod tests {
         let folder = folder();
         let (sender, interrupt) = bounded(1);
         sender.send(()).unwrap();
-        let files = files(folder.path()).unwrap();
+        let files = below(folder.path()).unwrap();
         let stopped = read(&files, 600_000, &interrupt, &|_| ()).unwrap_err();
         assert!(matches!(stopped, TunerError::Stopped), "{stopped}");
     }
 
+    fn words(asked: Cache, data: &DatasetConfig) -> String {
+        let mut keeper = CacheKeeper::new(asked, data).unwrap();
+        assert_eq!(keeper.before_run(&never(), &|_| ()).unwrap(), None);
+        let (asked, bytes) = (keeper.asked(), keeper.bytes());
+        CacheState::of(asked, bytes, keeper.hindrance(), &[None]).words()
+    }
+
     #[test]
     fn without_files_it_is_as_it_is_and_why_is_said() {
-        let mut keeper = CacheKeeper::new(Cache::Hot, None).unwrap();
-        assert_eq!(keeper.before_run(&never(), &|_| ()).unwrap(), None);
-        let state = CacheState::of(keeper.asked(), keeper.bytes(), keeper.hindrance(), &[None]);
-        assert_eq!(state.state, Some(Cache::AsIs));
-        assert_eq!(state.words(), "as-is; `hot` was asked for, but the data is in no files");
+        let computed = data("kind = \"synthetic\"\nsamples = 1\nfields = []");
+        assert_eq!(words(Cache::Hot, &computed), "as-is");
+        let said = words(Cache::Cold, &computed);
+        assert_eq!(said, "as-is; `cold` was asked for, but the data is in no files");
+        let own = DatasetConfig::Own(OwnConfig { program: "train".to_owned() });
+        let said = words(Cache::Hot, &own);
+        assert!(said.ends_with("which files the program's data is in is not known"), "{said}");
+    }
+
+    #[test]
+    fn shards_are_found_by_their_pattern() {
+        let folder = tempfile::tempdir().unwrap();
+        for shard in 0..3 {
+            let path = folder.path().join(format!("train-{shard:02}.tar"));
+            std::fs::write(path, vec![1; 10_000]).unwrap();
+        }
+        let root = folder.path().join("train-{00..01}.tar");
+        for kind in ["tar", "parquet"] {
+            let text = format!("kind = \"{kind}\"\nroot = {root:?}\ntransforms = []");
+            let mut keeper = CacheKeeper::new(Cache::Hot, &data(&text)).unwrap();
+            assert_eq!(keeper.bytes(), Some(20_000));
+            assert!(keeper.before_run(&never(), &|_| ()).unwrap().unwrap() >= ALL);
+        }
     }
 }

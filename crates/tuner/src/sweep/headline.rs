@@ -45,10 +45,10 @@ pub struct Lead {
 }
 
 impl Headline {
-    /// From the pairs of runs that hold `winner` against `default`; `None` where no pair is whole. Scores are
-    /// left out.
-    pub fn of(winner: Cell, default: Cell, records: &[TrialRecord]) -> Option<Self> {
-        let pairs = pairs(winner, default, records).into_iter();
+    /// From the pairs of runs of `phase` that hold a winner against the default; `None` where no pair is
+    /// whole. Scores are left out.
+    pub fn of(phase: Phase, [winner, default]: [Cell; 2], records: &[TrialRecord]) -> Option<Self> {
+        let pairs = pairs(phase, [winner, default], records).into_iter();
         let rates = pairs.filter_map(|pair| {
             let [winner, default] = pair.map(|run| run.samples_per_s);
             winner.zip(default)
@@ -71,7 +71,7 @@ impl Headline {
     /// With the scores of the same pairs: the documented ones, or those with `weights`.
     pub fn scored(self, records: &[TrialRecord], weights: Option<&Weights>) -> Self {
         let score = |run: &TrialRecord| score_of(run, weights);
-        let leads = pairs(self.winner, self.default, records).into_iter();
+        let leads = pairs(Phase::Confirm, [self.winner, self.default], records).into_iter();
         let leads = leads.filter_map(|[winner, default]| {
             let ((winner, a), (default, b)) = (score(winner)?, score(default)?);
             Some((winner - default, (a + b) / 2.0))
@@ -118,14 +118,15 @@ impl Headline {
 }
 
 /// The runs that hold these settings against each other, of the pairs that are whole.
-fn pairs(winner: Cell, default: Cell, records: &[TrialRecord]) -> Vec<[&TrialRecord; 2]> {
-    let mut confirming = latest(records);
-    confirming.retain(|it| it.phase == Phase::Confirm && it.samples_per_s.is_some());
+fn pairs(phase: Phase, cells: [Cell; 2], records: &[TrialRecord]) -> Vec<[&TrialRecord; 2]> {
+    let mut runs = latest(records);
+    runs.retain(|it| it.phase == phase && it.samples_per_s.is_some());
     let run = |cell: Cell, repeat: usize| {
-        confirming.iter().copied().find(|it| it.setting() == cell && it.repeat == repeat)
+        runs.iter().copied().find(|it| it.setting() == cell && it.repeat == repeat)
     };
-    let repeats = confirming.iter().map(|record| record.repeat + 1).max().unwrap_or(0);
-    (0..repeats).filter_map(|repeat| Some([run(winner, repeat)?, run(default, repeat)?])).collect()
+    let repeats = runs.iter().map(|record| record.repeat + 1).max().unwrap_or(0);
+    let pair = |repeat| Some([run(cells[0], repeat)?, run(cells[1], repeat)?]);
+    (0..repeats).filter_map(pair).collect()
 }
 
 /// The 95% interval of the median of differences, or ratios, of two runs. Few pairs do not know how much
@@ -195,7 +196,7 @@ pub(in crate::sweep) mod tests {
     }
 
     fn headline(records: &[TrialRecord]) -> Option<Headline> {
-        Headline::of(WINNER, DEFAULT, records)
+        Headline::of(Phase::Confirm, [WINNER, DEFAULT], records)
     }
 
     #[test]

@@ -316,7 +316,7 @@ impl Measuring<'_> {
         let of_others = confirming.filter(|it| !places.contains(&it.cell));
         let first = of_others.map(|it| it.repeat + 1).max().unwrap_or(0);
         for number in 0.. {
-            let so_far = Headline::of(winner, default, self.journal.records());
+            let so_far = Headline::of(Phase::Confirm, [winner, default], self.journal.records());
             if !headline::confirming(so_far.as_ref(), number, sweep.confirm) {
                 break;
             }

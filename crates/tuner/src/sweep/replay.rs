@@ -68,13 +68,13 @@ pub fn replay(
     if let (Some(winner), Some(default)) = (pick, default)
         && let Some(place) = task.cells.place(winner).filter(|place| *place != default)
     {
-        let held =
-            |records: &[TrialRecord]| Headline::of(winner, task.cells.cells[default], records);
-        for pair in 0.. {
+        let pair = [winner, task.cells.cells[default]];
+        let held = |records: &[TrialRecord]| Headline::of(Phase::Confirm, pair, records);
+        for number in 0.. {
             let so_far = held(&records);
             let places = [place.min(default), place.max(default)];
-            if !confirming(so_far.as_ref(), pair, task.confirm)
-                || !block(&mut records, grid::block(Phase::Confirm, &places, pair, seed), 0)
+            if !confirming(so_far.as_ref(), number, task.confirm)
+                || !block(&mut records, grid::block(Phase::Confirm, &places, number, seed), 0)
             {
                 break;
             }

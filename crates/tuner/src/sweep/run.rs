@@ -97,7 +97,7 @@ pub fn run(
     let plan = output.settle(plan, mended)?;
     let memory_limit_bytes = limit_bytes(config.sweep.memory_limit_bytes);
     let progress = Progress::new(cell::latest(journal.records()).len(), options.quiet);
-    let cache = CacheKeeper::new(config.sweep.cache, config.dataset.root())?;
+    let cache = CacheKeeper::new(config.sweep.cache, &config.dataset)?;
     let clock = Clock::after(journal.records());
     let mut measuring = Measuring {
         plan: &plan,
@@ -200,7 +200,8 @@ fn summarize(
     let default = Cell { batch_size: chosen.batch_size, ..plan.cells.default_cell() };
     let headline = match chosen == default {
         true => None,
-        false => Headline::of(chosen, default, &records).map(|it| it.scored(&records, weights)),
+        false => Headline::of(Phase::Confirm, [chosen, default], &records)
+            .map(|it| it.scored(&records, weights)),
     };
     let recommended = upheld(chosen, headline.as_ref(), objective, &cells);
     let mut by_batch_size = by_batch_size(objective, &cells);

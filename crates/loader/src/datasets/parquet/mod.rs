@@ -122,7 +122,7 @@ impl ParquetImages {
         labels: &str,
         compose: Compose,
     ) -> Result<Self, ParquetError> {
-        let handles = Handles::new(files.into().resolve("parquet")?);
+        let handles = Handles::new(files.into().paths("parquet")?);
         let opened = Opened::all(&handles)?;
         let found: Vec<_> = opened
             .par_iter()

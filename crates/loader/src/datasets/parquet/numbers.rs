@@ -74,7 +74,7 @@ impl Arrays {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn parquet(files: impl Into<Files>, columns: &[&str]) -> Result<Self, ParquetError> {
-        let handles = Handles::new(files.into().resolve("parquet")?);
+        let handles = Handles::new(files.into().paths("parquet")?);
         let opened = Opened::all(&handles)?;
         if let ([], [first, ..]) = (columns, &opened[..]) {
             let (path, known) = (first.path.to_owned(), known(schema(first.metadata.metadata())));

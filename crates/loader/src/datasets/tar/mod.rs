@@ -115,7 +115,7 @@ impl TarShards {
         options: &TarOptions,
         compose: Compose,
     ) -> Result<Self, TarError> {
-        let handles = Handles::new(shards.into().resolve("tar")?);
+        let handles = Handles::new(shards.into().paths("tar")?);
         let paths = handles.paths().par_iter().enumerate();
         let indexed: Vec<_> = paths
             .map(|(shard, path)| {

@@ -1,7 +1,7 @@
-//! An epoch over files that are not in memory, with and without threads that read ahead. Decoders
-//! that wait for a disk do not decode: `io_threads` wait in their place.
+//! An epoch over JPEG files: in memory, by workers; and not in memory, with and without threads that
+//! read ahead. Decoders that wait for a disk do not decode: `io_threads` wait in their place.
 //!
-//! `cargo bench -p loader --bench cold`
+//! `cargo bench -p loader --bench image_files`
 
 #![expect(clippy::unwrap_used, reason = "a failure ends the benchmark")]
 
@@ -50,23 +50,37 @@ fn evict() {
     }
 }
 
-#[divan::bench(args = [0, 2, 8], sample_count = 9, sample_size = 1)]
-fn epoch(bencher: Bencher<'_, '_>, io_threads: usize) {
+/// Shuffled batches of 50.
+fn loader(num_workers: usize, io_threads: usize) -> Loader {
     let transforms = vec![
         ImageTransform::Decode,
         ImageTransform::RandomResizedCrop(RandomResizedCrop::new(224)),
         ImageTransform::ToTensor(ToTensor::default()),
     ];
     let compose = Compose::new(transforms, DecodeOptions::default()).unwrap();
-    bencher
-        .counter(ItemsCount::new(SAMPLES))
-        .with_inputs(|| {
-            evict();
-            let data = ImageFolder::open(class().parent().unwrap(), compose.clone()).unwrap();
-            let loader = Loader::builder(data).batch_size(50).num_workers(2).prefetch_depth(4);
-            loader.shuffle(true).io_threads(io_threads).build().unwrap()
-        })
-        .bench_local_values(|mut loader| {
-            loader.epoch(0).for_each(|batch| drop(batch.unwrap()));
-        });
+    let data = ImageFolder::open(class().parent().unwrap(), compose).unwrap();
+    let loader = Loader::builder(data).batch_size(50).num_workers(num_workers).prefetch_depth(4);
+    loader.shuffle(true).io_threads(io_threads).build().unwrap()
+}
+
+fn epoch(mut loader: Loader) {
+    loader.epoch(0).for_each(|batch| drop(batch.unwrap()));
+}
+
+/// In memory.
+#[divan::bench(args = [1, 2], sample_count = 9, sample_size = 1)]
+fn hot(bencher: Bencher<'_, '_>, num_workers: usize) {
+    epoch(loader(num_workers, 0));
+    let bencher = bencher.counter(ItemsCount::new(SAMPLES));
+    bencher.with_inputs(|| loader(num_workers, 0)).bench_local_values(epoch);
+}
+
+/// Not in memory, with two workers.
+#[divan::bench(args = [0, 2, 8], sample_count = 9, sample_size = 1)]
+fn cold(bencher: Bencher<'_, '_>, io_threads: usize) {
+    let evicted = || {
+        evict();
+        loader(2, io_threads)
+    };
+    bencher.counter(ItemsCount::new(SAMPLES)).with_inputs(evicted).bench_local_values(epoch);
 }
