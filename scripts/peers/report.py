@@ -104,6 +104,10 @@ tables, or data stored so that a crop can be found in it (restart markers, or pi
 Resizing alone is as fast as torchvision's on tensors, which does the same sums with the same
 instructions; a list of transforms crops and resizes at once.
 
+In steady state nothing is allocated for a sample but what two libraries take while they work on it,
+and give back: libjpeg-turbo its tables and rows, and the resampler its coefficients, some 450 small
+vectors of 34 KB in all (counted in `crates/preproc/tests/memory.rs`).
+
 {scaling}
 
 What a machine gives changes from hour to hour where others share its processor, and not for all
@@ -325,6 +329,13 @@ def engine(results):
             "Peak of anonymous and shared memory with batches of "
             f"{memory['batch_bytes'] / MIB:.1f} MiB and a consumer that is slower than the workers:"
             "\n\n" + "\n".join([head, *rows])
+        )
+        least, *_, most = sorted(memory["peak_bytes"], key=int)
+        more = memory["peak_bytes"][most]["2"] - memory["peak_bytes"][least]["2"]
+        parts.append(
+            f"Each further worker takes {more / (int(most) - int(least)) / MIB:.0f} MiB: its pixels "
+            "and its file's bytes, as large as the largest image that it has met. Of these images "
+            "that is 2,000 x 1,500 pixels, 9 MB, of a file of 1.4 MB."
         )
     names = {"engine": "engine", "io_delay": "waiting samples", "memory": "memory"}
     for key, name in names.items():
