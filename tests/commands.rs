@@ -160,6 +160,7 @@ fn a_config_that_makes_no_sense_is_refused() {
     refused("batch_size = [4, 8]", "batch_size = []", &["`sweep.batch_size`"]);
     refused("measure_s = 0.05", "measure_s = nan", &["`sweep.measure_s`"]);
     refused("batch_size = [4, 8]", "batch_size = [4, 11]", &["batch_size", "11", "drop_last"]);
+    refused("measure_s = 0.05", "measure_s = 30.0", &["`sweep.timeout_s`", "at least five times"]);
     refused("measure_s = 0.05", "timeout_s = 0.5", &["`sweep.timeout_s`", "from 1 to 86400"]);
     let no_pixels = "[dataset.decode]\nmax_pixels = 0\n[loader]";
     refused("[loader]", no_pixels, &["`decode`", "`max_pixels` is 0"]);

@@ -50,17 +50,20 @@ def bench(name, cpus, *arguments):
 
 
 def engine(_tuner, _options, cpus):
-    """Seconds of the engine for an empty sample and a batch, by number of workers: medians."""
-    medians, error = bench("engine", cpus, "empty")
+    """Seconds of the engine for an empty sample and a batch, by number of workers, and for going on
+    in the middle of an epoch: medians."""
+    medians, error = bench("engine", cpus, "empty", "resume")
     if error:
         return {"error": error}
-    found = {"sample_s": {}, "batch_s": {}}
+    found = {"sample_s": {}, "batch_s": {}, "resume_s": {}}
     for name, seconds in medians.items():
-        group, workers = name.split("/")
+        group, argument = name.split("/")
         if group == "empty_batches":
-            found["batch_s"][workers] = seconds / EMPTY_BATCHES
+            found["batch_s"][argument] = seconds / EMPTY_BATCHES
         elif group == "empty_samples":
-            found["sample_s"][workers] = seconds / EMPTY_SAMPLES
+            found["sample_s"][argument] = seconds / EMPTY_SAMPLES
+        elif group == "resume":
+            found["resume_s"][argument] = seconds
     return found
 
 

@@ -308,6 +308,12 @@ def engine(results):
         parts.append(
             "`cargo bench -p loader --bench engine`, medians:\n\n" + "\n".join([head, *rows])
         )
+    if resumed := cost.get("resume_s"):
+        parts.append(
+            "Going on in the middle of a shuffled epoch of 1,281,167 samples, up to a first batch "
+            f"of one, takes {1e6 * resumed['same']:.0f} us where its order is at hand, and "
+            f"{1e3 * resumed['made']:.1f} ms where it is made."
+        )
     delays = results.get("io_delay", {})
     if "samples_per_s" in delays:
         base = delays["samples_per_s"]["1"]

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
+use loader::state::LoaderState;
 use loader::{Dataset, Dtype, Field, Loader, LoaderBuilder, SampleError, Slot, Synthetic};
 
 fn main() {
@@ -114,16 +115,23 @@ fn waiting_samples(bencher: Bencher<'_, '_>, num_workers: usize) {
     epochs(bencher, samples, builder.num_workers(num_workers));
 }
 
-/// Going on in the middle of an epoch of ImageNet's length, up to its first batch of one: with `true` the
-/// order is shuffled, which must be made anew.
-#[divan::bench(args = [false, true], sample_count = 50)]
-fn resume(bencher: Bencher<'_, '_>, shuffle: bool) {
-    let builder = Loader::builder(Empty(1_281_167)).batch_size(1).num_workers(2);
-    let mut loader = builder.shuffle(shuffle).build().unwrap_or_else(|error| panic!("{error}"));
-    let state = loader.epoch(0).nth(1000).and_then(Result::ok).map(|batch| batch.state());
-    let state = state.unwrap_or_else(|| panic!("no batch"));
+/// Going on in the middle of a shuffled epoch of ImageNet's length, up to the first batch of one: in the
+/// `same` epoch again, whose order is at hand, and in another, whose order is `made` anew.
+#[divan::bench(args = ["same", "made"], sample_count = 50)]
+fn resume(bencher: Bencher<'_, '_>, order: &str) {
+    let builder = Loader::builder(Empty(1_281_167)).batch_size(1).num_workers(2).shuffle(true);
+    let mut loader = builder.build().unwrap_or_else(|error| panic!("{error}"));
+    let mut state = |epoch| {
+        let first = loader.epoch(epoch).next().and_then(Result::ok);
+        let first = first.unwrap_or_else(|| panic!("no batch"));
+        LoaderState { samples: 640_000, ..first.state() }
+    };
+    let states = [state(0), state(1)];
+    let mut number = 0;
     bencher.bench_local(|| {
-        let mut rest = loader.resume(&state).unwrap_or_else(|error| panic!("{error}"));
-        drop(black_box(rest.next()));
+        number += usize::from(order == "made");
+        let rest = loader.resume(&states[number % 2]);
+        let first = rest.unwrap_or_else(|error| panic!("{error}")).next();
+        drop(black_box(first));
     });
 }

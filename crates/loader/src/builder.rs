@@ -15,12 +15,12 @@ use crate::batch_transform::BatchTransforms;
 use crate::distributed::{Rank, Uneven};
 use crate::engine::{Engine, EngineConfig};
 use crate::loader::Loader;
-use crate::order::{Batching, Ordering};
+use crate::order::{Batching, EpochOrders};
 use crate::sampler::{BatchSampler, Sampler, Sequential, Shuffled};
 use crate::settings::{BatchSizeSettings, MachineTable, Settings, SettingsFile};
+use crate::source::Source;
 use crate::threads::ThreadsConfig;
 use crate::transfer::{NormalizeFields, Transfer};
-use crate::worker::Source;
 use crate::{Field, LoaderError, cuda};
 
 /// Settings of a [`Loader`] to be.
@@ -108,6 +108,7 @@ impl LoaderBuilder {
     /// All settings at once; one that is set by itself, before or after, wins.
     pub fn settings(mut self, settings: Settings) -> Self {
         self.settings = settings;
+        self.by_batch_size.clear();
         self
     }
 
@@ -268,7 +269,7 @@ impl LoaderBuilder {
         let mut fingerprint = SipHasher13::new();
         fingerprint.write_u64(self.samples as u64);
         self.source.fingerprint(&mut fingerprint);
-        let ordering = Ordering {
+        let orders = EpochOrders {
             batching: match (self.batch_sampler, self.sampler) {
                 (Some(sampler), _) => Batching::By { most: sampler.max_batch_size(), sampler },
                 (None, sampler) => {
@@ -286,10 +287,10 @@ impl LoaderBuilder {
             uneven: self.uneven,
             fingerprint: fingerprint.finish(),
         };
-        let batches = ordering.batches()?;
-        let global_batch_size = ordering.global_batch_size();
+        let batches = orders.batches()?;
+        let global_batch_size = orders.global_batch_size();
         if batches == 0 {
-            return Err(no_batches(&ordering));
+            return Err(no_batches(&orders));
         }
         let transfer = Transfer::new(self.device, self.ahead)?;
         let normalize = NormalizeFields::new(&self.normalize, &self.fields, self.device)?;
@@ -297,7 +298,7 @@ impl LoaderBuilder {
         let pins_batches = settings.pin_memory && self.fields.is_empty();
         let config = EngineConfig {
             fields: self.fields.clone(),
-            ordering,
+            orders,
             prefetch_depth: settings.prefetch_depth,
             pin_memory: settings.pin_memory,
             delivers: transfer.is_some()
@@ -394,16 +395,16 @@ impl LoaderBuilder {
 }
 
 /// Why there are none.
-fn no_batches(ordering: &Ordering) -> LoaderError {
-    let world_size = ordering.rank.world_size();
-    let (got, what) = match &ordering.batching {
+fn no_batches(orders: &EpochOrders) -> LoaderError {
+    let world_size = orders.rank.world_size();
+    let (got, what) = match &orders.batching {
         Batching::Every { len: 0, .. } => return LoaderError::NoSampled,
         &Batching::Every { len: samples, batch_size, drop_last: true, .. } => {
             return LoaderError::NoFullBatch { batch_size, world_size, samples };
         }
         Batching::Every { len, .. } => (*len, "samples"),
         Batching::By { sampler, .. } => {
-            let mut rng = SampleRng::of_order(ordering.seed, 0);
+            let mut rng = SampleRng::of_order(orders.seed, 0);
             (sampler.batches(0, &mut rng).len(), "batches")
         }
     };

@@ -6,16 +6,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use preproc::SampleRng;
 use tch::{Device, IndexOp, Kind, TchError, Tensor};
 use thiserror::Error;
 
-use crate::open_batch::{Item, Named};
-use crate::worker::{Load, Source, panicked};
-use crate::{Dataset, SampleError};
+use crate::SampleError;
+use crate::source::Named;
 
 /// Samples of any type, found by index.
 ///
@@ -354,63 +351,4 @@ impl CollateError {
 pub(crate) fn two_of(indices: &[usize], error: &SampleError) -> Option<[usize; 2]> {
     let row = error.downcast_ref::<CollateError>()?.row()?;
     Some([*indices.first()?, *indices.get(row)?])
-}
-
-/// An [`ItemDataset`] and its [`Collate`], for the engine.
-pub(crate) struct Collated<D, C> {
-    pub(crate) dataset: D,
-    pub(crate) collate: C,
-}
-
-impl<D: ItemDataset, C: Collate<D::Item>> Source for Collated<D, C> {
-    fn worker(self: Arc<Self>) -> Box<Load> {
-        let mut worker = D::Worker::default();
-        Box::new(move |index, slot| {
-            Ok(Some(Box::new(self.dataset.get(index, &mut worker, &mut slot.rng)?)))
-        })
-    }
-
-    fn origin(&self, index: usize) -> Option<String> {
-        self.dataset.origin(index)
-    }
-
-    fn readahead(&self, index: usize) {
-        self.dataset.readahead(index);
-    }
-
-    fn fingerprint(&self, hasher: &mut dyn Hasher) {
-        self.dataset.fingerprint(hasher);
-    }
-
-    fn collate(&self, items: Vec<Item>) -> Result<Named, SampleError> {
-        let items = items.into_iter().filter_map(|item| item.downcast().ok().map(|item| *item));
-        let collated = catch_unwind(AssertUnwindSafe(|| self.collate.collate(items.collect())));
-        collated.unwrap_or_else(|panic| Err(panicked("the collate function", &*panic)))
-    }
-}
-
-/// A [`Dataset`], for the engine.
-pub(crate) struct Fixed<D>(pub(crate) D);
-
-impl<D: Dataset> Source for Fixed<D> {
-    fn worker(self: Arc<Self>) -> Box<Load> {
-        let mut worker = D::Worker::default();
-        Box::new(move |index, slot| self.0.load(index, &mut worker, slot).map(|()| None))
-    }
-
-    fn origin(&self, index: usize) -> Option<String> {
-        self.0.origin(index)
-    }
-
-    fn readahead(&self, index: usize) {
-        self.0.readahead(index);
-    }
-
-    fn fingerprint(&self, hasher: &mut dyn Hasher) {
-        self.0.fingerprint(hasher);
-    }
-
-    fn collate(&self, _: Vec<Item>) -> Result<Named, SampleError> {
-        Ok(Vec::new())
-    }
 }

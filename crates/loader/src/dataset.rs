@@ -8,7 +8,7 @@ use preproc::SampleRng;
 use preproc::transform::Layout;
 use profiler::stage::StageClock;
 
-use crate::ffi::Dtype;
+use crate::Dtype;
 use crate::fields::Fields;
 
 /// Samples of one shape, found by index.

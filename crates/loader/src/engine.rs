@@ -19,12 +19,13 @@ use tch::Tensor;
 use crate::bad_samples::{BadSample, OnError};
 use crate::counters::Counters;
 use crate::open_batch::{Bad, OpenBatch};
-use crate::order::{Order, Ordering};
+use crate::order::{EpochOrders, Order};
 use crate::queue::{Queue, Ticketed};
 use crate::slab::SlabPool;
 use crate::slots::Slots;
+use crate::source::Source;
 use crate::threads::{Threads, ThreadsConfig};
-use crate::worker::{Source, Worker};
+use crate::worker::Worker;
 use crate::{Field, LoaderError, ffi};
 
 /// How long a pause waits for the samples in hand.
@@ -56,7 +57,7 @@ pub(crate) struct Shared {
 /// How an engine is set up.
 pub(crate) struct EngineConfig {
     pub(crate) fields: Vec<Field>,
-    pub(crate) ordering: Ordering,
+    pub(crate) orders: EpochOrders,
     pub(crate) prefetch_depth: usize,
     pub(crate) pin_memory: bool,
     /// Whether the consumer moves or converts whole batches.
@@ -96,14 +97,14 @@ impl Engine {
     ) -> Result<Self, LoaderError> {
         // What is being filled, and the batch that the consumer holds.
         let slabs = config.prefetch_depth.max(1) + 1;
-        let samples = config.ordering.batching.max_batch_size();
+        let samples = config.orders.batching.max_batch_size();
         let pools = config.fields.iter().map(|field| {
             let bytes = field.bytes().saturating_mul(samples);
             SlabPool::new(bytes, field.dtype, config.pin_memory, slabs)
         });
         let shared = Arc::new(Shared {
             source,
-            seed: config.ordering.seed,
+            seed: config.orders.seed,
             on_error: config.on_error,
             queue: Queue::new(slabs),
         });
@@ -111,7 +112,7 @@ impl Engine {
         Ok(Self {
             pools: pools.collect(),
             names: config.fields.iter().map(|field| field.name.clone()).collect(),
-            threads: Threads::start(&shared, config.threads.clone(), counters.clone())?,
+            threads: Threads::start(shared.clone(), config.threads.clone(), counters.clone())?,
             plan: None,
             opened: 0,
             consumer: StageClock::new(counters.consumer().clone(), Stage::Consume),
@@ -175,7 +176,7 @@ impl Engine {
     /// # Errors
     /// If a thread cannot be started; those that were started work.
     pub(crate) fn set_workers(&mut self, num_workers: usize) -> Result<(), LoaderError> {
-        self.threads.set_workers(num_workers, &self.shared)?;
+        self.threads.set_workers(num_workers)?;
         self.own_loader = None;
         self.fill_queue()
     }
@@ -209,7 +210,7 @@ impl Engine {
         }
         match &self.plan {
             Some(plan) if plan.epoch == epoch => Ok(plan.order.clone()),
-            _ => Ok(Arc::new(self.config.ordering.of(epoch)?)),
+            _ => Ok(Arc::new(self.config.orders.of(epoch)?)),
         }
     }
 
@@ -269,22 +270,23 @@ impl Engine {
             worker.fill(shared, &head, &mut self.consumer);
         } else if !head.tickets().is_complete() {
             self.consumer.enter(Stage::WaitBatch);
-            stuck = self.threads.wait_until_complete(shared, &head);
+            stuck = self.threads.wait_until_complete(&head);
             self.consumer.enter(Stage::Other);
         }
         shared.queue.pop();
         self.counters.add_unready(head.unready_since(self.head_since));
         self.head_since = Instant::now();
-        if let Some((slot, timeout)) = stuck? {
-            let index = head.indices()[slot];
+        if let Some((index, timeout)) = stuck? {
             let origin = shared.source.origin(index).into();
             return Err(LoaderError::Stuck { index, origin, timeout_s: timeout.as_secs_f64() });
         }
 
         let mut indices = head.indices().to_vec();
-        let left_out = self.note_bad(&head, &mut indices)?;
+        let (left_out, bad) = self.bad_of(&head, &mut indices)?;
         let Self { config, names, .. } = self;
         let tensors = head.take(&config.fields, &left_out, &indices)?;
+        // Those of a batch that is an error were not skipped.
+        self.bad_samples.extend(bad);
         if config.fields.is_empty() {
             let (names, mut tensors): (Vec<_>, Vec<_>) = tensors.into_iter().unzip();
             if config.pin_memory {
@@ -301,13 +303,13 @@ impl Engine {
     }
 
     /// Does with the bad samples of `batch` as is asked, and corrects its `indices`; the slots to
-    /// leave out.
-    fn note_bad(
-        &mut self,
+    /// leave out, and the samples.
+    fn bad_of(
+        &self,
         batch: &OpenBatch,
         indices: &mut Vec<usize>,
-    ) -> Result<Vec<usize>, LoaderError> {
-        let mut left_out = Vec::new();
+    ) -> Result<(Vec<usize>, Vec<BadSample>), LoaderError> {
+        let (mut left_out, mut all_bad) = (Vec::new(), Vec::new());
         for Bad { slot, error, replaced_by } in batch.take_bad() {
             let index = batch.indices()[slot];
             let origin = self.shared.source.origin(index).into();
@@ -315,14 +317,14 @@ impl Engine {
                 (OnError::Raise, _) | (OnError::Replace, None) => {
                     return Err(LoaderError::Sample { index, origin, source: error });
                 }
-                (OnError::Skip { max }, _) if self.bad_samples.len() >= max => {
+                (OnError::Skip { max }, _) if self.bad_samples.len() + all_bad.len() >= max => {
                     return Err(LoaderError::TooManyBad { max, index, origin, source: error });
                 }
                 (OnError::Skip { .. }, _) => left_out.push(slot),
                 (OnError::Replace, Some(other)) => indices[slot] = other,
             }
             let bad = BadSample { epoch: batch.epoch, index, origin, error, replaced_by };
-            self.bad_samples.push(bad);
+            all_bad.push(bad);
         }
         for slot in left_out.iter().rev() {
             indices.remove(*slot);
@@ -330,7 +332,7 @@ impl Engine {
         if indices.is_empty() {
             return Err(LoaderError::NoGoodSample { batch: batch.number, epoch: batch.epoch });
         }
-        Ok(left_out)
+        Ok((left_out, all_bad))
     }
 
     /// Opens batches until the queue is full.
@@ -348,7 +350,7 @@ impl Engine {
         let Some(plan) = &mut self.plan else { return Ok(None) };
         if plan.batch >= plan.order.batches() {
             let epoch = plan.epoch.wrapping_add(1);
-            let Ok(order) = self.config.ordering.of(epoch) else {
+            let Ok(order) = self.config.orders.of(epoch) else {
                 // An error of that epoch alone, which is told when it is begun.
                 self.plan = None;
                 return Ok(None);

@@ -9,7 +9,7 @@ use std::ptr::NonNull;
 use half::{bf16, f16};
 use preproc::SampleRng;
 
-use crate::ffi::Dtype;
+use crate::Dtype;
 use crate::{Field, Slot};
 
 /// Where a field of a batch begins, and what one sample of it is.

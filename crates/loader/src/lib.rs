@@ -43,6 +43,7 @@ pub mod cuda;
 mod dataset;
 pub mod datasets;
 pub mod distributed;
+mod dtype;
 mod engine;
 pub mod error;
 mod ffi;
@@ -56,6 +57,7 @@ pub mod sampler;
 pub mod settings;
 mod slab;
 mod slots;
+mod source;
 pub mod state;
 mod stats;
 mod sync;
@@ -73,8 +75,9 @@ pub use datasets::{
     Arrays, Cached, Concat, ImageFolder, Map, ParquetImages, Subset, Synthetic, TarShards, Tokens,
 };
 pub use distributed::Rank;
+pub use dtype::Dtype;
 pub use error::LoaderError;
-pub use ffi::{Dtype, libtorch_version};
+pub use ffi::libtorch_version;
 pub use fields::{Bool8, Element, Fields, SampleBuffer};
 pub use loader::{Epoch, Loader};
 pub use sampler::{BatchSampler, Sampler};

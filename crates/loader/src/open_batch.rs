@@ -1,26 +1,18 @@
 //! A batch while it is being filled.
 
-use std::any::Any;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use preproc::SampleRng;
-use tch::Tensor;
 
 use crate::collate::two_of;
 use crate::order::Order;
 use crate::queue::Ticketed;
 use crate::slots::Slots;
+use crate::source::{Item, Named, Source};
 use crate::tickets::Tickets;
-use crate::worker::Source;
 use crate::{Field, LoaderError, SampleError};
-
-/// A sample of a data set whose samples do not have one shape.
-pub(crate) type Item = Box<dyn Any + Send>;
-
-/// Tensors with their names.
-pub(crate) type Named = Vec<(String, Tensor)>;
 
 /// A batch that is being filled or waits to be taken.
 pub(crate) struct OpenBatch {

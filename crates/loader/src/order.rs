@@ -11,7 +11,7 @@ use crate::distributed::{Rank, RankError, Uneven};
 use crate::sampler::{BatchSampler, Sampler, SamplerError};
 
 /// What makes the order of every epoch.
-pub(crate) struct Ordering {
+pub(crate) struct EpochOrders {
     pub(crate) batching: Batching,
     /// Samples in the data set.
     pub(crate) samples: usize,
@@ -50,13 +50,16 @@ pub(crate) struct Order {
     ends: Vec<usize>,
     /// Where a last step that is not full may end, with one number of ranks or another.
     tail: Range<usize>,
+    /// So many samples at the front are the same whatever the number of ranks, of batches as large for all
+    /// of them together.
+    common: usize,
     rank: Rank,
     repeats: bool,
     /// Of data set and order.
     fingerprint: u64,
 }
 
-impl Ordering {
+impl EpochOrders {
     /// The order of `epoch`.
     ///
     /// # Errors
@@ -136,6 +139,11 @@ impl Ordering {
         let (full, tail_batch) = self.parts(indices.len(), batch_size)?;
         let end = full + tail_batch * world_size;
         indices.truncate(end);
+        // What is dropped of the last step depends on the number of ranks.
+        let common = match self.uneven {
+            Uneven::Drop if full > 0 => full,
+            _ => indices.len(),
+        };
         for position in 0..end - indices.len() {
             indices.push(indices[position]);
         }
@@ -145,7 +153,8 @@ impl Ordering {
         }
         let step = batch_size.saturating_mul(world_size);
         let tail = full + 1..full.saturating_add(step).saturating_add(1);
-        Ok(Order { indices, ends, tail, rank: self.rank, repeats: false, fingerprint })
+        let rank = self.rank;
+        Ok(Order { indices, ends, tail, common, rank, repeats: false, fingerprint })
     }
 
     /// Shares batches of at most `most` samples among the ranks, the same number for each.
@@ -173,7 +182,8 @@ impl Ordering {
             Some(*end)
         });
         let (indices, ends, tail) = (batches.concat(), ends.collect(), 0..0);
-        Ok(Order { indices, ends, tail, rank: self.rank, repeats: false, fingerprint })
+        let (common, rank) = (indices.len(), self.rank);
+        Ok(Order { indices, ends, tail, common, rank, repeats: false, fingerprint })
     }
 
     /// Of the data and some of an order, so that it costs nothing beside making the order; before
@@ -209,9 +219,9 @@ impl Order {
         &self.indices[range]
     }
 
-    /// All samples of the epoch, of all ranks.
-    pub(crate) fn all(&self) -> &[usize] {
-        &self.indices
+    /// Samples of the epoch, of all ranks, which are the same for another number of ranks.
+    pub(crate) fn common(&self) -> &[usize] {
+        &self.indices[..self.common]
     }
 
     /// What the sample at `position` draws from.

@@ -24,7 +24,7 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap_anonymous, munmap};
 use tch::{TchError, Tensor};
 
 use crate::LoaderError;
-use crate::ffi::{self, Dtype};
+use crate::{Dtype, ffi};
 
 /// A block of memory.
 struct Slab {

@@ -7,7 +7,8 @@ use thiserror::Error;
 /// be read again up to there.
 ///
 /// Workers, depth and pinning may differ when the run goes on, and so may the number of ranks, as
-/// long as the batches of all of them together are as large.
+/// long as the batches of all of them together are as large. With a batch sampler, whose batches stay as they
+/// are, the number of ranks must be the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoaderState {
@@ -38,7 +39,7 @@ pub enum StateError {
     },
     /// Batches of another size.
     #[error(
-        "the state is of a run with batches of {expected} samples over all ranks, but here they have {got}\nhint: keep `batch_size` x `world_size` the same"
+        "the state is of a run with batches of {expected} samples over all ranks, but here they have {got}\nhint: keep `batch_size` x `world_size` the same; with a batch sampler, the number of ranks"
     )]
     GlobalBatchSize {
         /// The state's.

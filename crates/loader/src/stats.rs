@@ -20,7 +20,8 @@ pub struct Stats {
     /// floats there; without workers, that it loaded them.
     pub waited_s: f64,
     /// Seconds that it was at its own work, between one batch and asking for the next. What it does
-    /// between two epochs is not counted.
+    /// between two epochs is not counted, unless it left the first before its end: then
+    /// [`Epoch::pause`](crate::Epoch::pause) says so.
     pub consumer_s: f64,
 }
 

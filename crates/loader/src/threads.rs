@@ -15,7 +15,7 @@ use crate::error::Report;
 use crate::ffi;
 use crate::open_batch::OpenBatch;
 use crate::queue::Ticketed;
-use crate::worker::{self, Watch};
+use crate::worker::{self, At, Watch};
 
 /// Which threads there are.
 #[derive(Clone, Debug)]
@@ -29,6 +29,7 @@ pub(crate) struct ThreadsConfig {
 
 /// The threads of one loader.
 pub(crate) struct Threads {
+    shared: Arc<Shared>,
     config: ThreadsConfig,
     workers: Vec<WorkerThread>,
     /// Workers that end after their sample.
@@ -43,12 +44,12 @@ struct WorkerThread {
     handle: JoinHandle<()>,
     watch: Arc<Watch>,
     /// What it was at when last looked at, and since when at least.
-    seen: (Option<(u64, usize)>, Instant),
+    seen: (Option<At>, Instant),
 }
 
 impl WorkerThread {
-    /// Batch and slot of its sample, if it has been at it for `timeout` or longer.
-    fn over(&mut self, timeout: Duration, now: Instant) -> Option<(u64, usize)> {
+    /// Its sample, if it has been at it for `timeout` or longer.
+    fn over(&mut self, timeout: Duration, now: Instant) -> Option<At> {
         let at = self.watch.get();
         if at != self.seen.0 {
             self.seen = (at, now);
@@ -60,17 +61,17 @@ impl WorkerThread {
 impl Threads {
     /// Starts them; those that were started are stopped and joined if one cannot be.
     pub(crate) fn start(
-        shared: &Arc<Shared>,
+        shared: Arc<Shared>,
         config: ThreadsConfig,
         counters: Arc<Counters>,
     ) -> Result<Self, LoaderError> {
         let cores = if config.pin_workers { cores() } else { Vec::new() };
         let num_workers = config.num_workers;
         let (workers, leaving, readers) = (Vec::new(), Vec::new(), Vec::new());
-        let mut threads = Self { config, workers, leaving, readers, cores, counters };
-        let started = threads.set_workers(num_workers, shared);
+        let mut threads = Self { shared, config, workers, leaving, readers, cores, counters };
+        let started = threads.set_workers(num_workers);
         if let Err(error) = started {
-            shared.queue.stop();
+            threads.shared.queue.stop();
             threads.join();
             return Err(error);
         }
@@ -79,14 +80,10 @@ impl Threads {
 
     /// Has `num_workers` work from now on: starts those that are missing, or has the last ones end,
     /// each after its sample.
-    pub(crate) fn set_workers(
-        &mut self,
-        num_workers: usize,
-        shared: &Arc<Shared>,
-    ) -> Result<(), LoaderError> {
+    pub(crate) fn set_workers(&mut self, num_workers: usize) -> Result<(), LoaderError> {
         self.leaving.retain(|worker| !worker.handle.is_finished());
         for number in self.workers.len()..num_workers {
-            let worker = self.start_worker(number, shared)?;
+            let worker = self.start_worker(number)?;
             self.workers.push(worker);
             self.counters.set_workers(self.workers.len());
         }
@@ -94,27 +91,23 @@ impl Threads {
             let leaving = self.workers.drain(num_workers..);
             leaving.as_slice().iter().for_each(|it| it.watch.leave.store(true, Ordering::Relaxed));
             self.leaving.extend(leaving);
-            shared.queue.wake_workers();
+            self.shared.queue.wake_workers();
             self.counters.set_workers(num_workers);
         }
         // Without workers there is nobody to read ahead of.
         let readers = if num_workers == 0 { 0 } else { self.config.io_threads };
         for number in self.readers.len()..readers {
-            let shared = shared.clone();
+            let shared = self.shared.clone();
             let run = move || worker::read_ahead(&shared);
             self.readers.push(spawn("loader-io", number, run)?);
         }
         Ok(())
     }
 
-    fn start_worker(
-        &mut self,
-        number: usize,
-        shared: &Arc<Shared>,
-    ) -> Result<WorkerThread, LoaderError> {
+    fn start_worker(&mut self, number: usize) -> Result<WorkerThread, LoaderError> {
         let (counters, watch) = (self.counters.add_worker(), Arc::new(Watch::default()));
         let core = self.cores.get(number % self.cores.len().max(1)).copied();
-        let (shared, watched) = (shared.clone(), watch.clone());
+        let (shared, watched) = (self.shared.clone(), watch.clone());
         let handle = spawn("loader-worker", number, move || {
             if let Some(core) = core {
                 pin_to(core);
@@ -125,50 +118,53 @@ impl Threads {
         Ok(WorkerThread { handle, watch, seen: (None, Instant::now()) })
     }
 
-    /// Waits for `batch`. Its first slot whose sample takes longer than it may, and how long that
-    /// is, if there is one.
+    /// Waits for `batch`. Its first sample that takes longer than it may, and how long that is, if there is
+    /// one.
     ///
     /// # Errors
     /// If all workers are stuck, and none can be started in their place.
     pub(crate) fn wait_until_complete(
         &mut self,
-        shared: &Arc<Shared>,
         batch: &OpenBatch,
     ) -> Result<Option<(usize, Duration)>, LoaderError> {
         let Some(timeout) = self.config.timeout else {
-            shared.queue.wait_until_complete(batch, None);
+            self.shared.queue.wait_until_complete(batch, None);
             return Ok(None);
         };
         loop {
             // Before the wait too: batches may come sooner than its time passes, but from fewer
             // workers than there are to be.
-            if let Some(slot) = self.replace_stuck(shared, batch, timeout)? {
-                return Ok(Some((slot, timeout)));
+            if let Some(index) = self.replace_stuck(batch, timeout)? {
+                return Ok(Some((index, timeout)));
             }
-            if shared.queue.wait_until_complete(batch, Some(timeout / 4)) {
+            if self.shared.queue.wait_until_complete(batch, Some(timeout / 4)) {
                 return Ok(None);
             }
         }
     }
 
     /// Starts another worker in the place of each that is stuck in `batch`, or in one before it
-    /// that nobody waits for any more. The first slot of `batch` with one, if there is one: it is
-    /// then closed.
+    /// that nobody waits for any more. The sample in the first slot of `batch` with one, if there is one: it
+    /// is then closed.
     fn replace_stuck(
         &mut self,
-        shared: &Arc<Shared>,
         batch: &OpenBatch,
         timeout: Duration,
     ) -> Result<Option<usize>, LoaderError> {
         let now = Instant::now();
-        let mut stuck: Option<usize> = None;
+        let (mut stuck, mut leaves): (Option<At>, bool) = (None, false);
         for worker in self.workers.iter_mut().chain(&mut self.leaving) {
-            let over = worker.over(timeout, now).filter(|(serial, _)| *serial <= batch.serial);
-            let Some((serial, slot)) = over else { continue };
+            let over = worker.over(timeout, now).filter(|at| at.serial <= batch.serial);
+            let Some(at) = over else { continue };
             worker.watch.leave.store(true, Ordering::Relaxed);
-            if serial == batch.serial {
-                stuck = Some(stuck.map_or(slot, |first| first.min(slot)));
+            leaves = true;
+            if at.serial == batch.serial && stuck.is_none_or(|first| at.slot < first.slot) {
+                stuck = Some(at);
             }
+        }
+        if leaves {
+            // Its sample may be done by now, and it waits: it would take the place of one that stays.
+            self.shared.queue.wake_workers();
         }
         if stuck.is_some() {
             // Before there are others, who would go on with it.
@@ -178,7 +174,7 @@ impl Threads {
         for number in 0..self.workers.len() {
             if self.workers[number].watch.leave.load(Ordering::Relaxed) {
                 // It ends when its sample does; nobody waits for that.
-                match self.start_worker(number, shared) {
+                match self.start_worker(number) {
                     Ok(worker) => self.workers[number] = worker,
                     Err(error) => {
                         refused = Some(error);
@@ -194,7 +190,7 @@ impl Threads {
             Some(error) => tracing::warn!("in the place of a stuck one: {}", Report(&error)),
             None => {}
         }
-        Ok(stuck)
+        Ok(stuck.map(|at| at.index))
     }
 
     /// Joins all threads, once the queue is stopped. Where samples have a time limit, whoever is

@@ -81,15 +81,18 @@ struct NormalizeField {
 
 impl NormalizeFields {
     /// # Errors
-    /// If a field is not there, not uint8, or has no three channels.
+    /// If a field is not there, not uint8, named twice, or has no three channels.
     pub(crate) fn new(
         normalize: &[(String, Normalize)],
         fields: &[Field],
         device: Device,
     ) -> Result<Self, LoaderError> {
-        let new = |(name, normalize): &(String, Normalize)| {
+        let new = |(number, (name, by)): (usize, &(String, Normalize))| {
             let refuse =
                 |reason: String| Err(LoaderError::NormalizeField { field: name.clone(), reason });
+            if normalize[..number].iter().any(|(earlier, _)| earlier == name) {
+                return refuse("it is asked for twice".to_owned());
+            }
             let Some(at) = fields.iter().position(|field| field.name == *name) else {
                 let known: Vec<_> =
                     fields.iter().map(|field| format!("`{}`", field.name)).collect();
@@ -104,14 +107,14 @@ impl NormalizeFields {
                     "it is {dtype:?}, and only bytes can be\nhint: leave it out"
                 ));
             }
-            let by_channel = *normalize != Normalize::IDENTITY;
+            let by_channel = *by != Normalize::IDENTITY;
             if by_channel && shape.first() != Some(&3) {
                 return refuse(format!("its samples are {shape:?}, not of three channels first"));
             }
             let mut broadcast = vec![1; shape.len() + 1];
             broadcast[usize::from(by_channel)] = if by_channel { 3 } else { 1 };
             let tensor = |of: fn(f32, f32) -> f32| -> Result<Tensor, LoaderError> {
-                let all = normalize.mean.iter().zip(&normalize.std);
+                let all = by.mean.iter().zip(&by.std);
                 let values: Vec<f32> = all.map(|(mean, std)| of(*mean, *std)).collect();
                 let values = if by_channel { &values[..] } else { &values[..1] };
                 let tensor = Tensor::f_from_slice(values)?.f_view(&broadcast[..])?;
@@ -120,7 +123,7 @@ impl NormalizeFields {
             let scale = tensor(|_, std| 1.0 / (255.0 * std))?;
             Ok(NormalizeField { field: at, scale, shift: tensor(|mean, std| mean / std)? })
         };
-        normalize.iter().map(new).collect::<Result<_, _>>().map(Self)
+        normalize.iter().enumerate().map(new).collect::<Result<_, _>>().map(Self)
     }
 
     pub(crate) fn is_empty(&self) -> bool {

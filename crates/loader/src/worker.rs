@@ -6,10 +6,9 @@
 //! [`catch_unwind`].
 
 use std::any::Any;
-use std::hash::Hasher;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crossbeam::utils::CachePadded;
 use preproc::SampleRng;
@@ -19,27 +18,11 @@ use rand::RngExt;
 
 use crate::bad_samples::OnError;
 use crate::engine::Shared;
-use crate::open_batch::{Bad, Item, Named, OpenBatch};
+use crate::open_batch::{Bad, OpenBatch};
 use crate::queue::{Idle, Ticketed};
 use crate::slots::Claim;
+use crate::source::Load;
 use crate::{SampleError, Slot};
-
-/// A data set without its type, so that the engine need not know it.
-pub(crate) trait Source: Send + Sync {
-    /// A function that loads samples on one thread, with that thread's worker state.
-    fn worker(self: Arc<Self>) -> Box<Load>;
-    /// See [`Dataset::origin`](crate::Dataset::origin).
-    fn origin(&self, index: usize) -> Option<String>;
-    /// See [`Dataset::readahead`](crate::Dataset::readahead).
-    fn readahead(&self, index: usize);
-    /// See [`Dataset::fingerprint`](crate::Dataset::fingerprint).
-    fn fingerprint(&self, hasher: &mut dyn Hasher);
-    /// Tensors of the items of one batch.
-    fn collate(&self, items: Vec<Item>) -> Result<Named, SampleError>;
-}
-
-/// Loads sample `index` into a slot; or as an item, where samples do not have one shape.
-pub(crate) type Load = dyn FnMut(usize, &mut Slot<'_>) -> Result<Option<Item>, SampleError> + Send;
 
 /// How many others are tried in place of a bad sample.
 const REPLACEMENTS: usize = 16;
@@ -47,8 +30,10 @@ const REPLACEMENTS: usize = 16;
 /// What one worker is at, for others to see.
 #[derive(Debug, Default)]
 pub(crate) struct Watch {
-    /// Batch and slot of the sample being loaded; 0 for none. No sample has the number of another.
+    /// Batch, slot and attempt of the sample being loaded; 0 for none. No sample has the number of another.
     ticket: CachePadded<AtomicU64>,
+    /// The sample.
+    index: AtomicUsize,
     /// Set when this worker is to end after its sample.
     pub(crate) leave: AtomicBool,
 }
@@ -56,21 +41,37 @@ pub(crate) struct Watch {
 impl Watch {
     /// Slots of one batch: settings allow for no more.
     const SLOTS: u64 = 1 << 24;
+    /// Samples that are tried for one slot.
+    const ATTEMPTS: u64 = 1 + REPLACEMENTS as u64;
 
-    fn set(&self, batch: &OpenBatch, slot: usize) {
-        let ticket = batch.serial * Self::SLOTS + slot as u64 + 1;
-        self.ticket.store(ticket, Ordering::Relaxed);
+    fn set(&self, batch: &OpenBatch, slot: usize, attempt: usize, index: usize) {
+        let slot = batch.serial * Self::SLOTS + slot as u64;
+        self.index.store(index, Ordering::Relaxed);
+        self.ticket.store(slot * Self::ATTEMPTS + attempt as u64 + 1, Ordering::Release);
     }
 
     fn clear(&self) {
         self.ticket.store(0, Ordering::Relaxed);
     }
 
-    /// Serial number of the batch, and slot.
-    pub(crate) fn get(&self) -> Option<(u64, usize)> {
-        let ticket = self.ticket.load(Ordering::Relaxed).checked_sub(1)?;
-        Some((ticket / Self::SLOTS, (ticket % Self::SLOTS) as usize))
+    /// What it is at.
+    pub(crate) fn get(&self) -> Option<At> {
+        let ticket = self.ticket.load(Ordering::Acquire).checked_sub(1)?;
+        let (slot, attempt) = (ticket / Self::ATTEMPTS, ticket % Self::ATTEMPTS);
+        let (serial, slot) = (slot / Self::SLOTS, (slot % Self::SLOTS) as usize);
+        Some(At { serial, slot, attempt, index: self.index.load(Ordering::Relaxed) })
     }
+}
+
+/// A sample that a worker is at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct At {
+    /// Serial number of the batch.
+    pub(crate) serial: u64,
+    pub(crate) slot: usize,
+    /// The first, or which of those in the place of a bad one.
+    attempt: u64,
+    pub(crate) index: usize,
 }
 
 /// The life of a worker thread.
@@ -120,9 +121,9 @@ impl Worker {
             && let Some(mut claim) = batch.slots.claim()
         {
             let slot = claim.slot();
-            self.watch.set(batch, slot);
-            clock.item();
             let index = batch.indices()[slot];
+            self.watch.set(batch, slot, 0, index);
+            clock.item();
             let rng = batch.rng(shared.seed, slot);
             if let Err(error) = self.load(shared, batch, index, rng, &mut claim, clock) {
                 let replaced_by = match shared.on_error {
@@ -132,6 +133,8 @@ impl Worker {
                 batch.fail(Bad { slot, error, replaced_by });
             }
             if claim.finish() {
+                // No sample takes this time.
+                self.watch.clear();
                 clock.enter(Stage::Write);
                 // It catches panics itself.
                 batch.collate(&*shared.source);
@@ -155,10 +158,11 @@ impl Worker {
     ) -> Option<usize> {
         let mut draw = SampleRng::of_replacement(shared.seed, batch.epoch, index as u64);
         let order = batch.order();
-        (0..REPLACEMENTS).find_map(|_| {
-            let position = draw.random_range(0..order.all().len());
-            let other = order.all()[position];
+        (1..=REPLACEMENTS).find_map(|attempt| {
+            let position = draw.random_range(0..order.common().len());
+            let other = order.common()[position];
             let rng = order.rng(shared.seed, batch.epoch, position);
+            self.watch.set(batch, claim.slot(), attempt, other);
             self.load(shared, batch, other, rng, claim, clock).is_ok().then_some(other)
         })
     }

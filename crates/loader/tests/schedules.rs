@@ -15,7 +15,57 @@ mod tickets;
 #[cfg(test)]
 mod sync {
     pub(crate) use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-    pub(crate) use shuttle::sync::{Arc, Condvar, Mutex, MutexGuard};
+    use std::sync::{LockResult, PoisonError};
+    use std::time::Duration;
+
+    use shuttle::rand::{Rng, thread_rng};
+    pub(crate) use shuttle::sync::{Arc, Mutex, MutexGuard};
+
+    /// shuttle's never times out.
+    pub(crate) struct Condvar(shuttle::sync::Condvar);
+
+    /// Whether a wait ended since its time had passed.
+    pub(crate) struct WaitTimeoutResult(bool);
+
+    impl Condvar {
+        pub(crate) fn new() -> Self {
+            Self(shuttle::sync::Condvar::new())
+        }
+
+        pub(crate) fn wait<'a, T>(
+            &self,
+            guard: MutexGuard<'a, T>,
+        ) -> LockResult<MutexGuard<'a, T>> {
+            self.0.wait(guard)
+        }
+
+        /// Its time has passed at once, or never does.
+        pub(crate) fn wait_timeout<'a, T>(
+            &self,
+            guard: MutexGuard<'a, T>,
+            at_most: Duration,
+        ) -> LockResult<(MutexGuard<'a, T>, WaitTimeoutResult)> {
+            if at_most < Duration::MAX && thread_rng().gen_bool(0.5) {
+                return Ok((guard, WaitTimeoutResult(true)));
+            }
+            let woken = self.0.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            Ok((woken, WaitTimeoutResult(false)))
+        }
+
+        pub(crate) fn notify_one(&self) {
+            self.0.notify_one();
+        }
+
+        pub(crate) fn notify_all(&self) {
+            self.0.notify_all();
+        }
+    }
+
+    impl WaitTimeoutResult {
+        pub(crate) fn timed_out(&self) -> bool {
+            self.0
+        }
+    }
 
     /// Not looking at all is the harder case: whoever looks first sleeps less.
     pub(crate) fn spin_until(_: impl Fn() -> bool) {}

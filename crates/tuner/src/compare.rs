@@ -54,7 +54,11 @@ fn of_sweep(summary: &Summary) -> Comparable {
             text("memory", format!("{} GiB", machine.memory_bytes >> 30)),
             text("gpus", machine.gpus.join(", ")),
         ]),
-        data: BTreeMap::from([text("fingerprint", summary.data.fingerprint.clone())]),
+        data: BTreeMap::from([
+            text("fingerprint", summary.data.fingerprint.clone()),
+            text("consumer", summary.method.consumer.to_string()),
+            text("page cache", summary.method.cache.name()),
+        ]),
         metrics: summary.cells.iter().map(metric).collect(),
     }
 }

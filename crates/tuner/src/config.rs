@@ -195,6 +195,13 @@ impl SweepConfig {
         })
     }
 
+    /// Whether settings are measured in turn with the default: not where one would find in the page cache
+    /// what the other has read, and not where a model is trained, whose memory could not be told apart.
+    pub fn in_turns(&self) -> bool {
+        let training = matches!(self.consumer, Consumer::Model(_));
+        self.turn_s > 0.0 && self.cache != Cache::Cold && !training
+    }
+
     /// The weights of the objective `custom`, where that is asked for.
     pub fn score_weights(&self) -> Option<&Weights> {
         (self.objective() == Objective::Custom).then_some(&self.weights)
@@ -244,7 +251,11 @@ impl SweepConfig {
         if let Some(budget_s) = self.time_budget_s {
             seconds("sweep.time_budget_s", budget_s, 1.0, "seconds, from 1 to 86400")?;
         }
-        seconds("sweep.timeout_s", self.timeout_s, 1.0, "seconds, from 1 to 86400")
+        seconds("sweep.timeout_s", self.timeout_s, 1.0, "seconds, from 1 to 86400")?;
+        // The ceilings take four times as long as a measurement, and a setting in turns twice.
+        let enough = self.timeout_s >= 5.0 * self.measure_s;
+        let least = "at least five times `sweep.measure_s`";
+        check(enough, "sweep.timeout_s", self.timeout_s.to_string(), least)
     }
 }
 

@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use loader::datasets::{Array, Files, ToFloat32};
 use loader::distributed::Uneven;
 use loader::error::DatasetError;
@@ -23,6 +22,7 @@ use crate::config::{
     StandIn, StandInKind, SyntheticConfig, TokensConfig,
 };
 use crate::data::{Cifar10Like, Cifar10Made, ImagenetLike, Made};
+use crate::progress_bar::{progress_bar, style};
 use crate::{Config, TunerError};
 
 /// Sees to it that the data is there; says on stderr when it is, or becomes, a stand-in.
@@ -258,22 +258,4 @@ pub(crate) fn files(root: &Path) -> Files {
 /// If the transforms make no sense or the data cannot be listed.
 pub fn open_folder(config: &ImageFolderConfig) -> Result<ImageFolder, TunerError> {
     Ok(ImageFolder::open(&config.root, config.compose()?)?)
-}
-
-/// A progress bar on stderr; hidden where that is no terminal or `quiet` is asked for.
-pub(crate) fn progress_bar(length: u64, quiet: bool) -> ProgressBar {
-    let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-    ProgressBar::with_draw_target(Some(length), target)
-}
-
-/// A count of batches on stderr, where the end is not known.
-pub(crate) fn spinner(quiet: bool) -> ProgressBar {
-    let bar = progress_bar(0, quiet);
-    bar.set_style(style("{spinner} {pos} batches, {per_sec}, {elapsed}"));
-    bar
-}
-
-/// A style from a template of this crate.
-pub(crate) fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }

@@ -9,7 +9,8 @@ use crate::sweep::closing::{Closing, Standing};
 use crate::sweep::explain;
 use crate::sweep::fingerprint::DataTable;
 use crate::sweep::grid::Cell;
-use crate::sweep::output::Plan;
+use crate::sweep::output::SUMMARY;
+use crate::sweep::plan::Plan;
 use crate::sweep::summary::Summary;
 use crate::{TunerError, dataset};
 
@@ -64,7 +65,7 @@ impl Origin {
     pub(crate) fn read(path: &Path) -> Result<Self, TunerError> {
         let file = SettingsFile::read(path)?;
         let folder = crate::files::folder_of(path);
-        let summary = folder.join("summary.json");
+        let summary = folder.join(SUMMARY);
         if !summary.exists() {
             return Err(TunerError::NoSummary { path: path.to_owned(), summary });
         }
@@ -75,12 +76,7 @@ impl Origin {
 
     /// The file's setting.
     pub(crate) fn setting(&self) -> Cell {
-        let loader = &self.file.loader;
-        Cell {
-            batch_size: loader.batch_size,
-            num_workers: loader.num_workers,
-            prefetch_depth: loader.prefetch_depth,
-        }
+        Cell::from(&self.file.loader)
     }
 
     /// Whether this machine and the data are those of the sweep.

@@ -5,11 +5,19 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use crate::TunerError;
 
 /// Writes `bytes` to the file at `path` in one step: whoever reads it sees the old or the new.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), TunerError> {
     write_with(path, |beside| fs::write(beside, bytes))
+}
+
+/// Writes `value` as JSON for people too.
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), TunerError> {
+    let bytes = serde_json::to_vec_pretty(value).map_err(|e| TunerError::Bug(e.to_string()))?;
+    write(path, &bytes)
 }
 
 /// As [`write()`], with what `fill` writes to the path it is given.

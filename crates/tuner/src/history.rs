@@ -9,7 +9,8 @@ use walkdir::WalkDir;
 use crate::TunerError;
 use crate::sweep::closing::{Closing, Standing};
 use crate::sweep::grid::Cell;
-use crate::sweep::output::Plan;
+use crate::sweep::output::{PLAN, SUMMARY};
+use crate::sweep::plan::Plan;
 use crate::sweep::summary::Summary;
 
 /// A sweep that was finished.
@@ -88,13 +89,13 @@ pub(crate) fn folders(folder: &Path) -> Result<Vec<PathBuf>, TunerError> {
     fs::read_dir(folder).map_err(TunerError::file("read the folder", folder))?;
     // Links are not followed: `latest` is one of the others.
     let entries = WalkDir::new(folder).max_depth(DEEP).sort_by_file_name().into_iter().flatten();
-    let plans = entries.filter(|entry| entry.file_name() == "plan.json");
+    let plans = entries.filter(|entry| entry.file_name() == PLAN);
     Ok(plans.filter_map(|plan| Some(plan.path().parent()?.to_owned())).collect())
 }
 
 /// What the sweep in the folder `path` found, or why that cannot be told.
 pub(crate) fn finished(path: &Path) -> Result<Summary, String> {
-    let summary = path.join("summary.json");
+    let summary = path.join(SUMMARY);
     if summary.exists() {
         return Summary::read(&summary).map_err(|error| error.first_line());
     }

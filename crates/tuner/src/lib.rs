@@ -28,6 +28,7 @@ mod own_sweep;
 pub mod predict;
 pub mod preprocessing;
 pub mod profile;
+mod progress_bar;
 mod residency;
 pub mod show_batch;
 pub mod sweep;

@@ -41,11 +41,7 @@ pub struct DataLoadingProfile {
 
 impl DataLoadingProfile {
     fn new(settings: &Settings, figures: Figures) -> Self {
-        let cell = Cell {
-            batch_size: settings.batch_size,
-            num_workers: settings.num_workers,
-            prefetch_depth: settings.prefetch_depth,
-        };
+        let cell = Cell::from(settings);
         let bottlenecks = bottlenecks(cell, &figures);
         let score_terms = ScoreTerms::new(cell, &figures, bottlenecks.len());
         Self { cell, figures, bottlenecks, score: score_terms.total(), score_terms }

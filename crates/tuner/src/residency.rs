@@ -4,18 +4,29 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use memmap2::Mmap;
+use rustix::fs::{Access, access};
+use rustix::process::geteuid;
 
-/// Pages of `file` that are in the page cache, and pages in all, by `mincore`.
-pub(crate) fn resident_pages(file: &File) -> io::Result<(u64, u64)> {
-    let length = file.metadata()?.len() as usize;
+/// Pages of the file at `path` that are in the page cache, and pages in all, by `mincore`; `None` where that is
+/// not told: of a file that is another user's and may not be written, all pages would seem to be there.
+pub(crate) fn resident_pages(path: &Path) -> io::Result<Option<(u64, u64)>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    let owned = metadata.uid() == geteuid().as_raw();
+    if !owned && access(path, Access::WRITE_OK).is_err() {
+        return Ok(None);
+    }
+    let length = metadata.len() as usize;
     if length == 0 {
-        return Ok((0, 0));
+        return Ok(Some((0, 0)));
     }
     // SAFETY: nothing is read through the mapping, so that it does not matter whether another
     // program changes the file or cuts it off meanwhile.
-    let mapping = unsafe { Mmap::map(file)? };
+    let mapping = unsafe { Mmap::map(&file)? };
     let mut resident = vec![0_u8; length.div_ceil(page_bytes()?)];
     // SAFETY: the mapping is of `length` bytes and begins at a page, and the vector has a byte for
     // each of its pages, which is what `mincore` writes.
@@ -25,7 +36,7 @@ pub(crate) fn resident_pages(file: &File) -> io::Result<(u64, u64)> {
         return Err(io::Error::last_os_error());
     }
     let pages = resident.iter().filter(|page| **page & 1 == 1).count();
-    Ok((pages as u64, resident.len() as u64))
+    Ok(Some((pages as u64, resident.len() as u64)))
 }
 
 fn page_bytes() -> io::Result<usize> {

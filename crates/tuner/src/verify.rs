@@ -15,6 +15,7 @@ use crate::sweep::headline::Headline;
 use crate::sweep::journal::{Journal, Phase, TrialRecord};
 use crate::sweep::level::leveled;
 use crate::sweep::memory::{self, sample_bytes};
+use crate::sweep::output::{CEILINGS, TRIALS};
 use crate::sweep::summary::Summary;
 use crate::sweep::trial::{self, Job, Measured, TrialFailure, TrialSpec};
 use crate::{TunerError, dataset};
@@ -171,21 +172,10 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
     }
     let folder = crate::files::folder_of(path);
     // How much runs differ is known from the sweep's, too.
-    let mut records = Journal::read(&folder.join("trials.jsonl"))?;
+    let mut records = Journal::read(&folder.join(TRIALS))?;
     records.retain(|record| record.phase == Phase::Sweep);
-    let Some((rival, against, then)) = held(&origin.summary, &records) else {
-        let (reason, hint) = match recommended == origin.summary.default {
-            true => (
-                "it recommends the default, and the sweep ran nothing beside it",
-                "sweep again, with other workers or depths",
-            ),
-            false => (
-                "the sweep did not hold it against the default on fresh runs",
-                "sweep again, with `--confirm 5`",
-            ),
-        };
-        return Err(refused(reason.to_owned(), hint));
-    };
+    let (rival, against, then) = held(&origin.summary, &records)
+        .map_err(|(reason, hint)| refused(reason.to_owned(), hint))?;
     // What hinders that says more than that it cannot be told.
     let sample_bytes = sample_bytes(&dataset::open(&origin.plan.config)?.fields);
     let matches = origin.matches();
@@ -195,7 +185,7 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
         return Err(refused(reason, "verify it where it was measured, or sweep again here"));
     }
 
-    let memory = Ceilings::read(&folder.join("ceilings.json")).unwrap_or_default().memory;
+    let memory = Ceilings::read(&folder.join(CEILINGS)).unwrap_or_default().memory;
     let limit_bytes = memory::limit_bytes(origin.plan.config.sweep.memory_limit_bytes);
     // As in the sweep; both of a pair or none.
     let reference = origin.plan.cells.default_cell();
@@ -231,22 +221,38 @@ pub fn settings(path: &Path, pairs: Pairs<'_>) -> Result<Verification, TunerErro
     })
 }
 
-/// What a sweep of these runs held its recommended setting against, and what came of it.
-fn held(summary: &Summary, records: &[TrialRecord]) -> Option<(Rival, Cell, Ratio)> {
+/// What a sweep of these runs held its recommended setting against, and what came of it; or why that is not
+/// known, and what to do.
+fn held(
+    summary: &Summary,
+    records: &[TrialRecord],
+) -> Result<(Rival, Cell, Ratio), (&'static str, &'static str)> {
     let Summary { recommended, default, .. } = *summary;
-    if recommended != default {
-        let then = Ratio::of(summary.against_default()?);
-        return Some((Rival::Default, default, then));
+    let (rival, against, then) = if recommended != default {
+        let then = summary.against_default().ok_or((
+            "the sweep did not hold it against the default on fresh runs",
+            "sweep again, with `--confirm 5`",
+        ))?;
+        (Rival::Default, default, Ratio::of(then))
+    } else if let Some(refuted) = summary.refuted() {
+        (Rival::Refuted, refuted.winner, Ratio::of(refuted).inverse())
+    } else {
+        let rivals = summary.cells.iter().filter(|it| it.in_grid && it.failed == 0);
+        let mut rivals = rivals.map(|it| it.cell).filter(|it| it.batch_size == default.batch_size);
+        let next = rivals.find(|it| *it != default).ok_or((
+            "it recommends the default, and the sweep ran nothing beside it",
+            "sweep again, with other workers or depths",
+        ))?;
+        let then = Headline::of(Phase::Sweep, [default, next], &leveled(records)).ok_or((
+            "it recommends the default, which the sweep ran in no block with the next best setting",
+            "sweep again, with `--strategy grid`",
+        ))?;
+        (Rival::RunnerUp, next, Ratio::of(&then))
+    };
+    match then.interval {
+        Some(_) => Ok((rival, against, then)),
+        None => Err(("how sure the sweep was is not known", "sweep again, with more `--repeats`")),
     }
-    if let Some(refuted) = summary.refuted() {
-        return Some((Rival::Refuted, refuted.winner, Ratio::of(refuted).inverse()));
-    }
-    let rivals = summary.cells.iter().filter(|it| it.in_grid && it.failed == 0);
-    let mut rivals = rivals.map(|it| it.cell).filter(|it| it.batch_size == default.batch_size);
-    let next = rivals.find(|it| *it != default)?;
-    // The default was run in every block.
-    let then = Headline::of(Phase::Sweep, [default, next], &leveled(records))?;
-    Some((Rival::RunnerUp, next, Ratio::of(&then)))
 }
 
 /// The runs under way.
@@ -288,7 +294,7 @@ impl Runs<'_> {
                 self.records.push(TrialRecord::new(planned, cell, outcome.as_ref()));
             }
         }
-        Ok(CacheState::of(sweep.cache, cache.bytes(), cache.hindrance(), &shares))
+        Ok(CacheState::of(cache.asked(), cache.bytes(), cache.hindrance(), &shares))
     }
 }
 

@@ -32,7 +32,7 @@ impl<D: Dataset> Concat<D> {
     /// If there is none, or one has other fields than the first.
     pub fn new(parts: impl IntoIterator<Item = D>) -> Result<Self, DatasetError> {
         let parts: Vec<D> = parts.into_iter().collect();
-        let expected = parts.first().ok_or(DatasetError::NoArrays)?.fields();
+        let expected = parts.first().ok_or(DatasetError::NoParts)?.fields();
         for (number, part) in parts.iter().enumerate() {
             let got = part.fields();
             if got != expected {

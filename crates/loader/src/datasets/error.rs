@@ -42,6 +42,9 @@ pub enum DatasetError {
     /// There is nothing to make a sample of.
     #[error("a data set needs at least one array")]
     NoArrays,
+    /// There is nothing to put one after the other.
+    #[error("`Concat` needs at least one data set")]
+    NoParts,
     /// Two arrays have the same name.
     #[error("there are two arrays with the name `{name}`")]
     SameName {

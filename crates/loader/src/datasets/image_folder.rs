@@ -178,9 +178,11 @@ fn refuse_loop(path: &Path) -> Result<(), FolderError> {
     let read = |source| FolderError::Read { path: path.to_owned(), source };
     if path.is_symlink() {
         let target = fs::canonicalize(path).map_err(read)?;
-        let folder = fs::canonicalize(path.parent().unwrap_or(path)).map_err(read)?;
-        if folder.starts_with(&target) {
-            return Err(FolderError::Loop { path: path.to_owned() });
+        // As it was come to: links may lead to each other.
+        for folder in path.ancestors().skip(1).filter(|folder| !folder.as_os_str().is_empty()) {
+            if fs::canonicalize(folder).map_err(read)?.starts_with(&target) {
+                return Err(FolderError::Loop { path: path.to_owned() });
+            }
         }
     }
     Ok(())

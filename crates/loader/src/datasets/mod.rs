@@ -24,7 +24,7 @@ mod handles;
 pub mod image_folder;
 mod labelled;
 mod map;
-mod mapped;
+mod mmap;
 pub mod parquet;
 mod readahead;
 mod subset;

@@ -7,7 +7,7 @@ use profiler::stage::Stage;
 use serde::{Deserialize, Serialize};
 
 use super::error::{DatasetError, FileError};
-use super::mapped::Mapped;
+use super::mmap::Mapped;
 use crate::{Dataset, Dtype, Field, SampleError, Slot};
 
 /// How a token lies in a file, little-endian.

@@ -43,7 +43,7 @@ impl LengthBuckets {
             return Err(SamplerError::TooLong { index, length: lengths[index], limit });
         }
         let mean = lengths.iter().sum::<usize>() / lengths.len().max(1);
-        let pool = limit.div_ceil(mean.max(1)).saturating_mul(100);
+        let pool = limit.div_ceil(mean.max(1)).saturating_mul(100).max(1);
         Ok(Self { lengths, limit: Limit::PaddedLength(limit), pool, drop_last: false })
     }
 

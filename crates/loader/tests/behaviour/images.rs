@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use loader::error::FolderError;
-use loader::{ImageFolder, Loader, LoaderError};
+use loader::{Dataset, ImageFolder, Loader, LoaderError};
 use preproc::transform::{Normalize, RandomResizedCrop, Resize, ResizeSize, ToTensor};
 use preproc::{Compose, DecodeOptions, ImageTransform};
 use tch::Tensor;
@@ -226,6 +226,20 @@ fn files_that_vanish_and_links_to_nothing_are_named() {
         assert!(text.contains("3.jpg`) could not be loaded: No such file or directory"), "{text}");
         assert!(outcomes[3].is_ok() && outcomes.len() == 4);
     });
+}
+
+#[test]
+fn folders_that_link_to_each_other_are_refused() {
+    let image = reference("jpeg_1x1.jpg");
+    let root = folder(&[("a/1.jpg", &image[..]), ("b/2.jpg", &image[..])]);
+    for (link, to) in [("a/x", "../b"), ("b/y", "../a")] {
+        std::os::unix::fs::symlink(to, root.path().join(link)).unwrap();
+    }
+    let error = ImageFolder::open(root.path(), compose()).unwrap_err();
+    assert!(matches!(error, FolderError::Loop { .. }), "{error:?}");
+    // One way there is an end.
+    fs::remove_file(root.path().join("b/y")).unwrap();
+    assert_eq!(ImageFolder::open(root.path(), compose()).unwrap().len(), 3);
 }
 
 #[test]

@@ -52,6 +52,9 @@ fn what_cannot_be_normalised_is_named() {
         assert_eq!(message, known);
         let message = refused(builder(&bytes()).normalize_on_device("labels", Normalize::IDENTITY));
         assert!(message.contains("it is Int64, and only bytes can be"), "{message}");
+        let once = builder(&bytes()).normalize_on_device("images", Normalize::IMAGENET);
+        let message = refused(once.normalize_on_device("images", Normalize::IDENTITY));
+        assert!(message.ends_with("it is asked for twice"), "{message}");
         let grey = Array::from_values(&[1u8; 40], &[10, 4]).unwrap();
         let grey = Loader::builder(Arrays::new([("grey", grey)]).unwrap()).batch_size(5);
         let message = refused(grey.normalize_on_device("grey", Normalize::IMAGENET));

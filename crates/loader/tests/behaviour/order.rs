@@ -292,6 +292,8 @@ fn length_buckets_waste_little_padding() {
 
 #[test]
 fn samples_of_no_length_do_not_make_a_batch_without_end() {
+    let sampler = LengthBuckets::by_padded_length(vec![0, 0], 0).unwrap();
+    assert_eq!(batches(Loader::builder(numbers(2)).batch_sampler(sampler), 0).len(), 2);
     let lengths = vec![0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let sampler = LengthBuckets::by_padded_length(lengths, 4).unwrap();
     assert_eq!(sampler.max_batch_size(), 4);

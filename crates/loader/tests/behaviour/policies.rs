@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::error::Error;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use loader::distributed::Uneven;
 use loader::sampler::Listed;
-use loader::{Loader, LoaderBuilder, LoaderError, OnError, SampleError};
+use loader::{Loader, LoaderBuilder, LoaderError, OnError, Rank, SampleError};
 use proptest::prelude::*;
 
 use crate::common::{Begun, Content, Numbers, contents, numbers, warnings_of, within_two_minutes};
@@ -152,6 +153,52 @@ proptest! {
 }
 
 #[test]
+fn replaced_samples_are_the_same_for_all_numbers_of_ranks() {
+    within_two_minutes(|| {
+        let replaced = |seed, world_size: usize, uneven| {
+            let of_rank = |rank| {
+                let mut loader = with_bad(50, |index| index == 7)
+                    .shuffle(true)
+                    .seed(seed)
+                    .batch_size(12 / world_size)
+                    .num_workers(0)
+                    .on_error(OnError::Replace)
+                    .distributed(Rank::new(rank, world_size).unwrap(), uneven)
+                    .build()
+                    .unwrap();
+                contents(loader.epoch(0));
+                loader.bad_samples().first().map(|bad| bad.replaced_by.unwrap())
+            };
+            (0..world_size).find_map(of_rank)
+        };
+        for uneven in [Uneven::Pad, Uneven::Drop] {
+            let pairs = (0..20).map(|seed| [1, 4].map(|ranks| replaced(seed, ranks, uneven)));
+            // Dropped for one number of ranks, it is not replaced.
+            let whole: Vec<[usize; 2]> =
+                pairs.filter_map(|[one, four]| Some([one?, four?])).collect();
+            assert!(whole.len() >= 15, "{whole:?}");
+            assert!(whole.iter().all(|[one, four]| one == four), "{whole:?}");
+        }
+    });
+}
+
+#[test]
+fn samples_of_a_batch_that_is_an_error_were_not_skipped() {
+    within_two_minutes(|| {
+        let builder = with_bad(12, |index| [0, 1, 2, 5].contains(&index)).batch_size(4);
+        let builder = builder.num_workers(1).on_error(OnError::Skip { max: 2 });
+        let mut loader = builder.build().unwrap();
+        let mut epoch = loader.epoch(0);
+        let error = epoch.next().unwrap().unwrap_err();
+        assert!(matches!(error, LoaderError::TooManyBad { max: 2, index: 2, .. }), "{error:?}");
+        assert_eq!(epoch.next().unwrap().unwrap().indices(), [4, 6, 7]);
+        assert_eq!(epoch.next().unwrap().unwrap().indices(), [8, 9, 10, 11]);
+        let bad: Vec<usize> = loader.bad_samples().iter().map(|bad| bad.index).collect();
+        assert_eq!(bad, [5]);
+    });
+}
+
+#[test]
 fn where_nothing_can_replace_a_sample_it_is_an_error() {
     within_two_minutes(|| {
         let builder = with_bad(4, |_| true).batch_size(4).num_workers(1);
@@ -204,6 +251,34 @@ fn a_stuck_sample_is_named_and_the_others_still_come() {
             // On a busy machine a worker may be left behind here too.
             warnings_of(|| drop(loader));
         }
+    });
+}
+
+#[test]
+fn of_a_replacement_that_is_stuck_its_own_name_is_given() {
+    within_two_minutes(|| {
+        const BAD: usize = 11;
+        let released = Arc::new(AtomicBool::new(false));
+        let (until, came) = (released.clone(), Mutex::new(HashSet::new()));
+        let load = move |index, _: &mut Begun| {
+            if index == BAD {
+                return Err(SampleError::from("it is bad".to_owned()));
+            }
+            // In the place of another it hangs.
+            if !came.lock().unwrap().insert(index) {
+                while !until.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            Ok(())
+        };
+        let builder = Loader::builder(Numbers { samples: 12, load }).batch_size(12).num_workers(1);
+        let builder = builder.on_error(OnError::Replace).timeout_s(0.4);
+        let mut loader = builder.build().unwrap();
+        let error = loader.epoch(0).next().unwrap().unwrap_err();
+        assert!(matches!(error, LoaderError::Stuck { index, .. } if index != BAD), "{error:?}");
+        released.store(true, Ordering::Relaxed);
+        warnings_of(|| drop(loader));
     });
 }
 

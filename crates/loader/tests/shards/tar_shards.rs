@@ -75,6 +75,24 @@ fn shards_are_named_by_pattern_list_or_folder() {
     assert_eq!(twice.shards(), [0..4, 4..8]);
 }
 
+/// As some programs write the headers of folders.
+#[test]
+fn a_folder_may_leave_its_size_blank() {
+    let mut header = tar::Header::new_ustar();
+    header.set_path("class0/").unwrap();
+    header.set_entry_type(tar::EntryType::Directory);
+    header.as_ustar_mut().unwrap().size = [b' '; 12];
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend(fs::read(reference("train-000000.tar")).unwrap());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("train-000000.tar");
+    fs::write(&path, bytes).unwrap();
+    let with = TarShards::open(path, compose()).unwrap();
+    let without = TarShards::open(reference("train-000000.tar"), compose()).unwrap();
+    assert_eq!(with.len(), without.len());
+}
+
 #[test]
 fn a_shard_may_have_brackets_in_its_name() {
     let folder = tempfile::tempdir().unwrap();

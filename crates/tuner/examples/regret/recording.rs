@@ -12,7 +12,7 @@ use tuner::sweep::grid::Cell;
 use tuner::sweep::journal::{Journal, Phase, Status, TrialRecord};
 use tuner::sweep::level::leveled;
 use tuner::sweep::model::Prior;
-use tuner::sweep::output::Plan;
+use tuner::sweep::plan::Plan;
 use tuner::sweep::replay::{Replayed, replay};
 use tuner::sweep::strategy::{Strategy, Task};
 use tuner::sweep::summary::Summary;

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{SettingArgs, SourceArgs, count, print, print_json};
-use crate::{TunerError, bench, dataset};
+use super::{SettingArgs, SourceArgs, print, print_json};
+use crate::sweep::words::count;
+use crate::{TunerError, bench, progress_bar};
 
 /// The arguments of `tuner bench`.
 #[derive(Debug, Args)]
@@ -44,7 +45,7 @@ pub(super) fn run(args: BenchArgs) -> Result<(), TunerError> {
             count(report.num_workers, "thread")
         ));
     }
-    let bar = dataset::spinner(args.source.quiet);
+    let bar = progress_bar::spinner(args.source.quiet);
     let on_batch = || {
         bar.inc(1);
         thread::sleep(Duration::from_millis(args.step_ms));

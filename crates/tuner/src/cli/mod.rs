@@ -226,19 +226,10 @@ pub(crate) fn command_line() -> String {
     let program = std::env::args_os().next().unwrap_or_default();
     let program = Path::new(&program).file_name().unwrap_or(&program).to_owned();
     let words = std::iter::once(program).chain(std::env::args_os().skip(1));
-    let quoted = words.map(|word| {
-        let word = word.to_string_lossy();
-        match word.contains([' ', '\'', '"']) {
-            true => format!("'{}'", word.replace('\'', r"'\''")),
-            false => word.into_owned(),
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
-}
-
-/// `1 worker`, `2 workers`.
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+    let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
+    let words = words.iter().map(String::as_str);
+    // Only a zero byte cannot be quoted, and no argument holds one.
+    shlex::try_join(words.clone()).unwrap_or_else(|_| words.collect::<Vec<_>>().join(" "))
 }
 
 fn print_json(value: &impl Serialize) -> Result<(), TunerError> {

@@ -7,11 +7,11 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use profiler::report::human::percent;
 
-use super::{count, print, print_json};
+use super::{print, print_json};
 use crate::config::SweepConfig;
 use crate::predict::{self, Predicted, Predictions};
 use crate::sweep::grid;
-use crate::sweep::words::{hundredths, whole};
+use crate::sweep::words::{count, hundredths, whole};
 use crate::{TunerError, table};
 
 /// The arguments of `tuner predict`.
@@ -115,10 +115,7 @@ fn show(found: &Predictions) -> String {
 
 /// A line of the table.
 fn row(it: &Predicted) -> [String; 7] {
-    let depth = match it.cell.num_workers {
-        0 => "-".to_owned(),
-        _ => it.cell.prefetch_depth.to_string(),
-    };
+    let depth = it.cell.depth();
     let measured = match &it.measured {
         None if it.far => "no: far".to_owned(),
         None => "no".to_owned(),

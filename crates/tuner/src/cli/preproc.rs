@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{SourceArgs, command_line, print, print_json, utf8};
-use crate::dataset::{progress_bar, style};
 use crate::preprocessing::{self, PreprocOptions, report};
+use crate::progress_bar::{progress_bar, style};
 use crate::{TunerError, files, profile};
 
 /// The arguments of `tuner preproc`.

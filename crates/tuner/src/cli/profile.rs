@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{SettingArgs, SourceArgs, print, print_json, seconds, utf8};
 use crate::profile::{self, ProfileOptions};
-use crate::{TunerError, dataset};
+use crate::{TunerError, dataset, progress_bar};
 
 /// The arguments of `tuner profile`.
 #[derive(Debug, Args)]
@@ -43,7 +43,7 @@ pub(super) fn run(args: ProfileArgs) -> Result<(), TunerError> {
         out,
     };
     dataset::prepare(&config.dataset, args.source.quiet)?;
-    let bar = dataset::spinner(args.source.quiet);
+    let bar = progress_bar::spinner(args.source.quiet);
     let profiled = profile::run(&config, settings, &options, || bar.inc(1))?;
     bar.finish_and_clear();
     if args.source.json {

@@ -125,6 +125,10 @@ pub(super) fn run(args: SweepArgs) -> Result<(), TunerError> {
     // Into `plan.json` and to the trials it goes as text.
     utf8("--root", args.source.root.as_deref())?;
     utf8("--reuse", args.reuse.as_deref())?;
+    if args.source.json {
+        utf8("--out", args.out.as_deref())?;
+        utf8("--config", Some(&args.source.config))?;
+    }
     if args.dry_run {
         let plan = DryRun::new(&config, &on_interrupt()?)?;
         return match args.source.json {

@@ -8,10 +8,10 @@ use clap::Args;
 use clap::builder::RangedU64ValueParser;
 use profiler::report::human::moment;
 
-use super::{count, on_interrupt, print, print_json};
-use crate::sweep::words::{between, hundredths};
+use super::{on_interrupt, print, print_json};
+use crate::sweep::words::{between, count, hundredths};
 use crate::verify::{self, LEAST_PAIRS, Pairs, Ratio, Verdict, Verification};
-use crate::{TunerError, dataset};
+use crate::{TunerError, progress_bar};
 
 /// The arguments of `tuner verify`.
 #[derive(Debug, Args)]
@@ -36,8 +36,8 @@ pub(super) struct VerifyArgs {
 }
 
 pub(super) fn run(args: &VerifyArgs) -> Result<ExitCode, TunerError> {
-    let bar = dataset::progress_bar(2 * args.pairs as u64, args.quiet);
-    bar.set_style(dataset::style("{bar:30} {pos}/{len} runs, {eta} left"));
+    let bar = progress_bar::progress_bar(2 * args.pairs as u64, args.quiet);
+    bar.set_style(progress_bar::style("{bar:30} {pos}/{len} runs, {eta} left"));
     let interrupt = on_interrupt()?;
     let progress = |done: usize, _: usize| bar.set_position(done as u64);
     let pairs = Pairs { number: args.pairs, interrupt: &interrupt, progress: &progress };

@@ -14,9 +14,9 @@ use profiler::statistics::{median, quantile, sorted};
 
 use super::fitted::{Fitted, Run};
 use super::{Errors, Predicted};
+use crate::sweep::gaussian_process::FAR;
 use crate::sweep::grid::Cell;
 use crate::sweep::model::Prior;
-use crate::sweep::process::FAR;
 
 /// What intervals are to hold.
 const HELD: f64 = 0.9;
@@ -56,7 +56,7 @@ impl LeftOneOut {
             let others = runs.iter().filter(|run| run.cell != *cell);
             let fitted = Fitted::new(prior, others, all.levels.len());
             let its = runs.iter().filter(|run| run.cell == *cell);
-            let rates: Vec<f64> = its.map(|run| fitted.levelled(run)).collect();
+            let rates: Vec<f64> = its.map(|run| fitted.without_level(run)).collect();
             let expected = fitted.at(*cell);
             let off = (median(&rates)? / expected.value).ln();
             let noise = fitted.fit.noise() / (rates.len() as f64).sqrt();

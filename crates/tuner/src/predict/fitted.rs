@@ -63,7 +63,7 @@ impl Fitted {
         let mut settings: BTreeMap<Cell, Setting> = BTreeMap::new();
         for run in runs {
             let setting = settings.entry(run.cell).or_default();
-            setting.rates.push(levelled(run, &levels));
+            setting.rates.push(without_level(run, &levels));
             setting.limits.extend(run.limit.clone());
         }
         let rates: Vec<(Cell, Vec<f64>)> =
@@ -72,8 +72,8 @@ impl Fitted {
     }
 
     /// Samples a second of a run, the level of its sweep taken off.
-    pub(super) fn levelled(&self, run: &Run) -> f64 {
-        levelled(run, &self.levels)
+    pub(super) fn without_level(&self, run: &Run) -> f64 {
+        without_level(run, &self.levels)
     }
 
     /// The levels of the slowest sweep and of the fastest, as a factor of the middle one's.
@@ -121,7 +121,7 @@ fn level(levels: &[Option<f64>], sweep: usize) -> f64 {
     levels.get(sweep).copied().flatten().unwrap_or(0.0)
 }
 
-fn levelled(run: &Run, levels: &[Option<f64>]) -> f64 {
+fn without_level(run: &Run, levels: &[Option<f64>]) -> f64 {
     run.samples_per_s / level(levels, run.sweep).exp()
 }
 

@@ -10,11 +10,11 @@ use loader::settings::MachineTable;
 use super::LeftOut;
 use super::fitted::Run;
 use crate::sweep::ceiling::Ceilings;
-use crate::sweep::cell::latest;
 use crate::sweep::journal::{Journal, Status, TrialRecord};
 use crate::sweep::level::leveled;
 use crate::sweep::model::Prior;
-use crate::sweep::output::Plan;
+use crate::sweep::output::{CEILINGS, TRIALS};
+use crate::sweep::plan::Plan;
 use crate::sweep::summary::Summary;
 use crate::{TunerError, history};
 
@@ -46,8 +46,8 @@ impl Past {
             path: path.to_owned(),
             summary,
             loader: Plan::read(path).map_err(first_line)?.config.loader,
-            ceilings: Ceilings::read(&path.join("ceilings.json")),
-            records: leveled(&Journal::read(&path.join("trials.jsonl")).map_err(first_line)?),
+            ceilings: Ceilings::read(&path.join(CEILINGS)),
+            records: leveled(&Journal::read(&path.join(TRIALS)).map_err(first_line)?),
         })
     }
 
@@ -160,7 +160,7 @@ impl Pool {
     pub(super) fn runs(&self) -> Vec<Run> {
         let mut runs = Vec::new();
         for (sweep, past) in self.sweeps().enumerate() {
-            for record in latest(&past.records) {
+            for record in &past.records {
                 let rate = record.samples_per_s.filter(|rate| *rate > 0.0 && rate.is_finite());
                 let own = record.reused_from.is_none();
                 if let Some(samples_per_s) = rate.filter(|_| own && record.status == Status::Ok) {

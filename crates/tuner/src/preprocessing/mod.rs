@@ -188,8 +188,7 @@ pub fn run(
 /// If a file cannot be written.
 pub fn write(report: &PreprocReport, folder: &Path, command: &str) -> Result<(), TunerError> {
     fs::create_dir_all(folder).map_err(TunerError::file("create the folder", folder))?;
-    let json = serde_json::to_vec_pretty(report).map_err(|e| TunerError::Bug(e.to_string()))?;
-    files::write(&folder.join("preproc.json"), &json)?;
+    files::write_json(&folder.join("preproc.json"), report)?;
     files::write(&folder.join("preproc.md"), report::markdown(report, command).as_bytes())?;
     chart::write(&report.rows, folder)
 }

@@ -11,7 +11,7 @@ use crossbeam::channel::Receiver;
 use profiler::machine;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::config::DatasetConfig;
 use crate::residency::resident_pages;
@@ -117,7 +117,8 @@ impl CacheKeeper {
     }
 
     /// Called before each run: brings the data into the state that was asked for, and gives the share of
-    /// its pages that is in memory then, by a look at up to 1,024 of its files; `None` where it has none.
+    /// its pages that is in memory then, by a look at up to 1,024 of its files; `None` where it has none, or
+    /// the system does not tell.
     /// `progress` is told what share of the data was read so far.
     ///
     /// # Errors
@@ -134,15 +135,16 @@ impl CacheKeeper {
             evict(&self.files, interrupt)?;
         }
         let mut share = resident_share(&self.files)?;
-        if self.hindrance.is_none() && !self.asked.holds(share) && self.asked == Cache::Hot {
+        let holds = |share: Option<f64>| share.is_some_and(|share| self.asked.holds(share));
+        if self.hindrance.is_none() && !holds(share) && self.asked == Cache::Hot {
             // What does not stay in memory is not read before each run.
             if self.reading_helps {
                 read(&self.files, self.bytes.unwrap_or(0), interrupt, progress)?;
                 share = resident_share(&self.files)?;
             }
-            self.reading_helps = self.asked.holds(share);
+            self.reading_helps = holds(share);
         }
-        Ok(Some(share))
+        Ok(share)
     }
 }
 
@@ -210,15 +212,18 @@ fn each(
     if interrupted.into_inner() { Err(TunerError::Stopped) } else { Ok(()) }
 }
 
-/// Share of the pages in memory, of up to 1,024 of these files.
-fn resident_share(files: &[PathBuf]) -> Result<f64, TunerError> {
+/// Share of the pages in memory, of up to 1,024 of these files; `None` where the system does not tell it of all.
+fn resident_share(files: &[PathBuf]) -> Result<Option<f64>, TunerError> {
     let step = files.len().div_ceil(LOOKED_AT).max(1);
-    let pages = files.par_iter().step_by(step).map(|path| {
-        let pages = File::open(path).and_then(|file| resident_pages(&file));
-        pages.map_err(TunerError::file("read", path))
-    });
-    let (resident, all) = pages.try_reduce(|| (0, 0), |a, b| Ok((a.0 + b.0, a.1 + b.1)))?;
-    Ok(resident as f64 / (all as f64).max(1.0))
+    let pages = files
+        .par_iter()
+        .step_by(step)
+        .map(|path| resident_pages(path).map_err(TunerError::file("read", path)));
+    let sum = |a: Option<(u64, u64)>, b: Option<(u64, u64)>| {
+        Ok(a.zip(b).map(|(a, b)| (a.0 + b.0, a.1 + b.1)))
+    };
+    let pages = pages.try_reduce(|| Some((0, 0)), sum)?;
+    Ok(pages.map(|(resident, all)| resident as f64 / (all as f64).max(1.0)))
 }
 
 /// The files that `data` is in; none where it is computed, or only a program of one's own knows them.
@@ -226,23 +231,17 @@ fn files(data: &DatasetConfig) -> Result<Vec<PathBuf>, TunerError> {
     match data {
         DatasetConfig::Tar(data) => Ok(dataset::files(&data.root).paths("tar")?),
         DatasetConfig::Parquet(data) => Ok(dataset::files(&data.root).paths("parquet")?),
-        _ => data.root().map_or(Ok(Vec::new()), below),
+        DatasetConfig::Npy(data) => Ok(data.files.values().map(|it| data.root.join(it)).collect()),
+        DatasetConfig::Safetensors(data) => Ok(vec![data.root.join(&data.file)]),
+        DatasetConfig::Tokens(data) => Ok(vec![data.root.join(&data.file)]),
+        _ => Ok(data.root().map(below).unwrap_or_default()),
     }
 }
 
-/// The file at `root`, or those in the folder.
-fn below(root: &Path) -> Result<Vec<PathBuf>, TunerError> {
-    let mut files = Vec::new();
-    for entry in WalkDir::new(root).follow_links(true) {
-        let entry = entry.map_err(|error| {
-            let path = error.path().unwrap_or(root).to_owned();
-            TunerError::file("read", &path)(error.into())
-        })?;
-        if entry.file_type().is_file() {
-            files.push(entry.into_path());
-        }
-    }
-    Ok(files)
+/// The files in the folder `root`. Links that lead nowhere are none.
+fn below(root: &Path) -> Vec<PathBuf> {
+    let entries = WalkDir::new(root).follow_links(true).into_iter().filter_map(Result::ok);
+    entries.filter(|entry| entry.file_type().is_file()).map(DirEntry::into_path).collect()
 }
 
 #[cfg(test)]
@@ -265,12 +264,12 @@ mod tests {
     }
 
     fn keeper(asked: Cache, root: &Path) -> CacheKeeper {
-        let data = data(&format!("kind = \"npy\"\nroot = {root:?}\nfiles = {{}}"));
+        let data = data(&format!("kind = \"image-folder\"\nroot = {root:?}\ntransforms = []"));
         CacheKeeper::new(asked, &data).unwrap()
     }
 
     fn evict_data(root: &Path) {
-        evict(&below(root).unwrap(), &never()).unwrap();
+        evict(&below(root), &never()).unwrap();
     }
 
     #[test]
@@ -286,7 +285,7 @@ mod tests {
     fn what_was_evicted_is_read_again_for_hot() {
         let folder = folder();
         evict_data(folder.path());
-        let evicted = resident_share(&below(folder.path()).unwrap()).unwrap();
+        let evicted = resident_share(&below(folder.path())).unwrap().unwrap();
         let mut keeper = keeper(Cache::Hot, folder.path());
         let told = AtomicU64::new(0);
         let tell = |share: f64| {
@@ -307,7 +306,7 @@ mod tests {
             let share = keeper.before_run(&never(), &|_| ()).unwrap().unwrap();
             let evicts = {
                 evict_data(folder.path());
-                resident_share(&below(folder.path()).unwrap()).unwrap() < ALL
+                resident_share(&below(folder.path())).unwrap().unwrap() < ALL
             };
             assert!(!evicts || share <= 1.0 - ALL, "{share}");
         }
@@ -318,7 +317,7 @@ mod tests {
         let folder = folder();
         let (sender, interrupt) = bounded(1);
         sender.send(()).unwrap();
-        let files = below(folder.path()).unwrap();
+        let files = below(folder.path());
         let stopped = read(&files, 600_000, &interrupt, &|_| ()).unwrap_err();
         assert!(matches!(stopped, TunerError::Stopped), "{stopped}");
     }

@@ -81,15 +81,9 @@ pub struct Expected {
     pub goodness: f64,
 }
 
-/// The runs of the sweep itself, those to confirm it left out; of each the latest record.
-fn of_sweep(records: &[TrialRecord]) -> Vec<&TrialRecord> {
-    latest(records).into_iter().filter(|record| record.phase == Phase::Sweep).collect()
-}
-
-/// Of each run the record that counts: the last one written.
-pub fn latest(records: &[TrialRecord]) -> Vec<&TrialRecord> {
-    let latest: BTreeMap<_, _> = records.iter().map(|record| (record.planned(), record)).collect();
-    latest.into_values().collect()
+/// The runs of the sweep itself, those to confirm it left out.
+fn of_sweep(records: &[TrialRecord]) -> impl Iterator<Item = &TrialRecord> {
+    records.iter().filter(|record| record.phase == Phase::Sweep)
 }
 
 /// A run's documented score, or its score with `weights`; and its [size](ScoreTerms::size).
@@ -131,9 +125,8 @@ pub fn cells(records: &[TrialRecord], grid: usize, weights: Option<&Weights>) ->
         by_cell.entry(record.cell).or_default().push(record);
     }
     let by_cell: Vec<(usize, Vec<&TrialRecord>)> = by_cell.into_iter().collect();
-    let all = latest(records);
     let failed = |cell: usize| {
-        all.iter().filter(|run| run.cell == cell && run.status == Status::Failed).count()
+        records.iter().filter(|run| run.cell == cell && run.status == Status::Failed).count()
     };
     // Each figure with its size; how much it differs from run to run is taken from all settings.
     let estimates = |least: f64, most: f64, figure: &dyn Fn(&TrialRecord) -> Option<(f64, f64)>| {
@@ -433,11 +426,10 @@ pub(in crate::sweep) mod tests {
     }
 
     #[test]
-    fn the_latest_record_of_a_run_counts_and_runs_to_confirm_do_not() {
+    fn runs_to_confirm_do_not_count() {
         let mut confirming = record(0, 0, Some(900.0));
         confirming.phase = Phase::Confirm;
-        let records = [record(0, 0, None), record(0, 0, Some(100.0)), confirming];
-        let cells = cells(&records, 1, None);
+        let cells = cells(&[record(0, 0, Some(100.0)), confirming], 1, None);
         assert_eq!(cells[0].trial_rates, [100.0]);
         assert_eq!(cells[0].failed, 0);
     }

@@ -4,7 +4,7 @@ use profiler::bootstrap::{Runs, Scatter};
 use profiler::statistics::median;
 use serde::{Deserialize, Serialize};
 
-use super::cell::{by_setting, latest};
+use super::cell::by_setting;
 use super::grid::Cell;
 use super::journal::{Phase, TrialRecord};
 use super::strategy::NARROW;
@@ -46,7 +46,7 @@ impl Drift {
         let of_setting = |run: &&TrialRecord| {
             run.phase == Phase::Sweep && run.cell == place && run.samples_per_s.is_some()
         };
-        let started = latest(records).into_iter().filter(of_setting).map(|run| run.started_s);
+        let started = records.iter().filter(of_setting).map(|run| run.started_s);
         let at_s = started.collect::<Option<Vec<f64>>>().unwrap_or_default();
         Some(Self { cell, spread, change, interval, samples_per_s, at_s })
     }

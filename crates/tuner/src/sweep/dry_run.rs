@@ -146,13 +146,12 @@ fn measure(
 /// Seconds that a process measures `cell`, warming up included, at this rate.
 fn process_s(config: &Config, cell: Cell, samples_per_s: f64) -> f64 {
     let sweep = &config.sweep;
-    let Cell { batch_size, num_workers, prefetch_depth } = cell;
-    let settings = Settings { batch_size, num_workers, prefetch_depth, ..Settings::default() };
-    let batch_s = batch_size as f64 / samples_per_s;
+    let settings = cell.over(&Settings::default());
+    let batch_s = cell.batch_size as f64 / samples_per_s;
     let warmup_s = sweep.warmup_s.max(least_warmup_s(sweep.measure_s));
     let measured_s = sweep.measure_s.max(LEAST_BATCHES as f64 * batch_s);
     // The default's turns take as long again.
-    let turns = if sweep.turn_s > 0.0 { 2.0 } else { 1.0 };
+    let turns = if sweep.in_turns() { 2.0 } else { 1.0 };
     warmup_s.max(warmup_batches(&settings) as f64 * batch_s) + turns * measured_s
 }
 
@@ -188,7 +187,7 @@ pub fn text(plan: &DryRun) -> String {
 fn settings_table(settings: &[PlannedSetting]) -> Table {
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "n/a".to_owned());
     let rows = settings.iter().map(|setting| {
-        let Cell { batch_size, num_workers, prefetch_depth } = setting.cell;
+        let Cell { batch_size, num_workers, .. } = setting.cell;
         let note = match (&setting.skipped, setting.in_grid) {
             (Some(reason), _) => format!("skipped: {reason}"),
             (None, false) => "for comparison".to_owned(),
@@ -197,7 +196,7 @@ fn settings_table(settings: &[PlannedSetting]) -> Table {
         [
             batch_size.to_string(),
             num_workers.to_string(),
-            if num_workers == 0 { "-".to_owned() } else { prefetch_depth.to_string() },
+            setting.cell.depth(),
             or_none(setting.predicted_samples_per_s.map(|rate| format!("{rate:.0}"))),
             mb(setting.predicted_bytes as f64),
             or_none(setting.predicted_s.map(|seconds| format!("{seconds:.1} s"))),

@@ -113,11 +113,11 @@ const TRIALS: &[TrialColumn] = &[
     ("reused_from", |it| known(it.reused_from.as_ref())),
 ];
 
-/// Writes both to `folder`; of each run the latest of `records`.
+/// Writes both to `folder`.
 ///
 /// # Errors
 /// If a file cannot be written.
-pub fn write(summary: &Summary, records: &[&TrialRecord], folder: &Path) -> Result<(), TunerError> {
+pub fn write(summary: &Summary, records: &[TrialRecord], folder: &Path) -> Result<(), TunerError> {
     let cells = summary.cells.iter().enumerate().map(|(at, cell)| {
         let it = Ranked { rank: at + 1, cell, summary };
         CELLS.iter().map(|(_, say)| say(&it)).collect()
@@ -186,7 +186,7 @@ mod tests {
         let failed =
             TrialRecord::without_figures(planned, of_sweep.recommended, Status::Failed, error);
         let folder = tempfile::tempdir().unwrap();
-        write(&of_sweep, &[&failed], folder.path()).unwrap();
+        write(&of_sweep, &[failed], folder.path()).unwrap();
 
         let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
         let table = read("cells.csv");

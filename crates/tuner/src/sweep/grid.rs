@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use loader::Settings;
 use preproc::SampleRng;
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
@@ -27,12 +28,33 @@ impl fmt::Display for Cell {
     }
 }
 
+impl From<&Settings> for Cell {
+    fn from(settings: &Settings) -> Self {
+        let Settings { batch_size, num_workers, prefetch_depth, .. } = *settings;
+        Self { batch_size, num_workers, prefetch_depth }
+    }
+}
+
 impl Cell {
+    /// `settings` with this one.
+    pub(crate) fn over(self, settings: &Settings) -> Settings {
+        let Self { batch_size, num_workers, prefetch_depth } = self;
+        Settings { batch_size, num_workers, prefetch_depth, ..settings.clone() }
+    }
+
     /// The same from every grid: without workers, where the depth has no meaning, it is 1.
     pub(crate) fn plain(self) -> Self {
         match self.num_workers {
             0 => Self { prefetch_depth: 1, ..self },
             _ => self,
+        }
+    }
+
+    /// The depth, in a table.
+    pub(crate) fn depth(self) -> String {
+        match self.num_workers {
+            0 => "-".to_owned(),
+            _ => self.prefetch_depth.to_string(),
         }
     }
 

@@ -8,10 +8,11 @@ use profiler::bootstrap::{Runs, Scatter};
 use profiler::statistics::{mean, median};
 use serde::{Deserialize, Serialize};
 
-use super::cell::{CellSummary, by_setting, latest, score_of};
+use super::cell::{CellSummary, by_setting, score_of};
 use super::grid::Cell;
 use super::journal::{Phase, TrialRecord};
-use super::objective::{Objective, Weights};
+use super::objective::{Objective, Weights, choose};
+use super::strategy::Task;
 use super::words::{between, hundredths, tenths};
 
 /// The setting that won against the default, on fresh runs, in pairs one right after the other.
@@ -119,12 +120,10 @@ impl Headline {
 
 /// The runs that hold these settings against each other, of the pairs that are whole.
 fn pairs(phase: Phase, cells: [Cell; 2], records: &[TrialRecord]) -> Vec<[&TrialRecord; 2]> {
-    let mut runs = latest(records);
-    runs.retain(|it| it.phase == phase && it.samples_per_s.is_some());
-    let run = |cell: Cell, repeat: usize| {
-        runs.iter().copied().find(|it| it.setting() == cell && it.repeat == repeat)
-    };
-    let repeats = runs.iter().map(|record| record.repeat + 1).max().unwrap_or(0);
+    let runs = || records.iter().filter(|it| it.phase == phase && it.samples_per_s.is_some());
+    let run =
+        |cell: Cell, repeat: usize| runs().find(|it| it.setting() == cell && it.repeat == repeat);
+    let repeats = runs().map(|record| record.repeat + 1).max().unwrap_or(0);
     let pair = |repeat| Some([run(cells[0], repeat)?, run(cells[1], repeat)?]);
     (0..repeats).filter_map(pair).collect()
 }
@@ -142,9 +141,40 @@ fn of_pairs(
     Scatter::of(runs.chain([pairs])).interval(pairs)
 }
 
+/// What a sweep comes to.
+pub(super) struct Decision {
+    /// What won by the sweep's own runs.
+    pub(super) chosen: Cell,
+    /// What the loader takes without settings, with its batch size.
+    pub(super) default: Cell,
+    /// How it stood to that on fresh runs, where they were run.
+    pub(super) headline: Option<Headline>,
+    /// What is recommended.
+    pub(super) recommended: Cell,
+}
+
+impl Decision {
+    /// By these runs and the settings' figures of them; `None` where no setting may be chosen.
+    pub(super) fn of(
+        task: &Task<'_>,
+        cells: &[CellSummary],
+        records: &[TrialRecord],
+    ) -> Option<Self> {
+        let chosen = choose(task.objective, cells)?.winner;
+        let default = Cell { batch_size: chosen.batch_size, ..task.cells.default_cell() };
+        let headline = match chosen == default {
+            true => None,
+            false => Headline::of(Phase::Confirm, [chosen, default], records),
+        };
+        let headline = headline.map(|it| it.scored(records, task.weights));
+        let recommended = upheld(chosen, headline.as_ref(), task.objective, cells);
+        Some(Self { chosen, default, headline, recommended })
+    }
+}
+
 /// What is recommended when `winner` was held against the default: the default where the fresh runs refute
 /// the winner and it may be chosen: it is in the grid, was run in it, and no run of it failed.
-pub(super) fn upheld(
+fn upheld(
     winner: Cell,
     headline: Option<&Headline>,
     objective: Objective,

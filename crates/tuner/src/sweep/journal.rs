@@ -1,4 +1,5 @@
-//! `trials.jsonl`: one line for each process, appended as soon as it ends.
+//! `trials.jsonl`: one line for each process, appended as soon as it ends. Of a run that was made again the
+//! last line counts.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -228,6 +229,14 @@ impl TrialRecord {
     }
 }
 
+/// Puts a run on record, by phase, block and setting; what was on record of the same run goes.
+pub(super) fn put(records: &mut Vec<TrialRecord>, record: TrialRecord) {
+    match records.binary_search_by_key(&record.planned(), TrialRecord::planned) {
+        Ok(place) => records[place] = record,
+        Err(place) => records.insert(place, record),
+    }
+}
+
 /// The journal of a sweep, open for appending.
 #[derive(Debug)]
 pub struct Journal {
@@ -255,7 +264,8 @@ impl Journal {
         Ok(Self { path: path.to_owned(), records: leveled(&measured), measured, file })
     }
 
-    /// What is on record at `path`, oldest first, as it was measured; it is not opened for writing.
+    /// The runs on record at `path`, by phase, block and setting, as they were measured; it is not opened for
+    /// writing.
     ///
     /// # Errors
     /// If it cannot be read, or a line is no record.
@@ -264,12 +274,12 @@ impl Journal {
         Ok(parse(path, &bytes)?.1)
     }
 
-    /// What is on record, oldest first, [leveled].
+    /// The runs on record, by phase, block and setting, [leveled].
     pub fn records(&self) -> &[TrialRecord] {
         &self.records
     }
 
-    /// The same as it was measured.
+    /// The same as they were measured.
     pub fn measured(&self) -> &[TrialRecord] {
         &self.measured
     }
@@ -282,40 +292,40 @@ impl Journal {
         &mut self,
         records: impl IntoIterator<Item = TrialRecord>,
     ) -> Result<(), TunerError> {
-        let failed = TunerError::file("write", &self.path);
-        let before = self.measured.len();
-        self.measured.extend(records);
+        let records: Vec<TrialRecord> = records.into_iter().collect();
         let mut lines = Vec::new();
-        for record in &self.measured[before..] {
+        for record in &records {
             serde_json::to_writer(&mut lines, record)
                 .map_err(|error| TunerError::Bug(error.to_string()))?;
             lines.push(b'\n');
         }
         let length = self.file.metadata().map(|metadata| metadata.len());
-        let written = self.file.write_all(&lines).and_then(|()| self.file.sync_data());
-        if written.is_err() {
-            self.measured.truncate(before);
+        if let Err(error) = self.file.write_all(&lines).and_then(|()| self.file.sync_data()) {
             // If this fails too, the half line is cut off when the journal is next opened.
             let _ = length.and_then(|length| self.file.set_len(length));
+            return Err(TunerError::file("write", &self.path)(error));
         }
+        records.into_iter().for_each(|record| put(&mut self.measured, record));
         self.records = leveled(&self.measured);
-        written.map_err(failed)
+        Ok(())
     }
 }
 
-/// The records of a journal, and how many of its bytes they take: a last line that was not written to its
-/// end is none.
+/// The runs of a journal, and how many of its bytes they take: a last line that was not written to its end is
+/// none.
 fn parse(path: &Path, bytes: &[u8]) -> Result<(usize, Vec<TrialRecord>), TunerError> {
     let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let lines = bytes[..whole].split_inclusive(|byte| *byte == b'\n').enumerate();
-    let records = lines.map(|(number, line)| {
-        serde_json::from_slice(line).map_err(|source| TunerError::Journal {
+    let mut records = Vec::new();
+    for (number, line) in lines {
+        let record = serde_json::from_slice(line).map_err(|source| TunerError::Journal {
             path: path.to_owned(),
             line: number + 1,
             source,
-        })
-    });
-    Ok((whole, records.collect::<Result<_, _>>()?))
+        })?;
+        put(&mut records, record);
+    }
+    Ok((whole, records))
 }
 
 #[cfg(test)]
@@ -336,5 +346,20 @@ mod tests {
         assert_eq!(Journal::read(&path).unwrap(), [record(0), record(1)]);
         assert_eq!(Journal::open(&path).unwrap().measured(), [record(0), record(1)]);
         assert!(std::fs::read(&path).unwrap().ends_with(b"}\n"));
+    }
+
+    #[test]
+    fn of_a_run_that_was_made_again_the_last_record_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trials.jsonl");
+        let record = |repeat, rate| run(Phase::Sweep, DEFAULT, repeat, rate);
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append([record(1, 10.0), record(0, 20.0), record(1, 30.0)]).unwrap();
+        let expected = [record(0, 20.0), record(1, 30.0)];
+        assert_eq!(journal.measured(), expected);
+        assert_eq!(journal.records(), expected);
+        assert_eq!(Journal::read(&path).unwrap(), expected);
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        assert_eq!(lines, 3, "nothing that was written is lost");
     }
 }

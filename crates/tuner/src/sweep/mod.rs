@@ -3,8 +3,8 @@
 //! Its way: [`grid`] lists the settings to try; [`output`] opens the folder; [`fingerprint`] tells
 //! the data from other data; [`ceiling`] says what the parts of the data's way give on their own. A
 //! [`strategy`] decides from what is on record, runs that are taken over from an earlier sweep ([`reuse`])
-//! among it, which settings are run in the next block, helped by a [`model`] or not; [`replay`] tries
-//! strategies in virtual time. Each
+//! among it, which settings are run in the next block, helped by a [`model`] or not; the `driver` has it run,
+//! by `processes` or, to try strategies, in virtual time by [`replay`]. Each
 //! [`trial`] is a process of its own, in random order within its block, so that whatever drifts hits
 //! all settings alike; its figures are scored by [`score`], appended to the [`journal`] at once, and
 //! taken at the machine's usual speed ([`level`]).
@@ -21,24 +21,26 @@ pub mod charts;
 pub(crate) mod clock;
 pub mod closing;
 pub mod drift;
+mod driver;
 pub mod dry_run;
 pub mod estimate;
 pub mod explain;
 pub mod export;
 pub mod fingerprint;
+pub(crate) mod gaussian_process;
 pub mod grid;
 pub mod headline;
 pub mod journal;
 pub mod level;
 pub mod limit;
-mod measure;
 pub mod memory;
 mod method;
 pub mod model;
 pub mod objective;
 pub mod output;
 pub mod page;
-pub(crate) mod process;
+pub mod plan;
+mod processes;
 mod progress;
 pub mod recommend;
 pub mod replay;

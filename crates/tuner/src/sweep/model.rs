@@ -21,11 +21,11 @@
 use profiler::statistics::median;
 
 use super::ceiling::{self, Ceilings};
+use super::gaussian_process::{Axes, GaussianProcess};
 use super::grid::Cell;
 use super::journal::TrialRecord;
 use super::memory::MemoryModel;
 use super::objective::{FED, Objective};
-use super::process::{Axes, Process};
 use super::score::{self, ScoreTerms};
 use super::strategy::Task;
 use crate::consumer::Consumer;
@@ -261,7 +261,7 @@ fn predict(task: &Task<'_>, figure: Figure, records: &[TrialRecord]) -> Vec<Pred
 pub(crate) struct Fit {
     figure: Figure,
     prior: Prior,
-    process: Process,
+    process: GaussianProcess,
     /// By how much the settings are off of the prior, their middle, as a logarithm.
     middle: f64,
     learnt: Vec<f64>,
@@ -283,7 +283,7 @@ impl Fit {
         let noise = noise(figure, &off);
         let settings: Vec<(Cell, f64)> =
             runs.iter().map(|(cell, runs)| (*cell, noise * noise / runs.len() as f64)).collect();
-        let process = Process::new(&settings, figure.axes(prior));
+        let process = GaussianProcess::new(&settings, figure.axes(prior));
         let middles: Vec<f64> = off.iter().filter_map(|runs| median(runs)).collect();
         let middle = median(&middles).unwrap_or(0.0);
         let middles: Vec<f64> = middles.into_iter().map(|it| it - middle).collect();

@@ -3,89 +3,24 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
-use loader::settings::MachineTable;
-use serde::{Deserialize, Serialize};
+use super::plan::{Plan, different};
+use crate::config::SweepConfig;
+use crate::{TunerError, files};
 
-use super::fingerprint::DataTable;
-use super::grid::Cells;
-use super::model::Prior;
-use super::reuse::Reuse;
-use super::strategy::Task;
-use crate::config::{DatasetConfig, SweepConfig};
-use crate::{Config, TunerError, files};
+/// What is set out to do: a [`Plan`].
+pub(crate) const PLAN: &str = "plan.json";
+/// What was measured before: [`Ceilings`](super::ceiling::Ceilings).
+pub(crate) const CEILINGS: &str = "ceilings.json";
+/// The runs: a [journal](super::journal).
+pub(crate) const TRIALS: &str = "trials.jsonl";
+/// What was found: a [`Summary`](super::summary::Summary).
+pub(crate) const SUMMARY: &str = "summary.json";
 
 /// A sweep's folder, locked for this process as long as it is held.
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
     _lock: File,
-}
-
-/// `plan.json`: what was set out to do, so that resuming does just that.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Plan {
-    /// The configuration with all flags applied.
-    pub config: Config,
-    /// The settings to try.
-    #[serde(flatten)]
-    pub cells: Cells,
-    /// When it was set out, in UTC.
-    pub started: String,
-    /// The configuration's file, as [`path_id`] names it.
-    pub config_id: String,
-    /// The data.
-    pub data: DataTable,
-    /// The command line that began it.
-    pub command: String,
-    /// Where it is measured.
-    pub machine: MachineTable,
-    /// The version of the program.
-    #[serde(default)]
-    pub version: String,
-    /// The sweep whose runs are taken over, if one was named.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reuse: Option<Reuse>,
-}
-
-impl Plan {
-    /// Of the sweep in `folder`.
-    ///
-    /// # Errors
-    /// If it cannot be read.
-    pub fn read(folder: &Path) -> Result<Self, TunerError> {
-        read(&folder.join(PLAN))
-    }
-
-    /// The command that goes on with this sweep, in the folder `path`.
-    pub fn resume_command(&self, path: &Path) -> String {
-        if matches!(self.config.dataset, DatasetConfig::Own(_)) {
-            return format!("{}, with `.resume(true)`", self.command);
-        }
-        let mut command = self.command.clone();
-        if !command.split(' ').any(|word| word == "--out" || word.starts_with("--out=")) {
-            let path = path.display().to_string().replace('\'', r"'\''");
-            command += &format!(" --out '{path}'");
-        }
-        command + " --resume"
-    }
-
-    /// What differs so that runs of the one say little of the other.
-    pub(super) fn differences(&self, other: &Self) -> Vec<&'static str> {
-        let (this, that) = (&self.config, &other.config);
-        let differs = [
-            ("the machine", !self.machine.differences(&other.machine).is_empty()),
-            ("libtorch's version", self.machine.libtorch != other.machine.libtorch),
-            ("data or transforms", this.dataset != that.dataset),
-            ("the files of the data", self.data != other.data),
-            ("loader settings", this.loader != that.loader),
-        ];
-        different(differs)
-    }
-
-    /// What the strategy decides for, with what is known before the trials.
-    pub fn task(&self, prior: Prior) -> Task<'_> {
-        Task::new(&self.cells, &self.config.sweep, prior)
-    }
 }
 
 impl Output {
@@ -133,10 +68,10 @@ impl Output {
     pub fn settle(&self, plan: Plan, mended: bool) -> Result<Plan, TunerError> {
         let path = self.file(PLAN);
         if !path.exists() {
-            write(&path, &plan)?;
+            files::write_json(&path, &plan)?;
             return Ok(plan);
         }
-        let mut earlier = read(&path)?;
+        let mut earlier = Plan::read(&self.path)?;
         let before = earlier.clone();
         if mended && plan.data.mended(&earlier.data) {
             earlier.data = plan.data.clone();
@@ -173,18 +108,13 @@ impl Output {
     /// # Errors
     /// If it cannot be written.
     pub fn note(&self, plan: &Plan) -> Result<(), TunerError> {
-        write(&self.file(PLAN), plan)
+        files::write_json(&self.file(PLAN), plan)
     }
 }
 
 /// The command line of a new sweep.
 fn without_resume(command: &str) -> String {
     command.split(' ').filter(|word| *word != "--resume").collect::<Vec<_>>().join(" ")
-}
-
-/// The names of those that differ.
-pub(super) fn different<const N: usize>(what: [(&'static str, bool); N]) -> Vec<&'static str> {
-    what.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
 }
 
 /// Refuses what [`Output::open`] would, as far as it can be told without making anything: for
@@ -198,21 +128,6 @@ pub fn check(path: &Path, resume: bool) -> Result<(), TunerError> {
         (true, false) => Err(TunerError::OutputExists { path: path.to_owned() }),
         _ => files::check_folder(path),
     }
-}
-
-const PLAN: &str = "plan.json";
-
-fn read(path: &Path) -> Result<Plan, TunerError> {
-    let bytes = fs::read(path).map_err(TunerError::file("read", path))?;
-    serde_json::from_slice(&bytes).map_err(|source| {
-        let path = path.to_owned();
-        TunerError::Journal { path, line: source.line(), source }
-    })
-}
-
-fn write(path: &Path, plan: &Plan) -> Result<(), TunerError> {
-    let bytes = serde_json::to_vec_pretty(plan).map_err(|e| TunerError::Bug(e.to_string()))?;
-    files::write(path, &bytes)
 }
 
 /// What tells a configuration's file from others of its name, or a folder: its path without links, from
@@ -249,7 +164,7 @@ fn sweeps_of(config: &Path) -> PathBuf {
         _ => Path::new("sweeps").join(format!("{}-{number}", name.display())),
     };
     let free = (1..u32::MAX).map(numbered).find(|sweeps| {
-        let last = plans(sweeps).pop().and_then(|path| read(&path.join(PLAN)).ok());
+        let last = plans(sweeps).pop().and_then(|path| Plan::read(&path).ok());
         last.is_none_or(|plan| plan.config_id == id)
     });
     free.unwrap_or_else(|| numbered(1))

@@ -11,7 +11,7 @@ use profiler::report::human::percent;
 use super::cell::CellSummary;
 use super::journal::{Status, TrialRecord};
 use super::words::{sure, tenths, whole};
-use crate::dataset::style;
+use crate::progress_bar::style;
 
 /// So many settings are shown.
 const LEADERS: usize = 5;
@@ -115,10 +115,7 @@ impl Progress {
 fn table(leaders: &[CellSummary]) -> Vec<String> {
     let head = "batch workers depth  samples/s (95%)                 score (95%)";
     let line = |cell: &CellSummary| {
-        let depth = match cell.cell.num_workers {
-            0 => "-".to_owned(),
-            _ => cell.cell.prefetch_depth.to_string(),
-        };
+        let depth = cell.cell.depth();
         format!(
             "{:>5} {:>7} {depth:>5}  {:<30}  {}{}",
             cell.cell.batch_size,

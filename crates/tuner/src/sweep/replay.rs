@@ -1,12 +1,13 @@
 //! Sweeps in virtual time: a strategy decides, and each run is drawn instead of being measured, from
 //! recorded runs or from a formula.
 
-use super::cell;
-use super::grid::{self, Cell, Planned};
-use super::headline::{Headline, confirming, upheld};
-use super::journal::{Phase, TrialRecord};
-use super::objective::choose;
-use super::strategy::{Strategy, Task, in_time};
+use std::convert::Infallible;
+
+use super::driver::{Driver, Runner};
+use super::grid::{Cell, Planned};
+use super::headline::Decision;
+use super::journal::{self, TrialRecord};
+use super::strategy::{Strategy, Task};
 use super::summary::Ended;
 
 /// How a sweep in virtual time ended.
@@ -30,61 +31,52 @@ pub fn replay(
     task: &Task<'_>,
     seed: u64,
     (before_s, budget_s): (f64, f64),
-    mut draw: impl FnMut(usize) -> TrialRecord,
+    draw: impl FnMut(usize) -> TrialRecord,
 ) -> Replayed {
-    let mut records: Vec<TrialRecord> = Vec::new();
-    let mut times: Vec<f64> = Vec::new();
-    // False if time is up before the end of the block.
-    let mut block = |records: &mut Vec<TrialRecord>, block: Vec<Planned>, reserved| {
-        for Planned { phase, repeat, cell } in block {
-            if !in_time(budget_s, before_s + times.iter().sum::<f64>(), &times, reserved) {
-                return false;
-            }
-            let drawn = TrialRecord { phase, repeat, cell, ..draw(cell) };
-            times.push(drawn.duration_s.unwrap_or(0.0));
-            records.push(drawn);
-        }
-        true
-    };
-    let mut ended = Ended::Known;
-    for number in 0.. {
-        let places = strategy.block(task, &records, number);
-        if places.is_empty() {
-            if !strategy.known(task, &records, number) {
-                ended = Ended::RunsUsedUp;
-            }
-            break;
-        }
-        let planned = grid::block(Phase::Sweep, &places, number, seed);
-        if !block(&mut records, planned, task.confirming()) {
-            ended = Ended::OutOfTime;
-            break;
-        }
+    let mut drawn = Drawn { records: Vec::new(), spent_s: before_s, draw };
+    let driver = Driver { strategy, task: *task, seed, budget_s: Some(budget_s), first: None };
+    let Ok(ended) = driver.run(&mut drawn);
+    let Drawn { records, spent_s, .. } = drawn;
+    let cells = strategy.cells(task, &records, &records);
+    let pick = Decision::of(task, &cells, &records).map(|decision| decision.recommended);
+    Replayed { pick, spent_s, runs: records.len(), ended }
+}
+
+/// Runs that are drawn.
+struct Drawn<D> {
+    records: Vec<TrialRecord>,
+    spent_s: f64,
+    draw: D,
+}
+
+impl<D: FnMut(usize) -> TrialRecord> Runner for Drawn<D> {
+    type Error = Infallible;
+
+    fn measured(&self) -> &[TrialRecord] {
+        &self.records
     }
-    let mut found = cell::cells(&records, task.cells.grid, task.weights);
-    strategy.expect(task, &records, &mut found);
-    let mut pick = choose(task.objective, &found).map(|choice| choice.winner);
-    let default = pick.and_then(|pick| task.cells.default_of(pick.batch_size));
-    if let (Some(winner), Some(default)) = (pick, default)
-        && let Some(place) = task.cells.place(winner).filter(|place| *place != default)
-    {
-        let pair = [winner, task.cells.cells[default]];
-        let held = |records: &[TrialRecord]| Headline::of(Phase::Confirm, pair, records);
-        for number in 0.. {
-            let so_far = held(&records);
-            let places = [place.min(default), place.max(default)];
-            if !confirming(so_far.as_ref(), number, task.confirm)
-                || !block(&mut records, grid::block(Phase::Confirm, &places, number, seed), 0)
-            {
-                break;
-            }
-        }
-        let headline = held(&records).map(|it| it.scored(&records, task.weights));
-        pick = Some(upheld(winner, headline.as_ref(), task.objective, &found));
+
+    /// All at one speed.
+    fn records(&self) -> &[TrialRecord] {
+        &self.records
     }
-    let runs = records.len();
-    let spent_s = before_s + records.iter().filter_map(|run| run.duration_s).sum::<f64>();
-    Replayed { pick, spent_s, runs, ended }
+
+    fn spent_s(&self) -> f64 {
+        self.spent_s
+    }
+
+    fn is_done(&self, _: Planned) -> bool {
+        false
+    }
+
+    fn run(&mut self, Planned { phase, repeat, cell }: Planned) -> Result<(), Infallible> {
+        let record = TrialRecord { phase, repeat, cell, ..(self.draw)(cell) };
+        self.spent_s += record.duration_s.unwrap_or(0.0);
+        journal::put(&mut self.records, record);
+        Ok(())
+    }
+
+    fn expect(&mut self, _: usize) {}
 }
 
 #[cfg(test)]
@@ -93,6 +85,7 @@ pub(crate) mod tests {
 
     use super::super::cell::tests::figures;
     use super::super::grid::Cells;
+    use super::super::journal::Phase;
     use super::super::memory::MemoryModel;
     use super::super::model::Prior;
     use super::super::objective::Objective;

@@ -7,6 +7,7 @@ use profiler::report::human::mb;
 use super::cell::CellSummary;
 use super::closing::Closing;
 use super::summary::Summary;
+use super::words::count;
 use super::{ceiling, explain, method, tables};
 use crate::TunerError;
 
@@ -69,10 +70,6 @@ pub fn verdict(summary: &Summary) -> Result<String, TunerError> {
 pub(super) fn capitalized(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().to_string() + chars.as_str())
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// On one line, as Markdown has paragraphs and lists: line ends in a path or an error are shown.

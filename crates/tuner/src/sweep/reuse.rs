@@ -14,12 +14,13 @@ use std::path::Path;
 use profiler::bootstrap::{Runs, Scatter};
 use serde::{Deserialize, Serialize};
 
-use super::cell::{by_setting, latest};
+use super::cell::by_setting;
 use super::drift::Change;
 use super::grid::{Cells, Planned};
 use super::journal::{Journal, Phase, Status, TrialRecord};
 use super::level::leveled;
-use super::output::{Plan, different, path_id};
+use super::output::{TRIALS, path_id};
+use super::plan::{Plan, different};
 use super::words::whole;
 use crate::TunerError;
 
@@ -73,14 +74,14 @@ impl Source {
             error => error,
         };
         let plan = Plan::read(folder).map_err(other_version)?;
-        let records = Journal::read(&folder.join("trials.jsonl")).map_err(other_version)?;
-        let own = |record: &&TrialRecord| {
+        let mut records = Journal::read(&folder.join(TRIALS)).map_err(other_version)?;
+        let own = |record: &TrialRecord| {
             record.phase == Phase::Sweep
                 && record.status == Status::Ok
                 && record.samples_per_s.is_some()
                 && record.reused_from.is_none()
         };
-        let records = latest(&records).into_iter().filter(own).cloned().collect();
+        records.retain(own);
         Ok(Self { from: from.to_owned(), plan, records })
     }
 
@@ -128,7 +129,7 @@ impl Source {
     pub(super) fn refuted(&self, cells: &Cells, measured: &[TrialRecord]) -> Option<String> {
         let default = cells.default_cell();
         let planned = fresh(cells);
-        let runs = latest(measured).into_iter().filter(|run| planned.contains(&run.planned()));
+        let runs = measured.iter().filter(|run| planned.contains(&run.planned()));
         let rates: Vec<f64> = runs.filter_map(|run| run.samples_per_s).collect();
         if rates.len() < FRESH {
             return Some(format!(

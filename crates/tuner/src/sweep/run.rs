@@ -13,17 +13,19 @@ use super::clock::Clock;
 use super::drift::Drift;
 use super::fingerprint::DataTable;
 use super::grid::{Cell, Cells};
-use super::headline::{Headline, upheld};
+use super::headline::Decision;
 use super::journal::{Journal, Phase, Status, TrialRecord};
-use super::measure::Measuring;
 use super::memory::limit_bytes;
 use super::objective::{Choice, Objective, by_batch_size, choose, pareto};
-use super::output::{self, Output, Plan};
+use super::output::{self, CEILINGS, Output, SUMMARY, TRIALS};
+use super::plan::Plan;
+use super::processes::Processes;
 use super::progress::Progress;
 use super::reuse::{self, Reuse};
 use super::strategy::Task;
 use super::summary::{self, Ended, Method, Reused, Summary};
 use super::{cell, charts, export, page, recommend, report, timelines};
+use crate::config::SweepConfig;
 use crate::{Config, TunerError, dataset, files};
 
 /// What the command line adds to the configuration.
@@ -91,15 +93,14 @@ pub fn run(
         plan.reuse = Some(reuse::check(folder, &plan)?);
     }
     let output = Output::open(&path, options.resume)?;
-    let mut journal = Journal::open(&output.file("trials.jsonl"))?;
-    let mut trials = cell::latest(journal.records()).into_iter();
-    let mended = trials.any(|trial| trial.bad_sample.is_some());
+    let mut journal = Journal::open(&output.file(TRIALS))?;
+    let mended = journal.records().iter().any(|trial| trial.bad_sample.is_some());
     let plan = output.settle(plan, mended)?;
     let memory_limit_bytes = limit_bytes(config.sweep.memory_limit_bytes);
-    let progress = Progress::new(cell::latest(journal.records()).len(), options.quiet);
+    let progress = Progress::new(journal.records().len(), options.quiet);
     let cache = CacheKeeper::new(config.sweep.cache, &config.dataset)?;
     let clock = Clock::after(journal.records());
-    let mut measuring = Measuring {
+    let mut processes = Processes {
         plan: &plan,
         data: &data,
         journal: &mut journal,
@@ -111,24 +112,20 @@ pub fn run(
         clock,
         progress,
     };
-    measuring.ceilings(&output.file("ceilings.json"))?;
-    let reuse = measuring.reuse()?;
+    processes.ceilings(&output.file(CEILINGS))?;
+    let reuse = processes.reuse()?;
     if reuse != plan.reuse {
         output.note(&Plan { reuse: reuse.clone(), ..plan.clone() })?;
     }
-    let ended = measuring.run()?;
-    let task = plan.task(measuring.prior());
-    let conditions = Conditions {
-        memory_limit_bytes,
-        cache: measuring.cache_state(),
-        ceilings: std::mem::take(&mut measuring.ceilings.parts),
-        reuse,
-        ended,
-    };
-    drop(measuring);
+    let ended = processes.run_all()?;
+    let task = plan.task(processes.prior());
+    let conditions =
+        Conditions { memory_limit_bytes, cache: processes.cache_state(), reuse, ended };
+    let ceilings = std::mem::take(&mut processes.ceilings.parts);
+    drop(processes);
 
-    let summary = summarize(&plan, &task, &journal, conditions)?;
-    write(&output, &plan.config, &summary, &cell::latest(journal.records()))?;
+    let summary = summarize(&plan, &task, &journal, ceilings, conditions)?;
+    write(&output, &plan.config, &summary, journal.records())?;
     if options.out.is_none() || output::is_default(&path, &options.config_path) {
         output::link_latest(&path)?;
     }
@@ -162,48 +159,70 @@ pub(super) fn check_batch_sizes(
 struct Conditions {
     memory_limit_bytes: u64,
     cache: CacheState,
-    ceilings: Vec<Ceiling>,
     reuse: Option<Reuse>,
     ended: Ended,
+}
+
+impl Conditions {
+    /// How all was measured, these runs among it.
+    fn method(self, sweep: &SweepConfig, records: &[TrialRecord]) -> Method {
+        let Self { memory_limit_bytes, cache, reuse, ended } = self;
+        let own = || records.iter().filter(|record| record.reused_from.is_none());
+        let blocks = own().filter(|it| it.phase == Phase::Sweep).map(|it| it.repeat + 1);
+        Method {
+            strategy: sweep.strategy,
+            objective: sweep.objective(),
+            weights: sweep.score_weights().copied(),
+            consumer: sweep.consumer.clone(),
+            cache,
+            repeats: sweep.repeats,
+            max_repeats: sweep.max_repeats,
+            measure_s: sweep.measure_s,
+            turn_s: sweep.turn_s,
+            in_turn: records.iter().filter(|it| it.reference_samples_per_s.is_some()).count(),
+            time_budget_s: sweep.time_budget_s,
+            memory_limit_bytes,
+            blocks: blocks.max().unwrap_or(0),
+            trials: own().filter(|it| it.status != Status::Skipped).count(),
+            reused: reuse.map(|reuse| Reused {
+                runs: records.iter().filter(|it| it.reused_from.is_some()).count(),
+                from: reuse.from,
+                refused: reuse.refused,
+            }),
+            trials_s: records.iter().filter_map(|record| record.duration_s).sum(),
+            unsteady: records.iter().filter(|it| it.steady == Some(false)).count(),
+            ended,
+        }
+    }
 }
 
 fn summarize(
     plan: &Plan,
     task: &Task<'_>,
     journal: &Journal,
+    ceilings: Vec<Ceiling>,
     conditions: Conditions,
 ) -> Result<Summary, TunerError> {
     let records = journal.records();
-    let Conditions { memory_limit_bytes, cache, ceilings, reuse, ended } = conditions;
     let sweep = &plan.config.sweep;
-    let (objective, weights) = (sweep.objective(), sweep.score_weights());
-    let mut cells = cell::cells(records, plan.cells.grid, weights);
-    sweep.strategy.expect(task, journal.measured(), &mut cells);
+    let objective = sweep.objective();
+    let mut cells = sweep.strategy.cells(task, journal.measured(), records);
     for cell in &mut cells {
         let ceiling = ceiling::of(cell.cell, &ceilings, &sweep.consumer);
         cell.ceiling_share = ceiling.map(|(_, rate)| cell.samples_per_s.median / rate);
     }
     summary::rank(&mut cells, objective);
-    let records = cell::latest(records);
     let failed = records.iter().filter(|record| record.status != Status::Ok);
-    let failed: Vec<TrialRecord> = failed.map(|record| (*record).clone()).collect();
+    let failed: Vec<TrialRecord> = failed.cloned().collect();
     let choices = Objective::ALL.into_iter().filter_map(|objective| choose(objective, &cells));
     let mut choices: Vec<Choice> = choices.collect();
-    let find = |objective| choices.iter().find(|choice| choice.objective == objective);
-    let (Some(chosen), Some(fastest)) = (find(objective), find(Objective::SamplesPerSecond)) else {
+    let fastest = choices.iter().find(|it| it.objective == Objective::SamplesPerSecond);
+    let fastest = fastest.map(|choice| choice.leader);
+    let (Some(decision), Some(fastest)) = (Decision::of(task, &cells, records), fastest) else {
         let last = failed.last().and_then(|record| record.error.clone());
         return Err(TunerError::AllFailed { last: last.unwrap_or_default() });
     };
-    let (chosen, fastest) = (chosen.winner, fastest.leader);
-    let records: Vec<TrialRecord> = records.into_iter().cloned().collect();
-    let own = |record: &&TrialRecord| record.reused_from.is_none();
-    let default = Cell { batch_size: chosen.batch_size, ..plan.cells.default_cell() };
-    let headline = match chosen == default {
-        true => None,
-        false => Headline::of(Phase::Confirm, [chosen, default], &records)
-            .map(|it| it.scored(&records, weights)),
-    };
-    let recommended = upheld(chosen, headline.as_ref(), objective, &cells);
+    let Decision { chosen, default, headline, recommended } = decision;
     let mut by_batch_size = by_batch_size(objective, &cells);
     if recommended != chosen {
         let of_size = |it: &&mut Choice| it.winner.batch_size == recommended.batch_size;
@@ -219,36 +238,7 @@ fn summarize(
         command: plan.command.clone(),
         machine: plan.machine.clone(),
         data: plan.data.clone(),
-        method: Method {
-            strategy: sweep.strategy,
-            objective,
-            weights: weights.copied(),
-            consumer: sweep.consumer.clone(),
-            cache,
-            repeats: sweep.repeats,
-            max_repeats: sweep.max_repeats,
-            measure_s: sweep.measure_s,
-            turn_s: sweep.turn_s,
-            in_turn: records.iter().filter(|it| it.reference_samples_per_s.is_some()).count(),
-            time_budget_s: sweep.time_budget_s,
-            memory_limit_bytes,
-            blocks: records
-                .iter()
-                .filter(own)
-                .filter(|it| it.phase == Phase::Sweep)
-                .map(|it| it.repeat + 1)
-                .max()
-                .unwrap_or(0),
-            trials: records.iter().filter(own).filter(|it| it.status != Status::Skipped).count(),
-            reused: reuse.map(|reuse| Reused {
-                runs: records.iter().filter(|it| it.reused_from.is_some()).count(),
-                from: reuse.from,
-                refused: reuse.refused,
-            }),
-            trials_s: records.iter().filter_map(|record| record.duration_s).sum(),
-            unsteady: records.iter().filter(|it| it.steady == Some(false)).count(),
-            ended,
-        },
+        method: conditions.method(sweep, records),
         ceilings,
         recommended,
         default,
@@ -256,7 +246,7 @@ fn summarize(
         by_batch_size,
         pareto: pareto(&cells),
         // The setting that it is held against: the default, or the one that it stands in for.
-        timelines: timelines::of([recommended, default, chosen], &records),
+        timelines: timelines::of([recommended, default, chosen], records),
         headline,
         drift: Drift::of(plan.cells.default_cell(), plan.cells.sentinel, journal.measured()),
         could_have_won: winner
@@ -272,10 +262,9 @@ fn write(
     output: &Output,
     config: &Config,
     summary: &Summary,
-    records: &[&TrialRecord],
+    records: &[TrialRecord],
 ) -> Result<(), TunerError> {
-    let json = serde_json::to_vec_pretty(summary).map_err(|e| TunerError::Bug(e.to_string()))?;
-    files::write(&output.file("summary.json"), &json)?;
+    files::write_json(&output.file(SUMMARY), summary)?;
     charts::write(summary, output.path())?;
     export::write(summary, records, output.path())?;
     files::write(&output.file("report.md"), report::markdown(summary)?.as_bytes())?;

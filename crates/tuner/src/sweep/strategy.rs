@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::cell::{self, CellSummary, Expected};
 use super::grid::{Cell, Cells};
 use super::headline::LEAST_PAIRS;
-use super::journal::{Phase, TrialRecord};
+use super::journal::{Phase, Status, TrialRecord};
 use super::level::leveled;
 use super::model::{Outlook, Prior};
 use super::objective::{FED, Objective, Weights, cheaper, choose};
@@ -115,8 +115,11 @@ impl Strategy {
             Self::Race if number == 0 => search::every_other(task),
             Self::Model if number == 0 => search::probes(task),
             Self::Race | Self::Model => {
-                // Those of an earlier sweep took no time of this one. Beside them the default.
-                let own = earlier.iter().filter(|record| record.reused_from.is_none()).count();
+                // Those of an earlier sweep took no time of this one, nor did those that were skipped.
+                let own =
+                    |run: &&TrialRecord| run.reused_from.is_none() && run.status != Status::Skipped;
+                let own = earlier.iter().filter(own).count();
+                // Beside them the default.
                 let left = self.most_runs(task).saturating_sub(own).saturating_sub(1);
                 let usual = (task.cells.grid / AT_ONCE).max(LEAST_AT_ONCE);
                 // No block is left over that is hardly worth its run of the default.
@@ -128,26 +131,28 @@ impl Strategy {
         if chosen.is_empty() { Vec::new() } else { with_sentinel(task, chosen) }
     }
 
-    /// Says of the settings how good the strategy expects them to be, by all runs of the sweep, as they
-    /// were measured.
-    pub(super) fn expect(
+    /// The settings with figures, by `records`, and how good the strategy expects them to be, by the same
+    /// runs as they were measured.
+    pub(super) fn cells(
         self,
         task: &Task<'_>,
         measured: &[TrialRecord],
-        cells: &mut [CellSummary],
-    ) {
+        records: &[TrialRecord],
+    ) -> Vec<CellSummary> {
+        let mut cells = cell::cells(records, task.cells.grid, task.weights);
         // Whether a setting feeds the consumer its own runs say best.
         if self == Self::Grid || task.objective == Objective::CheapestThatFeeds {
-            return;
+            return cells;
         }
         let outlook = Outlook::new(task, &earlier(measured, usize::MAX));
-        for cell in cells {
+        for cell in &mut cells {
             let place = task.cells.place(cell.cell);
             cell.expected = place.map(|place| Expected {
                 objective: task.objective,
                 goodness: outlook.goodness(place, 0.0),
             });
         }
+        cells
     }
 
     /// Whether it is known which setting is the best when there is no block `number`.
@@ -191,10 +196,10 @@ pub(super) fn in_time(budget_s: f64, spent_s: f64, runs_s: &[f64], reserved: usi
     runs_s.is_empty() || spent_s + each_s * (1 + reserved) as f64 <= budget_s
 }
 
-/// The sweep's own runs of the blocks before `number`, [leveled] by no others; of each the latest record.
+/// The sweep's own runs of the blocks before `number`, [leveled] by no others.
 fn earlier(measured: &[TrialRecord], number: usize) -> Vec<TrialRecord> {
     let sweep = |record: &&TrialRecord| record.phase == Phase::Sweep && record.repeat < number;
-    let earlier = cell::latest(measured).into_iter().filter(sweep).cloned();
+    let earlier = measured.iter().filter(sweep).cloned();
     leveled(&earlier.collect::<Vec<_>>())
 }
 

@@ -20,13 +20,6 @@ fn or_none(text: Option<String>) -> String {
     text.unwrap_or_else(|| NONE.to_owned())
 }
 
-fn depth(cell: &CellSummary) -> String {
-    match cell.cell.num_workers {
-        0 => "-".to_owned(),
-        _ => cell.cell.prefetch_depth.to_string(),
-    }
-}
-
 fn column<'a>(head: &'a str, say: impl Fn(&CellSummary) -> String + 'a) -> Column<'a> {
     (head, Box::new(say))
 }
@@ -36,7 +29,7 @@ fn setting<'a>() -> [Column<'a>; 3] {
     [
         column("batch", |it| it.cell.batch_size.to_string()),
         column("workers", |it| it.cell.num_workers.to_string()),
-        column("depth", depth),
+        column("depth", |cell| cell.cell.depth()),
     ]
 }
 

@@ -18,11 +18,10 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::cache::{Cache, CacheKeeper};
+use super::cache::CacheKeeper;
 use super::clock::awake;
 use super::grid::Cell;
-use crate::config::{DatasetConfig, SweepConfig};
-use crate::consumer::Consumer;
+use crate::config::DatasetConfig;
 use crate::{Config, TunerError, own_sweep};
 
 mod child;
@@ -52,12 +51,10 @@ impl TrialSpec {
         Self { config: config.clone(), job, reference: None, parent, memory_limit_bytes }
     }
 
-    /// In turn with the setting `cell`, if that can be: not where it would find in the page cache what
-    /// the other has read, and not where a model is trained, whose memory could not be told apart.
+    /// In turn with the setting `cell`, if [that can be](SweepConfig::in_turns).
     pub fn in_turn_with(self, cell: Cell) -> Self {
-        let SweepConfig { turn_s, cache, consumer, .. } = &self.config.sweep;
-        let can = *turn_s > 0.0 && *cache != Cache::Cold && !matches!(consumer, Consumer::Model(_));
-        Self { reference: can.then_some(cell), ..self }
+        let reference = self.config.sweep.in_turns().then_some(cell);
+        Self { reference, ..self }
     }
 }
 

@@ -4,6 +4,11 @@ use profiler::report::human::number;
 
 use super::estimate::Estimate;
 
+/// `1 worker`, `2 workers`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A figure with its 95% interval, such as `1,319 (1,204 to 1,445)`.
 pub(crate) fn sure(estimate: &Estimate, write: impl Fn(f64) -> String) -> String {
     let median = write(estimate.median);

@@ -4,7 +4,7 @@ mod cifar;
 mod convert;
 mod mnist;
 mod npy;
-mod tensors;
+mod safetensors;
 
 use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use tch::{Device, Tensor};
 use self::convert::Affine;
 pub use self::convert::ToFloat32;
 use super::error::{DatasetError, FileError, bytes_of};
-use super::mapped::Mapped;
+use super::mmap::Mapped;
 use crate::{Dataset, Dtype, Element, Field, SampleError, Slot, huge_pages};
 
 #[cfg(target_endian = "big")]

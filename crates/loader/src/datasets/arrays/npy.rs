@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Array, Bytes};
 use crate::Dtype;
 use crate::datasets::error::{DatasetError, FileError};
-use crate::datasets::mapped::Mapped;
+use crate::datasets::mmap::Mapped;
 
 impl Array {
     /// The array in the `.npy` file at `path`, memory-mapped: the file must not be changed while

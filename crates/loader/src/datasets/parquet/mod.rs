@@ -226,6 +226,11 @@ impl ParquetImages {
             });
             let batches = batches.collect::<Result<Rows, arrow_schema::ArrowError>>();
             let batches = batches.map_err(|cause| of(path, cause.into()))?;
+            // A footer that lies about the rows of the file makes smaller ones.
+            if batches.iter().rev().skip(1).any(|batch| batch.len() != BATCH) {
+                let why = "its footer says another number of rows than its row groups".to_owned();
+                return Err(of(path, parquet::errors::ParquetError::General(why)));
+            }
             let got = batches.iter().map(|batch| batch.len()).sum::<usize>();
             if got != page.rows {
                 return Err(ParquetError::Rows {

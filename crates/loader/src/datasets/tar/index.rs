@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::Path;
 
+use super::archive::{Archive, Member, key_and_extension, lossy};
 use super::error::TarError;
-use super::walk::{Archive, Member, key_and_extension, lossy};
 use super::{MAX_IMAGE, MAX_LABEL, Sample, TarOptions};
 use crate::datasets::image_folder::EXTENSIONS;
 

@@ -8,10 +8,10 @@
 //! anyway, samplers may want them all, and one that makes no sense is found before the training
 //! and not hours into it.
 
+mod archive;
 mod error;
 mod index;
 mod label;
-mod walk;
 
 use std::hash::Hasher;
 use std::io;

@@ -63,7 +63,11 @@ impl CacheState {
                 (Some(Cache::AsIs), Some(why))
             }
             _ if asked == Cache::AsIs => (Some(asked), None),
-            (None, None) => (None, Some("no run looked at the pages in memory".to_owned())),
+            (None, None) => {
+                let why = "no run could look at the pages in memory, which the system allows only for files \
+                           that are one's own or may be written";
+                (None, Some(why.to_owned()))
+            }
             (None, Some(_)) if unseen > 0 => {
                 let why =
                     format!("{unseen} of {} runs did not look at the pages in memory", runs.len());

@@ -93,19 +93,13 @@ fn die_with(parent: i32) {
 }
 
 fn measure(config: &Config, cell: Cell, reference: Option<Cell>) -> Result<Figures, TunerError> {
-    let settings = |Cell { batch_size, num_workers, prefetch_depth }| Settings {
-        batch_size,
-        num_workers,
-        prefetch_depth,
-        ..config.loader.clone()
-    };
     let data = dataset::open(config)?;
     let consumer = &config.sweep.consumer;
     let mut step = consumer.start(data.classes.len().max(LEAST_CLASSES))?;
     let SweepConfig { warmup_s, measure_s, turn_s, .. } = config.sweep;
-    let start = |cell| {
+    let start = |cell: Cell| {
         // Another order, lest one read what the other has just brought into the page cache.
-        let settings = settings(cell);
+        let settings = cell.over(&config.loader);
         let settings = Settings { seed: settings.seed.wrapping_add(1), ..settings };
         let loader = data.builder().settings(settings).build()?;
         let warmup_s = warmup_s.min(least_warmup_s(measure_s));
@@ -113,7 +107,7 @@ fn measure(config: &Config, cell: Cell, reference: Option<Cell>) -> Result<Figur
     };
     let start = reference.map(|cell| move || start(cell));
     let start = start.as_ref().map(|start| start as &StartReference<'_>);
-    let settings = settings(cell);
+    let settings = cell.over(&config.loader);
     let measure = Measure {
         warmup_batches: warmup_batches(&settings),
         warmup_s,

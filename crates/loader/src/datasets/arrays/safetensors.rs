@@ -8,7 +8,7 @@ use safetensors::SafeTensors;
 use super::{Array, Arrays, Bytes};
 use crate::Dtype;
 use crate::datasets::error::{DatasetError, FileError};
-use crate::datasets::mapped::Mapped;
+use crate::datasets::mmap::Mapped;
 
 impl Arrays {
     /// The tensors with these `names` in the safetensors file at `path`, or all, by name, if

@@ -144,25 +144,27 @@ impl<'a> Archive<'a> {
             }
             let kind = header.entry_type();
             let name = header.path_bytes().into_owned();
-            let Ok(mut size) = header.entry_size() else {
-                return Err(self.damaged(at, "the size in a header is not a number"));
-            };
             let regular = matches!(kind, EntryType::Regular | EntryType::Continuous)
                 || matches!(kind.as_byte(), b'\0');
             let extension =
                 kind.is_gnu_longname() || kind.is_gnu_longlink() || kind.is_pax_local_extensions();
-            if regular {
-                size = extended.size.unwrap_or(size);
-            } else if kind.is_hard_link()
+            let without_bytes = kind.is_hard_link()
                 || kind.is_symlink()
                 || kind.is_dir()
                 || kind.is_character_special()
                 || kind.is_block_special()
-                || kind.is_fifo()
-            {
-                // These hold no bytes, whatever their header says.
-                size = 0;
-            }
+                || kind.is_fifo();
+            let size = match extended.size {
+                // Whatever their header says.
+                _ if without_bytes => 0,
+                Some(size) if regular => size,
+                _ => match header.entry_size() {
+                    Ok(size) => size,
+                    Err(_) => {
+                        return Err(self.damaged(at, "the size in a header is not a number"));
+                    }
+                },
+            };
             let name = match extended.name.take() {
                 Some(long) if !extension => long,
                 long => {

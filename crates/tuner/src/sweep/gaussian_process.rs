@@ -33,21 +33,21 @@ pub(crate) struct Axes {
 
 /// The settings of which something is known.
 #[derive(Clone, Debug)]
-pub(crate) struct Process {
+pub(crate) struct GaussianProcess {
     cells: Vec<Cell>,
     axes: Axes,
     factor: Vec<Vec<f64>>,
 }
 
-/// How one setting stands to those of a [`Process`].
+/// How one setting stands to those of a [`GaussianProcess`].
 #[derive(Clone, Debug)]
-pub(crate) struct Sight {
+pub(crate) struct Posterior {
     known: Vec<f64>,
     /// The standard deviation of what is expected of it.
     pub(crate) uncertainty: f64,
 }
 
-impl Process {
+impl GaussianProcess {
     /// Of these settings, each with the variance with which its value is known.
     pub(crate) fn new(settings: &[(Cell, f64)], axes: Axes) -> Self {
         let row = |a: Cell| settings.iter().map(|(b, _)| covariance(a, *b, axes)).collect();
@@ -59,23 +59,23 @@ impl Process {
         Self { cells: settings.iter().map(|(cell, _)| *cell).collect(), axes, factor }
     }
 
-    /// Values at the settings, in their order, made ready for [`Sight::mean`].
+    /// Values at the settings, in their order, made ready for [`Posterior::mean`].
     pub(crate) fn learn(&self, values: &[f64]) -> Vec<f64> {
         forward(&self.factor, values)
     }
 
     /// How `cell` stands to the settings.
-    pub(crate) fn at(&self, cell: Cell) -> Sight {
+    pub(crate) fn at(&self, cell: Cell) -> Posterior {
         let shared = self.cells.iter().map(|other| covariance(cell, *other, self.axes));
         let known = forward(&self.factor, &shared.collect::<Vec<f64>>());
         let explained: f64 = known.iter().map(|it| it * it).sum();
         let own = covariance(cell, cell, self.axes);
-        Sight { known, uncertainty: (own - explained).max(0.0).sqrt() }
+        Posterior { known, uncertainty: (own - explained).max(0.0).sqrt() }
     }
 }
 
-impl Sight {
-    /// What is expected there, of what was [learnt](Process::learn): 0 where nothing is known.
+impl Posterior {
+    /// What is expected there, of what was [learnt](GaussianProcess::learn): 0 where nothing is known.
     pub(crate) fn mean(&self, learnt: &[f64]) -> f64 {
         self.known.iter().zip(learnt).map(|(a, b)| a * b).sum()
     }
@@ -128,7 +128,7 @@ mod tests {
         let cell = |num_workers| Cell { batch_size: 32, num_workers, prefetch_depth: 2 };
         let expected = |enough_workers| {
             let axes = Axes { lengths: [2.0, 3.0, 3.0], enough_workers };
-            let process = Process::new(&[(cell(1), 1e-4), (cell(4), 1e-4)], axes);
+            let process = GaussianProcess::new(&[(cell(1), 1e-4), (cell(4), 1e-4)], axes);
             process.at(cell(2)).mean(&process.learn(&[-0.4, 0.0]))
         };
         // A smooth function passes through the middle.
