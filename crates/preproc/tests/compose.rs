@@ -130,7 +130,8 @@ proptest! {
         prop_assert!(near(&run(&steps, &file), &tensor(&expected), 0.0), "{steps:?}");
     }
 
-    /// Only what is cut out is resampled, with coefficients that may be rounded otherwise.
+    /// Only what is cut out is resampled, with coefficients that may be rounded otherwise: in one direction a
+    /// value then differs by one at most, and by two where both add up.
     #[test]
     fn a_crop_after_resizing_is_the_crop_of_the_resized(
         (width, height) in (1..120_u32, 1..120_u32),
@@ -155,7 +156,9 @@ proptest! {
             whole[((channel * to_height + y) * to_width + x) as usize]
         };
         let expected: Vec<f32> = (0..3 * w * h).map(at).collect();
-        prop_assert!(near(&cropped, &expected, 1.0));
+        prop_assert!(near(&cropped, &expected, 2.0));
+        let by_two = cropped.iter().zip(&expected).filter(|(a, b)| (*a - *b).abs() > 1.5 / 255.0);
+        prop_assert!(by_two.count() <= 1 + expected.len() / 500);
     }
 
     /// What a worker did before leaves no trace: this is what makes runs repeatable.
