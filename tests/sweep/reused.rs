@@ -38,7 +38,7 @@ fn rewrite(out: &Path, rate: impl Fn(usize, f64) -> f64) {
 
 /// Its runs differ by so much that no machine is faster or slower for sure.
 fn scatter(out: &Path) {
-    rewrite(out, |block, rate| rate * [0.02, 0.38][block]);
+    rewrite(out, |block, rate| rate * [0.1, 1.9][block]);
 }
 
 /// Takes the last run away, and what came of them, as if the sweep had been killed before it.
