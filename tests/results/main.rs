@@ -15,3 +15,13 @@ mod predict;
 mod refuted;
 mod said;
 mod verify;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// `summary.json` of the sweep in `out`.
+fn summary(out: &Path) -> Value {
+    serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap()
+}

@@ -140,10 +140,6 @@ fn helper_s() -> String {
     format!("86399.{}", std::process::id())
 }
 
-fn summary(out: &Path) -> Value {
-    serde_json::from_slice(&fs::read(out.join("summary.json")).unwrap()).unwrap()
-}
-
 fn sweep(how: &str, out: &Path) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "misbehaving::program", "--ignored", "--nocapture"]);
@@ -205,7 +201,7 @@ fn a_winner_that_fails_in_its_fresh_runs_is_not_recommended() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     assert_success(&sweep("fresh", &out));
-    let summary = self::summary(&out);
+    let summary = crate::summary(&out);
     let trials = fs::read_to_string(out.join("trials.jsonl")).unwrap();
     // One fresh run showed it; the next best was held against the default instead.
     assert_eq!(summary["recommended"]["num_workers"], 4, "{trials}");
@@ -220,7 +216,7 @@ fn a_winner_that_fails_in_its_fresh_runs_is_not_recommended() {
 
     // What was wrong with it is mended.
     assert_success(&sweep("mended", &out));
-    let summary = self::summary(&out);
+    let summary = crate::summary(&out);
     let trials = fs::read_to_string(out.join("trials.jsonl")).unwrap();
     assert_eq!(summary["recommended"]["num_workers"], 8, "{trials}");
     assert_eq!(summary["could_have_won"].as_array().unwrap().len(), 0, "{trials}");

@@ -53,8 +53,7 @@ fn where_fresh_runs_refute_the_winner_the_default_is_recommended_everywhere() {
     let said = stdout(&run(&again));
     assert_eq!(lines(), before, "nothing was left to run");
 
-    let summary = fs::read(out.join("summary.json")).unwrap();
-    let summary: Value = serde_json::from_slice(&summary).unwrap();
+    let summary = crate::summary(&out);
     let (default, headline) = (&summary["default"], &summary["headline"]);
     assert_eq!(&summary["recommended"], default);
     assert_eq!(headline["winner"]["num_workers"], 0);

@@ -16,14 +16,9 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
 
 /// Changes the summary of the sweep.
 fn change(folder: &Path, change: impl Fn(&mut Value)) {
-    let path = folder.join("out/summary.json");
-    let mut summary: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let mut summary = crate::summary(&folder.join("out"));
     change(&mut summary);
-    fs::write(&path, summary.to_string()).unwrap();
-}
-
-fn number(cell: &Value, key: &str) -> String {
-    cell[key].as_u64().unwrap().to_string()
+    fs::write(folder.join("out/summary.json"), summary.to_string()).unwrap();
 }
 
 #[test]
@@ -38,12 +33,11 @@ fn a_recommended_default_is_held_against_what_comes_next() {
         summary["recommended"] = summary["default"].clone();
         summary["headline"]["interval"] = serde_json::json!([0.001, 1000.0]);
     });
-    let summary: Value =
-        serde_json::from_slice(&fs::read(here.join("out/summary.json")).unwrap()).unwrap();
+    let summary = crate::summary(&here.join("out"));
     let path = here.join(SETTINGS);
     let mut settings: toml::Table = toml::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
     for key in ["num_workers", "prefetch_depth"] {
-        let value: i64 = number(&summary["default"], key).parse().unwrap();
+        let value = summary["default"][key].as_i64().unwrap();
         settings["loader"].as_table_mut().unwrap().insert(key.to_owned(), value.into());
     }
     fs::write(&path, settings.to_string()).unwrap();

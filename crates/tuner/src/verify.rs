@@ -294,7 +294,7 @@ impl Runs<'_> {
                 self.records.push(TrialRecord::new(planned, cell, outcome.as_ref()));
             }
         }
-        Ok(CacheState::of(cache.asked(), cache.bytes(), cache.hindrance(), &shares))
+        Ok(cache.state(&shares))
     }
 }
 

@@ -101,19 +101,9 @@ impl CacheKeeper {
         Ok(Self { asked, files, bytes, hindrance, reading_helps: true })
     }
 
-    /// What was asked for.
-    pub fn asked(&self) -> Cache {
-        self.asked
-    }
-
-    /// Why nothing can be done, if so.
-    pub fn hindrance(&self) -> Option<&'static str> {
-        self.hindrance
-    }
-
-    /// Size of the data's files.
-    pub fn bytes(&self) -> Option<u64> {
-        self.bytes
+    /// The state that runs found, before which these shares were in memory.
+    pub fn state(&self, shares: &[Option<f64>]) -> CacheState {
+        CacheState::of(self.asked, self.bytes, self.hindrance, shares)
     }
 
     /// Called before each run: brings the data into the state that was asked for, and gives the share of
@@ -276,7 +266,7 @@ mod tests {
     fn hot_is_read_and_looked_at() {
         let folder = folder();
         let mut keeper = keeper(Cache::Hot, folder.path());
-        assert_eq!(keeper.bytes(), Some(600_000));
+        assert_eq!(keeper.bytes, Some(600_000));
         let share = keeper.before_run(&never(), &|_| ()).unwrap().unwrap();
         assert!(share >= ALL, "{share}");
     }
@@ -325,8 +315,7 @@ mod tests {
     fn words(asked: Cache, data: &DatasetConfig) -> String {
         let mut keeper = CacheKeeper::new(asked, data).unwrap();
         assert_eq!(keeper.before_run(&never(), &|_| ()).unwrap(), None);
-        let (asked, bytes) = (keeper.asked(), keeper.bytes());
-        CacheState::of(asked, bytes, keeper.hindrance(), &[None]).words()
+        keeper.state(&[None]).words()
     }
 
     #[test]
@@ -351,7 +340,7 @@ mod tests {
         for kind in ["tar", "parquet"] {
             let text = format!("kind = \"{kind}\"\nroot = {root:?}\ntransforms = []");
             let mut keeper = CacheKeeper::new(Cache::Hot, &data(&text)).unwrap();
-            assert_eq!(keeper.bytes(), Some(20_000));
+            assert_eq!(keeper.bytes, Some(20_000));
             assert!(keeper.before_run(&never(), &|_| ()).unwrap().unwrap() >= ALL);
         }
     }

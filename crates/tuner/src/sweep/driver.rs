@@ -172,60 +172,16 @@ impl Driver<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-
     use super::super::cell::tests::figures;
     use super::super::grid::Cells;
     use super::super::headline::tests::{DEFAULT, WINNER};
-    use super::super::journal;
     use super::super::model::Prior;
     use super::super::objective::Objective;
+    use super::super::replay::Drawn;
     use super::*;
 
-    /// Runs of a second, each setting faster than the one before it.
-    struct Fake<'a> {
-        cells: &'a Cells,
-        records: Vec<TrialRecord>,
-        fails: fn(Planned) -> bool,
-    }
-
-    impl Runner for Fake<'_> {
-        type Error = Infallible;
-
-        fn measured(&self) -> &[TrialRecord] {
-            &self.records
-        }
-
-        fn records(&self) -> &[TrialRecord] {
-            &self.records
-        }
-
-        fn spent_s(&self) -> f64 {
-            self.records.len() as f64
-        }
-
-        fn is_done(&self, planned: Planned) -> bool {
-            self.records.iter().any(|it| it.planned() == planned && it.status == Status::Ok)
-        }
-
-        fn run(&mut self, planned: Planned) -> Result<(), Infallible> {
-            let cell = self.cells.cells[planned.cell];
-            let record = match (self.fails)(planned) {
-                true => TrialRecord::without_figures(planned, cell, Status::Failed, String::new()),
-                false => {
-                    let rate = 100.0 * (1.0 + planned.cell as f64);
-                    TrialRecord::new(planned, cell, Ok(&figures(rate, 8)))
-                }
-            };
-            let record = TrialRecord { duration_s: Some(1.0), ..record };
-            journal::put(&mut self.records, record);
-            Ok(())
-        }
-
-        fn expect(&mut self, _: usize) {}
-    }
-
-    /// Runs of the default and of the winner that confirm, and how it ended.
+    /// Of a sweep whose runs take a second, the winner's twice as fast as the default's: runs of the default
+    /// and of the winner that confirm, runs in all, and how it ended.
     fn sweep(budget_s: Option<f64>, fails: fn(Planned) -> bool) -> ([usize; 2], usize, Ended) {
         let cells = Cells { cells: vec![DEFAULT, WINNER], grid: 2, sentinel: 0 };
         let task = Task {
@@ -239,13 +195,22 @@ mod tests {
         };
         let strategy = Strategy::Grid;
         let driver = Driver { strategy, task, seed: 0, budget_s, first: Some(0) };
-        let mut fake = Fake { cells: &cells, records: Vec::new(), fails };
-        let Ok(ended) = driver.run(&mut fake);
+        let draw = |planned: Planned| {
+            let cell = cells.cells[planned.cell];
+            let rate = 100.0 * (1.0 + planned.cell as f64);
+            let run = match fails(planned) {
+                true => TrialRecord::without_figures(planned, cell, Status::Failed, String::new()),
+                false => TrialRecord::new(planned, cell, Ok(&figures(rate, 8))),
+            };
+            TrialRecord { duration_s: Some(1.0), ..run }
+        };
+        let mut drawn = Drawn { records: Vec::new(), spent_s: 0.0, draw };
+        let Ok(ended) = driver.run(&mut drawn);
         let confirming = |cell| {
             let of_cell = |it: &&TrialRecord| it.phase == Phase::Confirm && it.cell == cell;
-            fake.records.iter().filter(of_cell).count()
+            drawn.records.iter().filter(of_cell).count()
         };
-        ([confirming(0), confirming(1)], fake.records.len(), ended)
+        ([confirming(0), confirming(1)], drawn.records.len(), ended)
     }
 
     #[test]

@@ -203,8 +203,7 @@ impl<'a> Processes<'a> {
     pub(super) fn cache_state(&self) -> CacheState {
         let runs = self.journal.records().iter().filter(|run| run.status != Status::Skipped);
         let shares: Vec<Option<f64>> = runs.map(|run| run.resident_share).collect();
-        let cache = &self.cache;
-        CacheState::of(cache.asked(), cache.bytes(), cache.hindrance(), &shares)
+        self.cache.state(&shares)
     }
 }
 

@@ -31,8 +31,9 @@ pub fn replay(
     task: &Task<'_>,
     seed: u64,
     (before_s, budget_s): (f64, f64),
-    draw: impl FnMut(usize) -> TrialRecord,
+    mut draw: impl FnMut(usize) -> TrialRecord,
 ) -> Replayed {
+    let draw = |Planned { phase, repeat, cell }| TrialRecord { phase, repeat, cell, ..draw(cell) };
     let mut drawn = Drawn { records: Vec::new(), spent_s: before_s, draw };
     let driver = Driver { strategy, task: *task, seed, budget_s: Some(budget_s), first: None };
     let Ok(ended) = driver.run(&mut drawn);
@@ -43,13 +44,13 @@ pub fn replay(
 }
 
 /// Runs that are drawn.
-struct Drawn<D> {
-    records: Vec<TrialRecord>,
-    spent_s: f64,
-    draw: D,
+pub(super) struct Drawn<D> {
+    pub(super) records: Vec<TrialRecord>,
+    pub(super) spent_s: f64,
+    pub(super) draw: D,
 }
 
-impl<D: FnMut(usize) -> TrialRecord> Runner for Drawn<D> {
+impl<D: FnMut(Planned) -> TrialRecord> Runner for Drawn<D> {
     type Error = Infallible;
 
     fn measured(&self) -> &[TrialRecord] {
@@ -69,8 +70,8 @@ impl<D: FnMut(usize) -> TrialRecord> Runner for Drawn<D> {
         false
     }
 
-    fn run(&mut self, Planned { phase, repeat, cell }: Planned) -> Result<(), Infallible> {
-        let record = TrialRecord { phase, repeat, cell, ..(self.draw)(cell) };
+    fn run(&mut self, planned: Planned) -> Result<(), Infallible> {
+        let record = (self.draw)(planned);
         self.spent_s += record.duration_s.unwrap_or(0.0);
         journal::put(&mut self.records, record);
         Ok(())

@@ -15,7 +15,7 @@ use profiler::report::page::Axis;
 use super::cell::CellSummary;
 use super::grid::Cell;
 use super::summary::Summary;
-use super::words::{sure, tenths, whole};
+use super::words::{count, sure, tenths, whole};
 use crate::TunerError;
 use crate::drawing::{self, Anchor, Drawing, Ground, Ink, Style};
 
@@ -90,14 +90,13 @@ fn scale(drawing: &mut Drawing, axis: &Axis, [left, top, right, bottom]: [f64; 4
 /// What a setting's place in a chart says when pointed at.
 fn about(cell: &CellSummary) -> String {
     let mut text = format!(
-        "{}: {} samples/s, score {}, {}, CPU {}, {} run{}",
+        "{}: {} samples/s, score {}, {}, CPU {}, {}",
         cell.cell,
         sure(&cell.samples_per_s, whole),
         sure(&cell.score, tenths),
         mb(cell.rss_mean_bytes.median),
         percent(cell.cpu_percent.median / 100.0),
-        cell.trials,
-        if cell.trials == 1 { "" } else { "s" },
+        count(cell.trials, "run"),
     );
     if let Some(limit) = &cell.limit {
         text += &format!("; limited by {}", limit.stage);
